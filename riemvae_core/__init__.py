@@ -1,0 +1,58 @@
+"""The geometry of variational autoencoders: the small tested core of the book *Balls, Codes and Geodesics*."""
+
+from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
+from riemvae_core.gaussians import (
+    bhattacharyya,
+    entropy,
+    kl_barrier,
+    kl_pull,
+    kl_to_standard_normal,
+    log_prob,
+    log_prob_mixture,
+    log_volume,
+    reparameterize,
+    responsibilities,
+)
+from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, make_model
+from riemvae_core.networks import count_parameters
+from riemvae_core.numerics import (
+    Interval,
+    confidence_interval,
+    default_device,
+    make_generator,
+    standard_normal,
+)
+from riemvae_core.training import History, evaluate, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VAE",
+    "Autoencoder",
+    "Balls",
+    "History",
+    "Interval",
+    "ModelConfig",
+    "bhattacharyya",
+    "class_names",
+    "confidence_interval",
+    "count_parameters",
+    "data_names",
+    "default_device",
+    "entropy",
+    "evaluate",
+    "first_of_each_class",
+    "fit",
+    "kl_barrier",
+    "kl_pull",
+    "kl_to_standard_normal",
+    "load_images",
+    "log_prob",
+    "log_prob_mixture",
+    "log_volume",
+    "make_generator",
+    "make_model",
+    "reparameterize",
+    "responsibilities",
+    "standard_normal",
+]

@@ -1,0 +1,152 @@
+"""Named image sets as tensors. Everything here is bundled or drawn: no network is needed."""
+
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from riemvae_core.idx import ASSETS
+
+
+class ImageSet(NamedTuple):
+    """Images in [0, 1] and the class of each."""
+
+    images: Float[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+
+
+CLASS_NAMES = {
+    "fashion": (
+        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
+    "digits": tuple("0123456789"),
+    "rings-and-disks": ("disk", "ring"),
+}  # fmt: skip
+SPLITS = ("train", "test")
+
+
+def data_names() -> tuple[str, ...]:
+    """The names that ``load_images`` knows."""
+    return tuple(_LOADERS)
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """What the labels of a set mean: ``class_names("fashion")[9]`` is ``"ankle boot"``."""
+    _check_name(name)
+    return CLASS_NAMES[name]
+
+
+def load_images(name: str, split: str = "train", *, pad_to: int | None = None) -> ImageSet:
+    """A named image set as tensors on the CPU.
+
+    ``fashion``: 12,000 training and 2,000 test images of Fashion-MNIST, balanced, 1 x 28 x 28 (Xiao, Rasul and
+    Vollgraf 2017). ``digits``: scikit-learn's 1,797 handwritten digits, 1 x 8 x 8, every fifth of them for testing.
+    ``rings-and-disks``: binary images of disks and rings of several sizes and thicknesses, 1 x 28 x 28, drawn anew in
+    the manner of Chadebec and Allassonniere (2022).
+
+    Images are float32 in [0, 1], shape ``[n, c, h, w]``; labels are int64, shape ``[n]``. ``pad_to`` frames the images
+    with zeros up to that many pixels a side (32 in the same paper). Raises ValueError for an unknown name or split, and
+    for a bundled file that is missing or whose bytes differ from the manifest.
+    """
+    _check_name(name)
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    images, labels = _LOADERS[name](split)
+    x = torch.from_numpy(images.astype(np.float32)[:, None])
+    if pad_to is not None:
+        x = _pad(x, pad_to)
+    return ImageSet(x, torch.from_numpy(labels.astype(np.int64)))
+
+
+def _check_name(name: str) -> None:
+    if name not in _LOADERS:
+        raise ValueError(f"name must be one of {', '.join(_LOADERS)}, got {name!r}")
+
+
+def _pad(x: Tensor, side: int) -> Tensor:
+    h, w = x.shape[-2:]
+    if side < max(h, w):
+        raise ValueError(f"pad_to must be at least {max(h, w)} for images of {h} x {w}, got {side}")
+    top, left = (side - h) // 2, (side - w) // 2
+    return functional.pad(x, (left, side - w - left, top, side - h - top))
+
+
+def _read_asset(file_name: str) -> bytes:
+    """The bytes of a bundled file, checked against the manifest."""
+    path, remedy = ASSETS / file_name, "install the package again, or make it anew: python -m riemvae_core.idx"
+    manifest = ASSETS / "manifest.json"
+    if not path.is_file() or not manifest.is_file():
+        missing = path if not path.is_file() else manifest
+        raise ValueError(f"the bundled file {missing.name} is missing from riemvae_core/assets; {remedy}")
+    raw = path.read_bytes()
+    expected = json.loads(manifest.read_text())[file_name]["sha256"]
+    if (got := hashlib.sha256(raw).hexdigest()) != expected:
+        raise ValueError(
+            f"{file_name} is corrupted: its sha256 must be {expected[:12]}..., got {got[:12]}...; {remedy}"
+        )
+    return raw
+
+
+@functools.lru_cache(maxsize=1)
+def _fashion_arrays() -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(_read_asset("fashion.npz"))) as arrays:
+        return dict(arrays)
+
+
+def _fashion(split: str) -> tuple[np.ndarray, np.ndarray]:
+    arrays = _fashion_arrays()
+    return arrays[f"{split}_images"] / np.float32(255), arrays[f"{split}_labels"]
+
+
+def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits  # slow to import, so only when asked for
+
+    bunch = load_digits()
+    held_out = np.arange(len(bunch.target)) % 5 == 0
+    keep = held_out if split == "test" else ~held_out
+    return bunch.images[keep] / np.float32(16), bunch.target[keep]
+
+
+def _rings_and_disks(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Half disks, half rings: outer radius 4 to 13 pixels; a ring is 1.5 pixels thick at least, its hole 1.5 wide."""
+    n = 1000 if split == "train" else 200
+    rng = np.random.default_rng(SPLITS.index(split))
+    outer = rng.uniform(4.0, 13.0, n)
+    is_ring = np.arange(n) % 2 == 1
+    inner = np.where(is_ring, rng.uniform(1.5, outer - 1.5), 0.0)
+    rows, columns = np.mgrid[:28, :28] - 13.5
+    r = np.hypot(rows, columns)
+    images = (r <= outer[:, None, None]) & (r >= inner[:, None, None])
+    return images.astype(np.float32), is_ring.astype(np.int64)
+
+
+_LOADERS: dict[str, Callable[[str], tuple[np.ndarray, np.ndarray]]] = {
+    "fashion": _fashion,
+    "digits": _digits,
+    "rings-and-disks": _rings_and_disks,
+}
+
+
+def first_of_each_class(images: ImageSet, per_class: int) -> ImageSet:
+    """The first ``per_class`` images of each class, class by class: the small sets that pictures show.
+
+    Raises ValueError when a class holds fewer.
+    """
+    picks = []
+    for c in images.labels.unique():
+        members = torch.nonzero(images.labels == c).flatten()
+        if not 1 <= per_class <= len(members):
+            raise ValueError(
+                f"per_class must be between 1 and {len(members)} (class {int(c)}), got {per_class}"
+            )
+        picks.append(members[:per_class])
+    keep = torch.cat(picks)
+    return ImageSet(images.images[keep], images.labels[keep])

@@ -1,0 +1,174 @@
+"""The models of the book: an autoencoder stores points, a VAE stores balls."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from riemvae_core import gaussians
+from riemvae_core.networks import make_networks
+
+LIKELIHOODS = ("gaussian", "bernoulli")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes a model's shape and loss; hashed by the zoo.
+
+    ``beta`` weighs KL against the squared error summed over pixels; ``pull`` and ``barrier`` weigh KL's two halves
+    within it. ``noise=False`` decodes the means in training. ``linear_output`` drops the sigmoid (and so the promise
+    that decoded values lie in [0, 1]). Sizes as in ``make_networks``.
+    """
+
+    image_shape: tuple[int, int, int] = (1, 28, 28)
+    latent_dim: int = 2
+    network: str = "mlp"
+    width: int = 256
+    decoder_width: int | None = None
+    depth: int = 2
+    activation: str = "silu"
+    likelihood: str = "gaussian"
+    linear_output: bool = False
+    beta: float = 1.0
+    pull: float = 1.0
+    barrier: float = 1.0
+    noise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {self.likelihood!r}")
+        if self.likelihood == "bernoulli" and self.linear_output:
+            raise ValueError("linear_output must be False with likelihood 'bernoulli', got True")
+        if min(self.beta, self.pull, self.barrier) < 0:
+            raise ValueError(
+                f"beta, pull and barrier must be at least 0, got {self.beta}, {self.pull}, {self.barrier}"
+            )
+
+
+class Balls(NamedTuple):
+    """Diagonal Gaussian posteriors: their centers and the logs of their squared radii."""
+
+    mu: Float[Tensor, "*batch d"]
+    log_var: Float[Tensor, "*batch d"]
+
+
+class AutoencoderLosses(NamedTuple):
+    """Per image, nothing averaged."""
+
+    total: Float[Tensor, " n"]
+    reconstruction: Float[Tensor, " n"]
+
+
+class VAELosses(NamedTuple):
+    """Per image, nothing averaged; ``total = reconstruction + beta * (pull-weight * pull + barrier-weight * barrier)``.
+
+    ``reconstruction`` is the squared error summed over pixels (or, for likelihood ``bernoulli``, the cross-entropy in
+    nats); ``pull`` and ``barrier`` are the two halves of KL in nats, unweighted.
+    """
+
+    total: Float[Tensor, " n"]
+    reconstruction: Float[Tensor, " n"]
+    pull: Float[Tensor, " n"]
+    barrier: Float[Tensor, " n"]
+
+
+class _Coder(nn.Module):
+    """What both models share: the nets, the way back to images, and the price of a reconstruction."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        nets = make_networks(
+            config.network,
+            config.image_shape,
+            config.latent_dim,
+            width=config.width,
+            decoder_width=config.decoder_width,
+            depth=config.depth,
+            activation=config.activation,
+        )
+        self.body, self.decoder = nets.body, nets.decoder
+        self.mu_head = nn.Linear(nets.features, config.latent_dim)
+
+    def features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.image_shape:
+            raise ValueError(f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}")
+        return self.body(x)
+
+    def logits(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c h w"]:
+        if z.shape[-1:] != (self.config.latent_dim,):
+            raise ValueError(f"z must end in {self.config.latent_dim} coordinates, got shape {list(z.shape)}")
+        flat = self.decoder(z.reshape(-1, z.shape[-1]))
+        return flat.reshape(*z.shape[:-1], *self.config.image_shape)
+
+    def decode(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c h w"]:
+        """Images for codes, in [0, 1] unless the config says ``linear_output``."""
+        logits = self.logits(z)
+        return logits if self.config.linear_output else torch.sigmoid(logits)
+
+    def reconstruction_loss(
+        self, x: Float[Tensor, "n c h w"], z: Float[Tensor, "n d"]
+    ) -> Float[Tensor, " n"]:
+        """What it costs to decode z when x was meant: summed over the pixels, one value an image."""
+        if self.config.likelihood == "bernoulli":
+            loss = functional.binary_cross_entropy_with_logits(self.logits(z), x, reduction="none")
+        else:
+            loss = (x - self.decode(z)).square()
+        return loss.flatten(1).sum(-1)
+
+
+class Autoencoder(_Coder):
+    """Stores each image as a point. ``encode`` gives codes ``[n, d]``; beta, pull, barrier and noise have no effect."""
+
+    def encode(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        return self.mu_head(self.features(x))
+
+    def losses(
+        self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"] | None = None
+    ) -> AutoencoderLosses:
+        """The reconstruction loss of each image; ``eps`` is taken for the training loop's sake and not used."""
+        reconstruction = self.reconstruction_loss(x, self.encode(x))
+        return AutoencoderLosses(reconstruction, reconstruction)
+
+
+class VAE(_Coder):
+    r"""Stores each image as a ball. Kingma and Welling (2014); the loss of Chadebec and Allassonniere (2022), eq. (3).
+
+    $\|x-g(z)\|^2 + \beta\,(\text{pull}+\text{barrier})$ with $z=\mu+\sigma\odot\epsilon$: a Gaussian decoder of
+    variance $\beta/2$ in every pixel, up to a scale.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.log_var_head = nn.Linear(self.mu_head.in_features, config.latent_dim)
+
+    def encode(self, x: Float[Tensor, "n c h w"]) -> Balls:
+        features = self.features(x)
+        return Balls(self.mu_head(features), self.log_var_head(features))
+
+    def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"]) -> VAELosses:
+        """The loss of each image and its parts, for the noise ``eps`` drawn from N(0, I)."""
+        mu, log_var = self.encode(x)
+        z = gaussians.reparameterize(mu, log_var, eps) if self.config.noise else mu
+        reconstruction = self.reconstruction_loss(x, z)
+        pull, barrier = gaussians.kl_pull(mu), gaussians.kl_barrier(log_var)
+        weighted = self.config.pull * pull + self.config.barrier * barrier
+        return VAELosses(reconstruction + self.config.beta * weighted, reconstruction, pull, barrier)
+
+
+MODELS: dict[str, type[Autoencoder] | type[VAE]] = {"ae": Autoencoder, "vae": VAE}
+
+
+def make_model(kind: str, config: ModelConfig, seed: int) -> Autoencoder | VAE:
+    """A model with weights drawn from the seed, on the CPU; torch's global generator is left as it was.
+
+    ``kind`` is ``ae`` or ``vae``.
+    """
+    if kind not in MODELS:
+        raise ValueError(f"kind must be one of {', '.join(MODELS)}, got {kind!r}")
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.manual_seed(seed)
+        return MODELS[kind](config)

@@ -1,0 +1,79 @@
+"""Generators, devices, chunks and intervals: what every other module stands on."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from scipy.stats import t as student_t
+from torch import Tensor
+
+
+class Interval(NamedTuple):
+    """A mean over independent repetitions with the ends of its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        """Write the three numbers with one format: ``f"{interval:.2f}"`` gives ``0.31 [0.28, 0.34]``."""
+        spec = spec or ".3g"
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def default_device() -> torch.device:
+    """The fastest device here: CUDA, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def make_generator(seed: int) -> torch.Generator:
+    """A seeded generator on the CPU, so that the same seed gives the same numbers on every device."""
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
+    return torch.Generator(device="cpu").manual_seed(seed)
+
+
+def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draws from N(0, 1) with the given shape, on the device and with the dtype of ``like``.
+
+    They are drawn where the generator lives (the CPU without one) and moved, so that a seed means the same
+    numbers on every device.
+    """
+    source = generator.device if generator is not None else torch.device("cpu")
+    draws = torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype)
+    return draws.to(like.device)
+
+
+def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
+    """Slices that cover ``range(n)``, each small enough that ``bytes_each`` a row stays within ``budget`` bytes.
+
+    A slice holds at least one row, however large a row is.
+    """
+    if n < 0 or bytes_each <= 0 or budget <= 0:
+        raise ValueError(
+            f"n must be at least 0 and bytes_each and budget positive, got {n}, {bytes_each}, {budget}"
+        )
+    step = max(1, budget // bytes_each)
+    for start in range(0, n, step):
+        yield slice(start, min(n, start + step))
+
+
+def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:
+    r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
+
+    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Needs at least
+    two values.
+    """
+    v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
+    if v.numel() < 2:
+        raise ValueError(f"values must hold at least 2 repetitions, got {v.numel()}")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
+    mean = v.mean().item()
+    half = float(student_t.ppf((1.0 + level) / 2.0, v.numel() - 1)) * v.std().item() / v.numel() ** 0.5
+    return Interval(mean, mean - half, mean + half)

@@ -1,0 +1,130 @@
+"""Balls, planes and image grids with matplotlib, in the one look that the page's live figures share."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from torch import Tensor
+
+from riemvae_core.numerics import Interval
+
+COLORS = {
+    "data": "#7A808A",
+    "prior": "#2F6DB5",
+    "posterior": "#D4682A",
+    "codes": "#2B8A6E",
+    "ink": "#1F2328",
+}
+
+
+def use_style() -> None:
+    """Set the book's style: SVG in notebooks and pages, on a white ground outside the book's own build."""
+    plt.style.use(Path(__file__).with_name("riemvae.mplstyle"))
+    if "RIEMVAE_BOOK" not in os.environ:
+        plt.rcParams.update({"figure.facecolor": "white", "savefig.transparent": False})
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg")
+
+
+def latent_plane(ax: Axes, limit: float | tuple[float, float, float, float], label: str = "z") -> Axes:
+    """Turn axes into a latent plane: equal units, labels $z_1$ and $z_2$, framed by +-limit or (left, right, low, high)."""
+    left, right, low, high = limit if isinstance(limit, tuple) else (-limit, limit, -limit, limit)
+    if not (left < right and low < high):
+        raise ValueError(f"limit must be positive or (left < right, low < high), got {limit}")
+    ax.set(xlim=(left, right), ylim=(low, high), xlabel=f"${label}_1$", ylabel=f"${label}_2$", aspect="equal")
+    return ax
+
+
+def draw_codes(ax: Axes, z: Float[Tensor, "n 2"], color: str = "data", size: float = 4.0, **style) -> None:
+    """Scatter codes as dots; more than a thousand of them are drawn as pixels, to keep the page light."""
+    x, y = z.detach().cpu().unbind(-1)
+    style = {"linewidths": 0, "alpha": 0.55, "rasterized": len(z) > 1000} | style
+    ax.scatter(x, y, s=size, color=COLORS.get(color, color), **style)
+
+
+def draw_balls(
+    ax: Axes,
+    mu: Float[Tensor, "n 2"],
+    log_var: Float[Tensor, "n 2"],
+    radius: float = 1.0,
+    color: str = "posterior",
+    alpha: float = 0.16,
+) -> None:
+    """Draw the ellipses $\\sum_k (z_k-\\mu_k)^2/\\sigma_k^2 = $ radius squared, filled faintly."""
+    if radius <= 0:
+        raise ValueError(f"radius must be positive, got {radius}")
+    widths, heights = (2.0 * radius * torch.exp(0.5 * log_var)).detach().cpu().unbind(-1)
+    tint = COLORS.get(color, color)
+    for face, line in (((tint, alpha), 0.0), ("none", 0.7)):
+        collection = EllipseCollection(
+            widths.numpy(), heights.numpy(), np.zeros(len(mu)), units="xy", offsets=mu.detach().cpu().numpy(),
+            transOffset=ax.transData, facecolors=face, edgecolors=(tint, 0.8), linewidths=line,
+        )  # fmt: skip
+        ax.add_collection(collection)
+
+
+def draw_prior(ax: Axes, radii: Sequence[float] = (1.0, 2.0)) -> None:
+    """Circles around the origin that hold one, two, ... standard deviations of N(0, I)."""
+    angle = torch.linspace(0.0, 2.0 * torch.pi, 181, device="cpu")
+    for r in radii:
+        ax.plot(r * angle.cos(), r * angle.sin(), color=COLORS["prior"], linewidth=1.1)
+
+
+def image_grid(images: Float[Tensor, "n c h w"], columns: int) -> np.ndarray:
+    """Images side by side as one array ``[rows * h, columns * w]`` (or ``[..., 3]`` in color), row by row, in [0, 1]."""
+    if images.ndim != 4 or columns < 1 or len(images) == 0:
+        raise ValueError(
+            f"images must be [n, c, h, w] with n and columns at least 1, got {list(images.shape)}, {columns}"
+        )
+    n, c, h, w = images.shape
+    rows = -(-n // columns)
+    full = torch.zeros(rows * columns, c, h, w, device="cpu")
+    full[:n] = images.detach().cpu().float().clamp(0.0, 1.0)
+    grid = full.reshape(rows, columns, c, h, w).permute(0, 3, 1, 4, 2).reshape(rows * h, columns * w, c)
+    return grid.squeeze(-1).numpy()
+
+
+def show_images(ax: Axes, images: Float[Tensor, "n c h w"], columns: int) -> None:
+    """Show a grid of images without axes: ink on paper, so that an empty pixel is light."""
+    ax.imshow(1.0 - image_grid(images, columns), cmap="gray", vmin=0.0, vmax=1.0)
+    ax.set_axis_off()
+
+
+def show_decoded_plane(
+    ax: Axes,
+    decode: Callable[[Tensor], Tensor],
+    limit: float | tuple[float, float, float, float],
+    n: int = 15,
+) -> None:
+    """Fill a latent plane with what its points decode to: n x n images, each at its own place."""
+    left, right, low, high = limit if isinstance(limit, tuple) else (-limit, limit, -limit, limit)
+    step_x, step_y = (right - left) / n, (high - low) / n
+    x = left + step_x * (torch.arange(n, device="cpu") + 0.5)
+    y = high - step_y * (torch.arange(n, device="cpu") + 0.5)
+    z = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
+    with torch.no_grad():
+        grid = image_grid(decode(z), n)
+    latent_plane(ax, (left, right, low, high))
+    ax.imshow(1.0 - grid, cmap="gray", vmin=0.0, vmax=1.0, extent=(left, right, low, high), aspect="auto")
+    ax.set_aspect("equal")
+
+
+def draw_intervals(
+    ax: Axes, x: Sequence[float], intervals: Sequence[Interval], color: str = "ink", **style
+) -> None:
+    """Means with the whiskers of their confidence intervals."""
+    means = np.array([i.mean for i in intervals])
+    whiskers = np.array([[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]])
+    style = {"fmt": "o", "capsize": 3, "linewidth": 1.2} | style
+    ax.errorbar(x, means, whiskers, color=COLORS.get(color, color), **style)

@@ -1,0 +1,218 @@
+"""One ``fit`` for every chapter: the loop that a reader sees is the loop that runs on several devices."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from riemvae_core.numerics import chunks, make_generator, standard_normal
+
+
+class History(NamedTuple):
+    """Mean of each loss part over each epoch, as trained; seconds of training; epochs done."""
+
+    losses: dict[str, Tensor]
+    seconds: float
+    epochs: int
+
+
+Callback = Callable[[int, nn.Module, dict[str, float]], bool | None]
+
+
+def fit(
+    model: nn.Module,
+    images: Float[Tensor, "n c h w"],
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    seed: int = 0,
+    accelerator: str | None = None,
+    devices: int = 1,
+    precision: str = "32-true",
+    strategy: str = "auto",
+    checkpoint: Path | str | None = None,
+    callback: Callback | None = None,
+    progress: bool | None = None,
+) -> History:
+    """Train a model whose ``losses(x, eps)`` gives a NamedTuple of per-image losses with a field ``total``.
+
+    Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from ``seed``,
+    and each of several devices takes its share of every batch, so the result depends on the seed alone and not on how
+    many devices work on it (up to rounding).
+
+    ``accelerator`` is Lightning's name of a device (``cpu``, ``cuda``, ``mps``) and by default the one the model lives
+    on; the model comes back to where it was. ``checkpoint`` names a file that is written whole after every epoch: a run
+    that was killed goes on from it and ends with the weights of an unbroken one. ``callback(epoch, model, means)`` runs
+    after every epoch and ends the training by returning True. ``progress`` draws a bar, by default everywhere but in
+    a build of the book.
+
+    Raises ValueError for bad arguments or a checkpoint of another run, FloatingPointError when a loss is not finite
+    (the message names the step and the part).
+    """
+    if epochs < 1 or batch_size < 1 or not lr > 0:
+        raise ValueError(
+            f"epochs and batch_size must be at least 1 and lr positive, got {epochs}, {batch_size}, {lr}"
+        )
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+    if devices > 1 and batch_size % devices:
+        raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
+    home = next(model.parameters()).device
+    plan = _Plan(epochs, batch_size, lr, seed, Path(checkpoint) if checkpoint else None)
+    show = progress if progress is not None else "RIEMVAE_BOOK" not in os.environ
+    fabric = Fabric(
+        accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
+    )
+    history, weights = fabric.launch(_train, model, images, plan, callback, show)
+    model.to(home)
+    model.load_state_dict(weights)
+    model.eval()
+    return history
+
+
+class _Plan(NamedTuple):
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+    checkpoint: Path | None
+
+
+def _train(
+    fabric: Fabric, model: nn.Module, images: Tensor, plan: _Plan, callback: Callback | None, progress: bool
+):
+    """The loop. Everything that differs between one device and many is Fabric's."""
+    n, steps_an_epoch = len(images), math.ceil(len(images) / plan.batch_size)
+    generator = make_generator(plan.seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=plan.lr)
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    wrapped.mark_forward_method("losses")
+    images = fabric.to_device(images)
+    done, means, seconds = _resume(plan, model, optimizer, generator, n)
+    bar = tqdm(
+        total=plan.epochs * steps_an_epoch,
+        initial=done * steps_an_epoch,
+        disable=not progress or not fabric.is_global_zero,
+        unit="step",
+    )
+    share, latent_dim = slice(fabric.global_rank, None, fabric.world_size), model.config.latent_dim
+    wrapped.train()
+    for epoch in range(done, plan.epochs):
+        began, sums = time.perf_counter(), {}
+        order = torch.randperm(n, generator=generator, device="cpu")
+        for step, batch in enumerate(order.split(plan.batch_size), start=epoch * steps_an_epoch):
+            # batches divide evenly among devices: the last one drops at most devices - 1 images
+            batch = batch[: len(batch) // fabric.world_size * fabric.world_size]
+            if len(batch) == 0:
+                continue
+            eps = standard_normal((len(batch), latent_dim), images, generator)[share]
+            for group in optimizer.param_groups:
+                group["lr"] = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * steps_an_epoch)))
+            losses = wrapped.losses(images[batch[share].to(images.device)], eps)
+            parts = {name: part.mean() for name, part in losses._asdict().items()}
+            _check_finite(parts, step, epoch)
+            optimizer.zero_grad()
+            fabric.backward(parts["total"])
+            optimizer.step()
+            for name, part in parts.items():
+                sums[name] = sums.get(name, 0.0) + part.item() * len(batch)
+            bar.update()
+            bar.set_postfix({k: f"{v.item():.1f}" for k, v in parts.items()}, refresh=False)
+        epoch_means = {
+            name: fabric.all_reduce(torch.tensor(total / n, device="cpu"), reduce_op="mean").item()
+            for name, total in sums.items()
+        }
+        for name, value in epoch_means.items():
+            means.setdefault(name, []).append(value)
+        seconds += time.perf_counter() - began
+        done = epoch + 1
+        if plan.checkpoint and fabric.is_global_zero:
+            _save(plan, model, optimizer, generator, done, means, seconds, n)
+        if callback is not None and callback(done, model, epoch_means):
+            break
+    bar.close()
+    losses = {name: torch.tensor(values, device="cpu") for name, values in means.items()}
+    return History(losses, seconds, done), {k: v.detach().cpu() for k, v in model.state_dict().items()}
+
+
+def _check_finite(parts: dict[str, Tensor], step: int, epoch: int) -> None:
+    if torch.isfinite(parts["total"]):
+        return
+    name = next((k for k, v in parts.items() if k != "total" and not torch.isfinite(v)), "total")
+    raise FloatingPointError(
+        f"{name} is {parts[name].item()} at step {step} (epoch {epoch + 1}); try a smaller lr or a larger beta"
+    )
+
+
+def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file beside its place and move it there, so that no reader ever sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, beside, metadata)
+    os.replace(beside, path)
+
+
+def _fingerprint(plan: _Plan, n: int) -> str:
+    return json.dumps([plan.epochs, plan.batch_size, plan.lr, plan.seed, n])
+
+
+def _save(plan, model, optimizer, generator, done, means, seconds, n) -> None:
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    for i, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{slot}": value for slot, value in slots.items()}
+    tensors["generator"] = generator.get_state()
+    metadata = {
+        "run": _fingerprint(plan, n), "done": str(done), "means": json.dumps(means), "seconds": str(seconds)
+    }  # fmt: skip
+    save_atomically(tensors, plan.checkpoint, metadata)
+
+
+def _resume(plan, model, optimizer, generator, n) -> tuple[int, dict[str, list[float]], float]:
+    if plan.checkpoint is None or not plan.checkpoint.is_file():
+        return 0, {}, 0.0
+    with safe_open(plan.checkpoint, "pt") as file:
+        metadata = file.metadata()
+        if metadata["run"] != (expected := _fingerprint(plan, n)):
+            raise ValueError(
+                f"checkpoint {plan.checkpoint.name} must be of this run ([epochs, batch_size, lr, seed, n] = "
+                f"{expected}), got {metadata['run']}: remove it or name another file"
+            )
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - a safetensors handle is no dict
+    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, i, slot = key.split(".")
+            state.setdefault(int(i), {})[slot] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    generator.set_state(tensors["generator"])
+    return int(metadata["done"]), json.loads(metadata["means"]), float(metadata["seconds"])
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, images: Float[Tensor, "n c h w"], seed: int = 0) -> dict[str, float]:
+    """Mean of each loss part over images that were not trained on, in eval mode, with noise from ``seed``.
+
+    The model's own mode is restored.
+    """
+    was_training, device = model.training, next(model.parameters()).device
+    eps = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
+    model.eval()
+    sums: dict[str, float] = {}
+    for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
+        for name, part in model.losses(images[s].to(device), eps[s].to(device))._asdict().items():
+            sums[name] = sums.get(name, 0.0) + part.sum().item()
+    model.train(was_training)
+    return {name: total / len(images) for name, total in sums.items()}

@@ -1,0 +1,218 @@
+"""Trained models by name. Weights are shipped in half precision; what is not shipped is trained once and cached.
+
+``python -m riemvae_core.zoo`` trains every recipe again from its seed, resumes what was interrupted, and says how close
+each comes to the weights that are shipped. ``--ship`` replaces those; names narrow the work.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from platformdirs import user_cache_path
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from riemvae_core.data import first_of_each_class, load_images
+from riemvae_core.idx import ASSETS
+from riemvae_core.models import VAE, Autoencoder, ModelConfig, make_model
+from riemvae_core.training import evaluate, fit, save_atomically
+
+PROBES_PER_CLASS = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are kept."""
+
+    data: str
+    kind: str
+    config: ModelConfig
+    epochs: int = 80
+    batch_size: int = 128
+    lr: float = 1e-3
+    seed: int = 0
+    snapshots: tuple[int, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that change with anything in the recipe."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Snapshots(NamedTuple):
+    """Balls of the probe images (the first 24 test images of each class) along a training."""
+
+    epochs: tuple[int, ...]
+    mu: Float[Tensor, "t n d"]
+    log_var: Float[Tensor, "t n d"]
+
+
+BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+def beta_name(beta: float) -> str:
+    """The zoo's name of a model of the beta sweep: ``fashion-beta-0.3``."""
+    return f"fashion-beta-{beta:g}"
+
+
+def _recipes() -> dict[str, Recipe]:
+    """The catalogue. Decoders are narrow because the live figures carry them in the page."""
+    fashion = ModelConfig(width=256, decoder_width=128, depth=3)
+    digits = ModelConfig(image_shape=(1, 8, 8), width=128, decoder_width=64, depth=2, beta=0.3)
+    sweep = ModelConfig(width=256, decoder_width=64, depth=3)
+    moments = (0, 1, 2, 4, 8, 16, 32, 60)
+    recipes = {}
+    for kind in ("ae", "vae"):
+        recipes[f"fashion-{kind}-2d"] = Recipe("fashion", kind, fashion)
+        recipes[f"digits-{kind}-2d"] = Recipe("digits", kind, digits, epochs=300)
+        recipes[f"rings-{kind}-2d"] = Recipe("rings-and-disks", kind, fashion, epochs=300)
+    for beta in BETAS:
+        config = dataclasses.replace(sweep, beta=beta)
+        recipes[beta_name(beta)] = Recipe("fashion", "vae", config, epochs=60, snapshots=moments)
+    return recipes
+
+
+RECIPES = _recipes()
+
+
+def names() -> tuple[str, ...]:
+    """The names that ``load`` knows."""
+    return tuple(RECIPES)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe behind a name. Raises ValueError for a name that isn't in the catalogue."""
+    if name not in RECIPES:
+        raise ValueError(f"name must be one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]
+
+
+def cache_dir() -> Path:
+    """Where trained weights are kept: the folder in ``RIEMVAE_CACHE``, else the user's cache."""
+    return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae"))
+
+
+def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE:
+    """A trained model by name, on the CPU, in eval mode.
+
+    Shipped weights are used when they were made by the recipe as it stands; else the model is trained (seconds to a few
+    minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
+    """
+    tensors = _tensors(name, progress)
+    model = make_model(recipe(name).kind, recipe(name).config, seed=0)
+    model.load_state_dict({k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")})
+    return model.eval()
+
+
+def snapshots(name: str) -> Snapshots:
+    """The probe images' balls at the epochs that the recipe keeps. Raises ValueError where it keeps none."""
+    moments = recipe(name).snapshots
+    if not moments:
+        with_some = ", ".join(n for n, r in RECIPES.items() if r.snapshots)
+        raise ValueError(f"name must be a model with snapshots ({with_some}), got {name!r}")
+    tensors = _tensors(name, None)
+    return Snapshots(moments, tensors["snapshots.mu"].float(), tensors["snapshots.log_var"].float())
+
+
+def load_study(name: str) -> dict[str, Any]:
+    """The committed results of a study in ``benchmarks/studies``: settings, seeds and numbers, as a dictionary."""
+    folder = ASSETS / "studies"
+    known = sorted(p.stem for p in folder.glob("*.json"))
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(known) or '(none)'}, got {name!r}")
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def train(name: str, *, progress: bool | None = None) -> Path:
+    """Train a recipe from its seed, resuming what was interrupted; the weights' file in ``cache_dir()``."""
+    r = recipe(name)
+    target = cache_dir() / f"{name}-{r.fingerprint}.safetensors"
+    checkpoint = target.with_suffix(".checkpoint")
+    images = load_images(r.data).images
+    probes = first_of_each_class(load_images(r.data, "test"), PROBES_PER_CLASS).images if r.snapshots else None
+    model, kept = make_model(r.kind, r.config, r.seed), {}
+    partial = target.with_suffix(".snapshots")
+    if checkpoint.is_file() and partial.is_file():
+        kept = _read(partial)[1]
+
+    def keep(epoch: int, net: nn.Module, _means: dict[str, float]) -> None:
+        if epoch in r.snapshots:
+            net.eval()
+            with torch.no_grad():
+                kept[f"mu.{epoch}"], kept[f"log_var.{epoch}"] = net.encode(probes)
+            net.train()
+            save_atomically(kept, partial, {})
+
+    if not checkpoint.is_file():
+        keep(0, model, {})
+    fit(
+        model, images, epochs=r.epochs, batch_size=r.batch_size, lr=r.lr, seed=r.seed,
+        checkpoint=checkpoint, callback=keep, progress=progress,
+    )  # fmt: skip
+    tensors = {f"model.{k}": v.half() for k, v in model.state_dict().items()}
+    for part in ("mu", "log_var") if r.snapshots else ():
+        tensors[f"snapshots.{part}"] = torch.stack([kept[f"{part}.{e}"] for e in r.snapshots]).half()
+    save_atomically(tensors, target, {"recipe": r.fingerprint})
+    for leftover in (checkpoint, partial):
+        leftover.unlink(missing_ok=True)
+    return target
+
+
+def shipped_path(name: str) -> Path:
+    """Where a model's shipped weights lie, whether or not they are there."""
+    return ASSETS / "zoo" / f"{name}.safetensors"
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own type for every kind of damage
+        raise ValueError(f"{path.name} must be a safetensors file, got one that can't be read ({error})") from error
+
+
+def _tensors(name: str, progress: bool | None) -> dict[str, Tensor]:
+    fingerprint = recipe(name).fingerprint
+    cached = cache_dir() / f"{name}-{fingerprint}.safetensors"
+    for path in (shipped_path(name), cached):
+        if path.is_file():
+            metadata, tensors = _read(path)
+            if metadata.get("recipe") == fingerprint:
+                return tensors
+    return _read(train(name, progress=progress))[1]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train recipes again and compare them with what is shipped."""
+    parser = argparse.ArgumentParser(prog="python -m riemvae_core.zoo", description=__doc__)
+    parser.add_argument("names", nargs="*", help="models to train (all of them by default)")
+    parser.add_argument("--ship", action="store_true", help="replace the shipped weights")
+    chosen = parser.parse_args(arguments)
+    for name in chosen.names or names():
+        path, target = train(name), shipped_path(name)
+        r, images = recipe(name), load_images(recipe(name).data, "test").images
+        model = make_model(r.kind, r.config, seed=0)
+
+        def loss_of(file: Path, model: nn.Module = model, images: Tensor = images) -> float:
+            weights = {k[6:]: v.float() for k, v in _read(file)[1].items() if k.startswith("model.")}
+            model.load_state_dict(weights)
+            return evaluate(model, images)["total"]
+
+        line = f"{name}: held-out loss {loss_of(path):.4f}"
+        if target.is_file():
+            line += f", shipped {loss_of(target):.4f}"
+        print(line, flush=True)
+        if chosen.ship:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+
+
+if __name__ == "__main__":
+    main()
