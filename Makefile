@@ -1,0 +1,36 @@
+# Thin by intent: each target is one or two commands. Everything is relative, so a path with spaces works.
+PY := .venv/bin/python
+
+.PHONY: help env book test lint lab notebooks zoo bench clean
+
+help:  ## what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+env: .venv/.installed  ## the environment in .venv (installed again only when requirements.txt changes)
+
+.venv/.installed: requirements.txt
+	@sh book/_tools/make_env.sh
+
+book: env  ## execute the chapters and build _build/html/index.html
+	@$(PY) .venv/bin/jupyter-book build .
+
+test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
+	@$(PY) -m pytest
+
+lint: env  ## formatting, lint and the one-way import contract
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports
+
+lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
+	@$(PY) book/_tools/lab.py
+
+notebooks: env  ## student and instructor notebooks in _build/notebooks
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+
+zoo: env  ## train every shipped model again from its seed, and say how close the result is
+	@$(PY) -m riemvae_core.zoo
+
+bench: env  ## run every benchmark
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+clean:  ## remove what was built (the environment stays)
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,11 @@
+"""The book's own Sphinx extension: no other host, an honest cache, figures in the page, no solutions."""
+
+from sphinx.application import Sphinx
+
+from . import execution, facts, figures, site, solutions, sources
+
+
+def setup(app: Sphinx) -> dict:
+    for module in (site, execution, solutions, figures, facts, sources):
+        module.setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,106 @@
+"""Student and instructor notebooks out of the chapters, which are MyST Markdown."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from .facts import FRONT_MATTER, facts_sentence, is_notebook, prose_words
+from .labels import read_book, source_file, toc_pages
+from .plain import Plain, split_options
+from .solutions import SOLUTION_TAG, blocks, strip_solutions
+
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+
+
+def chapter_pages(root: Path) -> list[str]:
+    """The pages of the book that hold code."""
+    pages = [page for page in toc_pages(root) if source_file(root, page).exists()]
+    return [page for page in pages if is_notebook(source_file(root, page).read_text(encoding="utf8"))]
+
+
+def split_cells(text: str) -> list[tuple[str, str, dict]]:
+    """A chapter's cells in order: (kind, source, metadata), kind being "markdown" or "code"."""
+    lines = FRONT_MATTER.sub("", text).split("\n")
+    cells: list[tuple[str, str, dict]] = []
+
+    def prose(part: list[str]) -> None:
+        cell: list[str] = []
+        for line in [*part, "+++"]:
+            if line.startswith("+++"):
+                if any(x.strip() for x in cell):
+                    cells.append(("markdown", "\n".join(cell).strip("\n"), {}))
+                cell = []
+            else:
+                cell.append(line)
+
+    at = 0
+    for first, last, directive, _ in blocks(lines):
+        if directive == "code-cell":
+            prose(lines[at:first])
+            metadata, code = split_options(lines[first + 1 : last])
+            if isinstance(metadata.get("tags"), str):
+                metadata["tags"] = [tag.strip() for tag in metadata["tags"].strip("[]").split(",")]
+            cells.append(("code", "\n".join(code).strip("\n"), metadata))
+            at = last + 1
+    prose(lines[at:])
+    return cells
+
+
+def cell_id(page: str, index: int) -> str:
+    return hashlib.sha256(f"{page}:{index}".encode()).hexdigest()[:12]
+
+
+def make_notebook(root: Path, page: str, text: str, executed: Path, seconds: float | None, threads: str):
+    """The notebook of a chapter's `text`; the same text gives the same bytes."""
+    book = read_book(root, page, executed, facts_sentence(prose_words(text), seconds, threads))
+    plain = Plain(book)
+    cells = []
+    for kind, source, metadata in split_cells(text):
+        if kind == "markdown":
+            cells.append(new_markdown_cell(plain.cell(source)))
+            continue
+        tags = metadata.get("tags", [])
+        if SOLUTION_TAG in tags:
+            cells.append(new_markdown_cell("**Solution in code**"))
+        cells.append(new_code_cell(source, metadata={"tags": tags} if tags else {}))
+        figure = metadata.get("mystnb", {}).get("figure", {})
+        if figure:
+            caption = plain.figure_caption("", figure.get("caption", "").split("\n"))
+            cells.append(new_markdown_cell(f"*{caption}*"))
+    cells = [cell for cell in cells if cell.source]
+    for index, cell in enumerate(cells):
+        cell.id = cell_id(page, index)
+    return new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
+
+
+def write_notebook(notebook, path: Path) -> None:
+    nbformat.validate(notebook)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf8")
+
+
+def write_all(root: Path, out: Path) -> list[Path]:
+    """Write every chapter's student and instructor notebook under `out`."""
+    written = []
+    for page in chapter_pages(root):
+        executed = root / "_build" / "jupyter_execute" / f"{page}.glue.json"
+        whole = source_file(root, page).read_text(encoding="utf8")
+        for reader, text in (("student", strip_solutions(whole)), ("instructor", whole)):
+            path = out / reader / f"{Path(page).name}.ipynb"
+            write_notebook(make_notebook(root, page, text, executed, None, ""), path)
+            written.append(path)
+    return written
+
+
+def main() -> int:
+    root = Path(__file__).resolve().parents[3]
+    for path in write_all(root, root / "_build" / "notebooks"):
+        print(path.relative_to(root))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

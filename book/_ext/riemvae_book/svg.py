@@ -1,0 +1,73 @@
+"""Matplotlib's SVG as part of a page: the page's colors and font, and no id that another figure has."""
+
+import re
+import xml.etree.ElementTree as ET
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+METADATA = f"{{{SVG}}}metadata"
+STYLE = f"{{{SVG}}}style"
+PAINTED = ("style", "fill", "stroke", "color", "stop-color")
+HEX = re.compile(r"#[0-9a-fA-F]{6}\b")
+FONT_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
+FONT_SHORTHAND = re.compile(r"(?<![\w-])font:\s*([^;]*?)(\d[\d.]*px)[^;]*;?\s*")
+PIXELS_PER_POINT = 96 / 72
+
+ET.register_namespace("", SVG)
+
+
+def color_variables(palette: dict) -> dict[str, str]:
+    """From each light color of the palette, in lower case, to the CSS that follows the theme."""
+    found: dict[str, str] = {}
+    for name, entry in palette.items():
+        if isinstance(entry, dict) and {"light", "dark"} <= entry.keys():
+            light = entry["light"].lower()
+            found.setdefault(light, "currentColor" if name == "ink" else f"var(--rv-{name}, {light})")
+        elif isinstance(entry, dict):
+            found = {**color_variables(entry), **found}
+    return found
+
+
+def follow_page(value: str, colors: dict[str, str]) -> str:
+    """A style with the palette's colors as CSS variables and the page's own font."""
+    value = FONT_FAMILY.sub("", value)
+    value = FONT_SHORTHAND.sub(lambda found: f"{found[1]}font-size: {found[2]}; ", value)
+    value = re.sub(r"^(italic|oblique) font-size", r"font-style: \1; font-size", value)
+    return HEX.sub(lambda found: colors.get(found[0].lower(), found[0]), value)
+
+
+def inline_svg(source: str, label: str, prefix: str, palette: dict) -> str:
+    """An <svg> element to stand in a page.
+
+    `label` is its accessible name, `prefix` begins each of its ids, `palette` is book/_static/palette.json.
+    Text stays text; the width is the page's, up to the natural one.
+    """
+    colors = color_variables(palette)
+    root = ET.fromstring(source)
+    if root.tag != f"{{{SVG}}}svg":
+        raise ValueError(f"source must be an SVG document, got one of {root.tag}")
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (METADATA, STYLE):  # its style is for every element of the page it stands in
+                parent.remove(child)
+    for element in root.iter():
+        for name, value in list(element.attrib.items()):
+            if name == "id":
+                element.set("id", prefix + value)
+            elif name == f"{{{XLINK}}}href" or name == "href":
+                del element.attrib[name]
+                element.set("href", f"#{prefix}{value[1:]}" if value.startswith("#") else value)
+            elif "url(#" in value:
+                value = value.replace("url(#", f"url(#{prefix}")
+                element.set(name, value)
+            if name in PAINTED:
+                element.set(name, follow_page(value, colors))
+    width = root.attrib.pop("width", "")
+    root.attrib.pop("height", None)
+    natural = f"max-width: {float(width.removesuffix('pt')) * PIXELS_PER_POINT:.0f}px; " if width else ""
+    root.set("style", f"width: 100%; {natural}height: auto; stroke-linejoin: round; stroke-linecap: butt")
+    root.set("class", "rv-plot")
+    root.set("fill", "currentColor")
+    root.set("role", "img")
+    root.set("aria-label", label)
+    return ET.tostring(root, encoding="unicode")

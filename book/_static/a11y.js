@@ -1,0 +1,13 @@
+// What the stock theme leaves inaccessible, mended in the page.
+addEventListener("DOMContentLoaded", () => {
+  const all = (selector, mend) => document.querySelectorAll(selector).forEach(mend);
+  // names that contradict the text one sees
+  all("button.search-button__button[aria-label], summary[aria-label]", (el) => el.removeAttribute("aria-label"));
+  // the table of contents is a landmark
+  all(".bd-sidebar-primary:not([role])", (el) => {
+    el.setAttribute("role", "navigation");
+    el.setAttribute("aria-label", "Book");
+  });
+  // a list's children are its items
+  all(".citation-list[role=list] [role=doc-biblioentry]", (el) => el.setAttribute("role", "listitem"));
+});
