@@ -1,4 +1,4 @@
-"""The geometry of variational autoencoders: the small tested core of the book *Balls, Codes and Geodesics*."""
+"""The geometry of variational autoencoders: the tested core of the book *Balls, Codes and Geodesics*."""
 
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.gaussians import (

@@ -47,14 +47,14 @@ def class_names(name: str) -> tuple[str, ...]:
 def load_images(name: str, split: str = "train", *, pad_to: int | None = None) -> ImageSet:
     """A named image set as tensors on the CPU.
 
-    ``fashion``: 12,000 training and 2,000 test images of Fashion-MNIST, balanced, 1 x 28 x 28 (Xiao, Rasul and
-    Vollgraf 2017). ``digits``: scikit-learn's 1,797 handwritten digits, 1 x 8 x 8, every fifth of them for testing.
-    ``rings-and-disks``: binary images of disks and rings of several sizes and thicknesses, 1 x 28 x 28, drawn anew in
-    the manner of Chadebec and Allassonniere (2022).
+    ``fashion``: 12,000 training and 2,000 test images of Fashion-MNIST, balanced, 1 x 28 x 28 (Xiao, Rasul
+    and Vollgraf 2017). ``digits``: scikit-learn's 1,797 handwritten digits, 1 x 8 x 8, every fifth of them
+    for testing. ``rings-and-disks``: binary images of disks and rings of several sizes and thicknesses, 1 x
+    28 x 28, drawn anew in the manner of Chadebec and Allassonniere (2022).
 
-    Images are float32 in [0, 1], shape ``[n, c, h, w]``; labels are int64, shape ``[n]``. ``pad_to`` frames the images
-    with zeros up to that many pixels a side (32 in the same paper). Raises ValueError for an unknown name or split, and
-    for a bundled file that is missing or whose bytes differ from the manifest.
+    Images are float32 in [0, 1], shape ``[n, c, h, w]``; labels are int64, shape ``[n]``. ``pad_to`` frames
+    the images with zeros up to that many pixels a side (32 in the same paper). Raises ValueError for an
+    unknown name or split, and for a bundled file that is missing or whose bytes differ from the manifest.
     """
     _check_name(name)
     if split not in SPLITS:
@@ -81,13 +81,18 @@ def _pad(x: Tensor, side: int) -> Tensor:
 
 def _read_asset(file_name: str) -> bytes:
     """The bytes of a bundled file, checked against the manifest."""
-    path, remedy = ASSETS / file_name, "install the package again, or make it anew: python -m riemvae_core.idx"
-    manifest = ASSETS / "manifest.json"
+    path, manifest = ASSETS / file_name, ASSETS / "manifest.json"
+    remedy = "install the package again, or make it anew: python -m riemvae_core.idx"
     if not path.is_file() or not manifest.is_file():
         missing = path if not path.is_file() else manifest
         raise ValueError(f"the bundled file {missing.name} is missing from riemvae_core/assets; {remedy}")
     raw = path.read_bytes()
-    expected = json.loads(manifest.read_text())[file_name]["sha256"]
+    try:
+        expected = json.loads(manifest.read_text())[file_name]["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"manifest.json must list {file_name} with its sha256, got {error!r}; {remedy}"
+        ) from error
     if (got := hashlib.sha256(raw).hexdigest()) != expected:
         raise ValueError(
             f"{file_name} is corrupted: its sha256 must be {expected[:12]}..., got {got[:12]}...; {remedy}"
@@ -116,7 +121,7 @@ def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rings_and_disks(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Half disks, half rings: outer radius 4 to 13 pixels; a ring is 1.5 pixels thick at least, its hole 1.5 wide."""
+    """Half disks, half rings, of outer radius 4 to 13 pixels; rings and holes at least 1.5 pixels wide."""
     n = 1000 if split == "train" else 200
     rng = np.random.default_rng(SPLITS.index(split))
     outer = rng.uniform(4.0, 13.0, n)

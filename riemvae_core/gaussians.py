@@ -1,4 +1,4 @@
-r"""Diagonal Gaussians read as balls: center ``mu``, squared radii ``exp(log_var)`` along the axes, all in nats."""
+r"""Diagonal Gaussians read as balls: center ``mu``, squared radii ``exp(log_var)``, everything in nats."""
 
 import math
 
@@ -18,10 +18,24 @@ def _check_same_shape(**tensors: Tensor) -> None:
             raise ValueError(f"{name} must have {first}'s shape {tuple(a.shape)}, got {tuple(b.shape)}")
 
 
+def _check_broadcast(**tensors: Tensor) -> None:
+    shapes = [tuple(t.shape) for t in tensors.values()]
+    try:
+        torch.broadcast_shapes(*(s[:-1] for s in shapes))
+        fits = len({s[-1:] for s in shapes}) == 1
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{', '.join(tensors)} must end in the same d and broadcast before it, "
+            f"got {', '.join(map(str, shapes))}"
+        )
+
+
 def reparameterize(
     mu: Float[Tensor, "*batch d"], log_var: Float[Tensor, "*batch d"], eps: Float[Tensor, "*batch d"]
 ) -> Float[Tensor, "*batch d"]:
-    r"""The point $\mu + \sigma \odot \epsilon$ of a ball: a draw from N(mu, diag exp log_var) when eps is from N(0, I).
+    r"""The point $\mu + \sigma \odot \epsilon$ of a ball: a draw from it when eps is one from N(0, I).
 
     Kingma and Welling (2014), section 2.4. Raises ValueError unless the three shapes agree.
     """
@@ -35,9 +49,10 @@ def kl_pull(mu: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
 
 
 def kl_barrier(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
-    r"""The part of the KL term that guards a ball's radii, $\tfrac12\sum_k(\sigma_k^2 - \log\sigma_k^2 - 1)$, in nats.
+    r"""The part of the KL term that guards the radii, $\tfrac12\sum_k(\sigma_k^2-\log\sigma_k^2-1)$, in nats.
 
-    At least 0, equal to 0 only where every radius is 1, and without bound as a radius goes to 0. Derived in chapter 2.
+    At least 0, equal to 0 only where every radius is 1, and without bound as a radius goes to 0. Derived in
+    chapter 2.
     """
     return 0.5 * (torch.expm1(log_var) - log_var).sum(-1)
 
@@ -47,8 +62,8 @@ def kl_to_standard_normal(
 ) -> Float[Tensor, "*batch"]:
     r"""KL( N(mu, diag exp log_var) || N(0, I) ) in nats, one value a ball: ``kl_pull`` plus ``kl_barrier``.
 
-    $\tfrac12\sum_k(\mu_k^2+\sigma_k^2-\log\sigma_k^2-1)$; Kingma and Welling (2014), appendix B. Raises ValueError
-    unless the two shapes agree.
+    $\tfrac12\sum_k(\mu_k^2+\sigma_k^2-\log\sigma_k^2-1)$; Kingma and Welling (2014), appendix B. Raises
+    ValueError unless the two shapes agree.
     """
     _check_same_shape(mu=mu, log_var=log_var)
     return kl_pull(mu) + kl_barrier(log_var)
@@ -59,13 +74,10 @@ def log_prob(
 ) -> Float[Tensor, "*batch"]:
     r"""Log density of N(mu, diag exp log_var) at z, in nats; leading dimensions broadcast.
 
-    $-\tfrac12\sum_k\big((z_k-\mu_k)^2/\sigma_k^2 + \log\sigma_k^2 + \log 2\pi\big)$. Raises ValueError unless the last
-    dimensions agree.
+    $-\tfrac12\sum_k\big((z_k-\mu_k)^2/\sigma_k^2 + \log\sigma_k^2 + \log 2\pi\big)$. Raises ValueError unless
+    the last dimensions agree and the others broadcast.
     """
-    if not z.shape[-1] == mu.shape[-1] == log_var.shape[-1]:
-        raise ValueError(
-            f"z, mu and log_var must end in the same d, got {z.shape[-1]}, {mu.shape[-1]}, {log_var.shape[-1]}"
-        )
+    _check_broadcast(z=z, mu=mu, log_var=log_var)
     scaled = (z - mu) * torch.exp(-0.5 * log_var)
     return -0.5 * (scaled.square() + log_var + LOG_2PI).sum(-1)
 
@@ -78,7 +90,8 @@ def entropy(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
 def log_volume(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     r"""Log of the volume of the ellipsoid $\sum_k (z_k-\mu_k)^2/\sigma_k^2 \le 1$.
 
-    $\tfrac d2\log\pi - \log\Gamma(\tfrac d2+1) + \tfrac12\sum_k\log\sigma_k^2$: the unit ball's volume times the radii.
+    $\tfrac d2\log\pi - \log\Gamma(\tfrac d2+1) + \tfrac12\sum_k\log\sigma_k^2$: the unit ball's volume times
+    the radii.
     """
     d = log_var.shape[-1]
     unit_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)
@@ -94,11 +107,13 @@ def bhattacharyya(
     r"""Bhattacharyya distance between balls, in nats: $-\log\int\sqrt{q_a q_b}$, 0 where the two coincide.
 
     $\sum_k \frac{(\mu_{ak}-\mu_{bk})^2}{4(\sigma_{ak}^2+\sigma_{bk}^2)} +
-    \tfrac12\log\frac{\sigma_{ak}^2+\sigma_{bk}^2}{2\sigma_{ak}\sigma_{bk}}$; leading dimensions broadcast. The overlap
-    is the exponential of its negative, between 0 and 1. Bhattacharyya (1943).
+    \tfrac12\log\frac{\sigma_{ak}^2+\sigma_{bk}^2}{2\sigma_{ak}\sigma_{bk}}$; leading dimensions broadcast.
+    The overlap is the exponential of its negative, between 0 and 1. Bhattacharyya (1943). Raises ValueError
+    unless the last dimensions agree and the others broadcast.
     """
     _check_same_shape(mu_a=mu_a, log_var_a=log_var_a)
     _check_same_shape(mu_b=mu_b, log_var_b=log_var_b)
+    _check_broadcast(mu_a=mu_a, mu_b=mu_b)
     log_sum = torch.logaddexp(log_var_a, log_var_b)
     apart = 0.25 * ((mu_a - mu_b).square() * torch.exp(-log_sum)).sum(-1)
     return apart + 0.5 * (log_sum - math.log(2.0) - 0.5 * (log_var_a + log_var_b)).sum(-1)
@@ -108,16 +123,19 @@ def _check_balls(z: Tensor, mu: Tensor, log_var: Tensor) -> None:
     _check_same_shape(mu=mu, log_var=log_var)
     if mu.ndim != 2 or len(mu) == 0 or z.shape[-1] != mu.shape[-1]:
         raise ValueError(
-            f"mu must be [n, d] with n at least 1 and z's last dimension d, got {tuple(mu.shape)} and {tuple(z.shape)}"
+            f"mu must be [n, d] with n at least 1 and z's last dimension d, "
+            f"got {tuple(mu.shape)} and {tuple(z.shape)}"
         )
 
 
 def log_prob_mixture(
     z: Float[Tensor, "*batch d"], mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]
 ) -> Float[Tensor, "*batch"]:
-    r"""Log density at z of the aggregate posterior, $\log\frac1n\sum_i N(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$, in nats.
+    r"""Log density at z of the aggregate posterior, in which all balls weigh the same, in nats.
 
-    All balls weigh the same. Works through z in chunks, so memory stays bounded for any number of points and balls.
+    $\log\frac1n\sum_i N(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$. Works through z in chunks, so memory stays
+    bounded for any number of points and balls. Raises ValueError unless mu and log_var are ``[n, d]`` and z
+    ends in d.
     """
     _check_balls(z, mu, log_var)
     flat = z.reshape(-1, z.shape[-1])
@@ -131,9 +149,10 @@ def log_prob_mixture(
 def responsibilities(
     z: Float[Tensor, "*batch d"], mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]
 ) -> Float[Tensor, "*batch n"]:
-    r"""How likely each ball is to have emitted z: $w_i(z) = q_i(z)/\sum_j q_j(z)$, which sum to 1 over the balls.
+    r"""How likely each ball is to have emitted z, $w_i(z) = q_i(z)/\sum_j q_j(z)$; the sum over balls is 1.
 
-    The best decoder under squared error is the average of the images with these weights (derived in chapter 1).
+    The best decoder under squared error is the average of the images with these weights (derived in
+    chapter 1). Raises ValueError unless mu and log_var are ``[n, d]`` and z ends in d.
     """
     _check_balls(z, mu, log_var)
     return torch.softmax(log_prob(z.unsqueeze(-2), mu, log_var), dim=-1)

@@ -1,7 +1,7 @@
 """The IDX format of MNIST and its relatives, and the bundled set that is made from it.
 
-``python -m riemvae_core.idx FOLDER`` writes ``assets/fashion.npz`` and its manifest anew from the four full files of
-Fashion-MNIST in FOLDER (Debian's package ``dataset-fashion-mnist`` installs them, gzipped).
+``python -m riemvae_core.idx FOLDER`` writes ``assets/fashion.npz`` and its manifest anew from the four full
+files of Fashion-MNIST in FOLDER (Debian's package ``dataset-fashion-mnist`` installs them, gzipped).
 """
 
 import gzip
@@ -9,6 +9,7 @@ import hashlib
 import json
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,17 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 def read_idx(path: Path | str) -> np.ndarray:
     """The array in an IDX file, gzipped or not.
 
-    Layout: two zero bytes, a type byte, the number of dimensions, each size as a big-endian 32-bit integer, then the
-    values. Raises ValueError when the bytes are not of that form or their number does not fit the sizes.
+    Layout: two zero bytes, a type byte, the number of dimensions, each size as a big-endian 32-bit integer,
+    then the values. Raises ValueError when the bytes are not of that form or their number does not fit the
+    sizes.
     """
     path = Path(path)
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path.name} must be a whole gzip file, got one that can't be read ({error})"
+        ) from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES:
         raise ValueError(f"path must be an IDX file (two zero bytes, a type byte), got {path.name}")
     kind, rank = np.dtype(_TYPES[raw[2]]), raw[3]
@@ -48,7 +55,10 @@ def balanced_subset(labels: np.ndarray, per_class: int, seed: int = 0) -> np.nda
 
 
 def bundle_fashion(folder: Path | str, out: Path = ASSETS) -> Path:
-    """Write ``fashion.npz`` (12,000 training and 2,000 test images, balanced) and its manifest from the full files."""
+    """Write ``fashion.npz`` (12,000 training and 2,000 test images, balanced) and its manifest.
+
+    ``folder`` holds the four full IDX files. Raises ValueError when one of them is not there.
+    """
     folder, arrays = Path(folder), {}
     for split, prefix, per_class in (("train", "train", 1200), ("test", "t10k", 200)):
         found = [
@@ -76,5 +86,7 @@ def bundle_fashion(folder: Path | str, out: Path = ASSETS) -> Path:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m riemvae_core.idx FOLDER   (the folder with the four full Fashion-MNIST files)")
+        sys.exit(
+            "usage: python -m riemvae_core.idx FOLDER   (the folder with the four full Fashion-MNIST files)"
+        )
     print(f"wrote {bundle_fashion(sys.argv[1])}")

@@ -18,9 +18,9 @@ LIKELIHOODS = ("gaussian", "bernoulli")
 class ModelConfig:
     """Everything that fixes a model's shape and loss; hashed by the zoo.
 
-    ``beta`` weighs KL against the squared error summed over pixels; ``pull`` and ``barrier`` weigh KL's two halves
-    within it. ``noise=False`` decodes the means in training. ``linear_output`` drops the sigmoid (and so the promise
-    that decoded values lie in [0, 1]). Sizes as in ``make_networks``.
+    ``beta`` weighs KL against the squared error summed over pixels; ``pull`` and ``barrier`` weigh KL's two
+    halves within it. ``noise=False`` decodes the means in training. ``linear_output`` drops the sigmoid (and
+    so the promise that decoded values lie in [0, 1]). Sizes as in ``make_networks``.
     """
 
     image_shape: tuple[int, int, int] = (1, 28, 28)
@@ -63,10 +63,10 @@ class AutoencoderLosses(NamedTuple):
 
 
 class VAELosses(NamedTuple):
-    """Per image, nothing averaged; ``total = reconstruction + beta * (pull-weight * pull + barrier-weight * barrier)``.
+    """Per image, nothing averaged: the reconstruction plus beta times the weighted halves of KL is the total.
 
-    ``reconstruction`` is the squared error summed over pixels (or, for likelihood ``bernoulli``, the cross-entropy in
-    nats); ``pull`` and ``barrier`` are the two halves of KL in nats, unweighted.
+    ``reconstruction`` is the squared error summed over pixels (or, for likelihood ``bernoulli``, the
+    cross-entropy in nats); ``pull`` and ``barrier`` are the two halves of KL in nats, unweighted.
     """
 
     total: Float[Tensor, " n"]
@@ -94,11 +94,15 @@ class _Coder(nn.Module):
         self.mu_head = nn.Linear(nets.features, config.latent_dim)
 
     def features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """What the encoder's body makes of images. Raises ValueError for images of another shape."""
         if x.ndim != 4 or tuple(x.shape[1:]) != self.config.image_shape:
-            raise ValueError(f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}")
+            raise ValueError(
+                f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}"
+            )
         return self.body(x)
 
     def logits(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c h w"]:
+        """What the decoder says of codes before the sigmoid. Raises ValueError for codes of another size."""
         if z.shape[-1:] != (self.config.latent_dim,):
             raise ValueError(f"z must end in {self.config.latent_dim} coordinates, got shape {list(z.shape)}")
         flat = self.decoder(z.reshape(-1, z.shape[-1]))
@@ -121,24 +125,26 @@ class _Coder(nn.Module):
 
 
 class Autoencoder(_Coder):
-    """Stores each image as a point. ``encode`` gives codes ``[n, d]``; beta, pull, barrier and noise have no effect."""
+    """Stores each image as a point, ``[n, d]`` in all; beta, pull, barrier and noise have no effect."""
 
     def encode(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The point of each image."""
         return self.mu_head(self.features(x))
 
     def losses(
         self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"] | None = None
     ) -> AutoencoderLosses:
-        """The reconstruction loss of each image; ``eps`` is taken for the training loop's sake and not used."""
+        """The reconstruction loss of each image; ``eps`` is there for the training loop and not used."""
         reconstruction = self.reconstruction_loss(x, self.encode(x))
         return AutoencoderLosses(reconstruction, reconstruction)
 
 
 class VAE(_Coder):
-    r"""Stores each image as a ball. Kingma and Welling (2014); the loss of Chadebec and Allassonniere (2022), eq. (3).
+    r"""Stores each image as a ball. Kingma and Welling (2014); the loss of Chadebec and Allassonniere (2022),
+    eq. (3).
 
-    $\|x-g(z)\|^2 + \beta\,(\text{pull}+\text{barrier})$ with $z=\mu+\sigma\odot\epsilon$: a Gaussian decoder of
-    variance $\beta/2$ in every pixel, up to a scale.
+    $\|x-g(z)\|^2 + \beta\,(\text{pull}+\text{barrier})$ with $z=\mu+\sigma\odot\epsilon$: a Gaussian decoder
+    of variance $\beta/2$ in every pixel, up to a scale.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -146,6 +152,7 @@ class VAE(_Coder):
         self.log_var_head = nn.Linear(self.mu_head.in_features, config.latent_dim)
 
     def encode(self, x: Float[Tensor, "n c h w"]) -> Balls:
+        """The ball of each image."""
         features = self.features(x)
         return Balls(self.mu_head(features), self.log_var_head(features))
 
@@ -170,5 +177,5 @@ def make_model(kind: str, config: ModelConfig, seed: int) -> Autoencoder | VAE:
     if kind not in MODELS:
         raise ValueError(f"kind must be one of {', '.join(MODELS)}, got {kind!r}")
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
         return MODELS[kind](config)

@@ -1,6 +1,7 @@
-"""Encoder bodies (images to features) and decoders (codes to logits): MLP, a light conv net, paper 1's conv net."""
+"""Encoder bodies (images to features) and decoders (codes to logits): MLP, light conv, paper 1's conv."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Networks(NamedTuple):
-    """An encoder body, the number of features it gives, and a decoder from ``[b, d]`` to logits ``[b, c, h, w]``."""
+    """An encoder body, how many features it gives, a decoder from ``[b, d]`` to logits ``[b, c, h, w]``."""
 
     body: nn.Module
     features: int
@@ -33,28 +34,28 @@ def make_networks(
     depth: int,
     activation: str,
 ) -> Networks:
-    """Build one of the named pairs: ``mlp``, ``conv`` (light) or ``paper-conv`` (Chadebec and Allassonniere 2022).
+    """Build a named pair: ``mlp``, ``conv`` (light) or ``paper-conv`` (Chadebec and Allassonniere 2022).
 
-    ``width`` and ``depth`` are the units of a hidden layer and their number (for ``conv``: the channels of the first
-    layer; its depth is fixed). ``depth=0`` gives a linear map. ``decoder_width`` is ``width`` unless given. Raises
-    ValueError for an unknown name or activation, or sizes that the net can't take.
+    ``width`` and ``depth`` are the units of a hidden layer and their number (for ``conv``: the channels of
+    the first layer; its depth is fixed). ``depth=0`` gives a linear map. ``decoder_width`` is ``width``
+    unless given. Raises ValueError for an unknown name or activation, or sizes that the net can't take.
     """
     if name not in _BUILDERS:
         raise ValueError(f"network must be one of {', '.join(_BUILDERS)}, got {name!r}")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    if min(width, latent_dim, *image_shape) < 1 or depth < 0:
+    widths = (width, width if decoder_width is None else decoder_width)
+    if len(image_shape) != 3 or min(*widths, latent_dim, *image_shape) < 1 or depth < 0:
         raise ValueError(
-            f"width, latent_dim and image_shape must be positive and depth at least 0, "
-            f"got {width}, {latent_dim}, {image_shape}, {depth}"
+            "width, decoder_width, latent_dim and image_shape (c, h, w) must be positive, depth at least 0, "
+            f"got {width}, {decoder_width}, {latent_dim}, {image_shape}, {depth}"
         )
-    widths = (width, decoder_width or width)
     return _BUILDERS[name](image_shape, latent_dim, widths, depth, ACTIVATIONS[activation])
 
 
 def _stack(sizes: list[int], activation: Callable[[], nn.Module]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), activation()]
     return layers
 
@@ -90,17 +91,20 @@ def _conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
 
 
 def _paper_conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
-    """Paper 1's net for MNIST and CIFAR10, as its released code builds it: 32 x 32 in, batch norm, ReLU throughout."""
+    """Paper 1's net for MNIST and CIFAR10, as its released code builds it: 32 x 32, batch norm, ReLU."""
     c, h, w = image_shape
     if (h, w) != (32, 32):
-        raise ValueError(f"image_shape must be 32 x 32 for network 'paper-conv', got {h} x {w}: use pad_to=32")
+        raise ValueError(
+            f"image_shape must be 32 x 32 for network 'paper-conv', got {h} x {w}: use pad_to=32"
+        )
     encoder: list[nn.Module] = []
     for n_in, n_out in ((c, 128), (128, 256), (256, 512), (512, 1024)):
         encoder += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=1), nn.BatchNorm2d(n_out), nn.ReLU()]
     decoder = nn.Sequential(
         nn.Linear(latent_dim, 1024 * 8 * 8), nn.Unflatten(-1, (1024, 8, 8)),
         nn.ConvTranspose2d(1024, 512, 4, stride=2, padding=1), nn.BatchNorm2d(512), nn.ReLU(),  # 16
-        nn.ConvTranspose2d(512, 256, 4, stride=2, padding=1, output_padding=1), nn.BatchNorm2d(256), nn.ReLU(),  # 33
+        nn.ConvTranspose2d(512, 256, 4, stride=2, padding=1, output_padding=1), nn.BatchNorm2d(256),  # 33
+        nn.ReLU(),
         nn.ConvTranspose2d(256, c, 4, stride=1, padding=2),  # 32
     )  # fmt: skip
     return Networks(nn.Sequential(*encoder, nn.Flatten()), 1024 * 2 * 2, decoder)
@@ -115,7 +119,10 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def decoder_layers(decoder: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Weights ``[m, n]`` and biases ``[m]`` of an MLP decoder, first layer first, as the live figures pack them."""
+    """Weights ``[m, n]`` and biases ``[m]`` of an MLP decoder, first layer first.
+
+    The live figures pack them. Raises ValueError for a decoder with convolutions.
+    """
     layers = [m for m in decoder.modules() if isinstance(m, nn.Linear)]
     if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in decoder.modules()) or not layers:
         raise ValueError("decoder must be an MLP from make_networks('mlp', ...), got one with convolutions")

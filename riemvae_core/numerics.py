@@ -50,7 +50,8 @@ def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generat
 
 
 def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
-    """Slices that cover ``range(n)``, each small enough that ``bytes_each`` a row stays within ``budget`` bytes.
+    """Slices that cover ``range(n)``, each small enough that ``bytes_each`` a row stays within ``budget``
+    bytes.
 
     A slice holds at least one row, however large a row is.
     """
@@ -66,8 +67,8 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
 def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:
     r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
 
-    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Needs at least
-    two values.
+    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Needs at
+    least two values.
     """
     v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
     if v.numel() < 2:

@@ -1,5 +1,6 @@
 """One ``fit`` for every chapter: the loop that a reader sees is the loop that runs on several devices."""
 
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from lightning_fabric import Fabric
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -48,25 +49,24 @@ def fit(
 ) -> History:
     """Train a model whose ``losses(x, eps)`` gives a NamedTuple of per-image losses with a field ``total``.
 
-    Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from ``seed``,
-    and each of several devices takes its share of every batch, so the result depends on the seed alone and not on how
-    many devices work on it (up to rounding).
+    Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from
+    ``seed``, and each of several devices takes its share of every batch, so the result depends on the seed
+    alone and not on how many devices work on it (up to rounding).
 
-    ``accelerator`` is Lightning's name of a device (``cpu``, ``cuda``, ``mps``) and by default the one the model lives
-    on; the model comes back to where it was. ``checkpoint`` names a file that is written whole after every epoch: a run
-    that was killed goes on from it and ends with the weights of an unbroken one. ``callback(epoch, model, means)`` runs
-    after every epoch and ends the training by returning True. ``progress`` draws a bar, by default everywhere but in
-    a build of the book.
+    ``accelerator`` is Lightning's name of a device (``cpu``, ``cuda``, ``mps``) and by default the one the
+    model lives on; the model comes back to where it was. ``checkpoint`` names a file that is written whole
+    after every epoch: a run that was killed goes on from it and ends with the weights of an unbroken one.
+    ``callback(epoch, model, means)`` runs after every epoch and ends the training by returning True.
+    ``progress`` draws a bar, by default everywhere but in a build of the book.
 
-    Raises ValueError for bad arguments or a checkpoint of another run, FloatingPointError when a loss is not finite
-    (the message names the step and the part).
+    Raises ValueError for bad arguments or a checkpoint of another run, FloatingPointError when a loss is not
+    finite (the message names the step and the part).
     """
     if epochs < 1 or batch_size < 1 or not lr > 0:
         raise ValueError(
             f"epochs and batch_size must be at least 1 and lr positive, got {epochs}, {batch_size}, {lr}"
         )
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+    _check_images(images)
     if devices > 1 and batch_size % devices:
         raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
     home = next(model.parameters()).device
@@ -75,11 +75,17 @@ def fit(
     fabric = Fabric(
         accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
     )
-    history, weights = fabric.launch(_train, model, images, plan, callback, show)
-    model.to(home)
+    try:
+        history, weights = fabric.launch(_train, model, images, plan, callback, show)
+    finally:
+        model.to(home).eval()
     model.load_state_dict(weights)
-    model.eval()
     return history
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
 
 
 class _Plan(NamedTuple):
@@ -99,8 +105,9 @@ def _train(
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.lr)
     wrapped, optimizer = fabric.setup(model, optimizer)
     wrapped.mark_forward_method("losses")
+    run = _fingerprint(plan, model, images) if plan.checkpoint else ""
     images = fabric.to_device(images)
-    done, means, seconds = _resume(plan, model, optimizer, generator, n)
+    done, means, seconds = _resume(plan, model, optimizer, generator, run)
     bar = tqdm(
         total=plan.epochs * steps_an_epoch,
         initial=done * steps_an_epoch,
@@ -108,9 +115,9 @@ def _train(
         unit="step",
     )
     share, latent_dim = slice(fabric.global_rank, None, fabric.world_size), model.config.latent_dim
-    wrapped.train()
     for epoch in range(done, plan.epochs):
-        began, sums = time.perf_counter(), {}
+        began, sums, seen = time.perf_counter(), {}, 0
+        wrapped.train()
         order = torch.randperm(n, generator=generator, device="cpu")
         for step, batch in enumerate(order.split(plan.batch_size), start=epoch * steps_an_epoch):
             # batches divide evenly among devices: the last one drops at most devices - 1 images
@@ -128,19 +135,22 @@ def _train(
             optimizer.step()
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + part.item() * len(batch)
+            seen += len(batch)
             bar.update()
             bar.set_postfix({k: f"{v.item():.1f}" for k, v in parts.items()}, refresh=False)
         epoch_means = {
-            name: fabric.all_reduce(torch.tensor(total / n, device="cpu"), reduce_op="mean").item()
+            name: fabric.all_reduce(torch.tensor(total / seen, device="cpu"), reduce_op="mean").item()
             for name, total in sums.items()
         }
         for name, value in epoch_means.items():
             means.setdefault(name, []).append(value)
         seconds += time.perf_counter() - began
         done = epoch + 1
+        # before the checkpoint: what a callback keeps is then never behind a run that was killed in between
+        stop = fabric.broadcast(callback is not None and callback(done, model, epoch_means))
         if plan.checkpoint and fabric.is_global_zero:
-            _save(plan, model, optimizer, generator, done, means, seconds, n)
-        if callback is not None and callback(done, model, epoch_means):
+            _save(plan, model, optimizer, generator, done, means, seconds, run)
+        if stop:
             break
     bar.close()
     losses = {name: torch.tensor(values, device="cpu") for name, values in means.items()}
@@ -152,44 +162,55 @@ def _check_finite(parts: dict[str, Tensor], step: int, epoch: int) -> None:
         return
     name = next((k for k, v in parts.items() if k != "total" and not torch.isfinite(v)), "total")
     raise FloatingPointError(
-        f"{name} is {parts[name].item()} at step {step} (epoch {epoch + 1}); try a smaller lr or a larger beta"
+        f"{name} is {parts[name].item()} at step {step} (epoch {epoch + 1}); try a smaller lr"
     )
 
 
 def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside its place and move it there, so that no reader ever sees half a file."""
+    """Write a safetensors file beside its place and move it there: no reader ever sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, beside, metadata)
     os.replace(beside, path)
 
 
-def _fingerprint(plan: _Plan, n: int) -> str:
-    return json.dumps([plan.epochs, plan.batch_size, plan.lr, plan.seed, n])
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file. Raises ValueError where it can't be read."""
+    try:
+        with safe_open(path, "pt", device="cpu") as file:
+            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path.name} must be a safetensors file, got one that can't be read ({error})"
+        ) from error
 
 
-def _save(plan, model, optimizer, generator, done, means, seconds, n) -> None:
+def _fingerprint(plan: _Plan, model: nn.Module, images: Tensor) -> str:
+    """What a checkpoint belongs to; the images enter by their shape and the bytes of at most 127 of them."""
+    some = images[:: max(1, len(images) // 64)].cpu().contiguous()
+    digest = hashlib.sha256(some.view(torch.uint8).numpy().tobytes()).hexdigest()[:12]
+    settings = [plan.epochs, plan.batch_size, plan.lr, plan.seed]
+    return json.dumps([*settings, type(model).__name__, str(model.config), list(images.shape), digest])
+
+
+def _save(plan, model, optimizer, generator, done, means, seconds, run) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     for i, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{slot}": value for slot, value in slots.items()}
     tensors["generator"] = generator.get_state()
-    metadata = {
-        "run": _fingerprint(plan, n), "done": str(done), "means": json.dumps(means), "seconds": str(seconds)
-    }  # fmt: skip
+    metadata = {"run": run, "done": str(done), "means": json.dumps(means), "seconds": str(seconds)}
     save_atomically(tensors, plan.checkpoint, metadata)
 
 
-def _resume(plan, model, optimizer, generator, n) -> tuple[int, dict[str, list[float]], float]:
+def _resume(plan, model, optimizer, generator, run) -> tuple[int, dict[str, list[float]], float]:
     if plan.checkpoint is None or not plan.checkpoint.is_file():
         return 0, {}, 0.0
-    with safe_open(plan.checkpoint, "pt") as file:
-        metadata = file.metadata()
-        if metadata["run"] != (expected := _fingerprint(plan, n)):
-            raise ValueError(
-                f"checkpoint {plan.checkpoint.name} must be of this run ([epochs, batch_size, lr, seed, n] = "
-                f"{expected}), got {metadata['run']}: remove it or name another file"
-            )
-        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - a safetensors handle is no dict
+    metadata, tensors = read_tensors(plan.checkpoint)
+    if metadata.get("run") != run:
+        raise ValueError(
+            f"checkpoint {plan.checkpoint.name} must be of this run ([epochs, batch_size, lr, seed, model, "
+            f"config, images] = {run}), got {metadata.get('run')}: remove it or name another file"
+        )
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
@@ -207,12 +228,15 @@ def evaluate(model: nn.Module, images: Float[Tensor, "n c h w"], seed: int = 0) 
 
     The model's own mode is restored.
     """
+    _check_images(images)
     was_training, device = model.training, next(model.parameters()).device
     eps = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
-    model.eval()
     sums: dict[str, float] = {}
-    for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
-        for name, part in model.losses(images[s].to(device), eps[s].to(device))._asdict().items():
-            sums[name] = sums.get(name, 0.0) + part.sum().item()
-    model.train(was_training)
+    model.eval()
+    try:
+        for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
+            for name, part in model.losses(images[s].to(device), eps[s].to(device))._asdict().items():
+                sums[name] = sums.get(name, 0.0) + part.sum().item()
+    finally:
+        model.train(was_training)
     return {name: total / len(images) for name, total in sums.items()}

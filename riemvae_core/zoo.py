@@ -1,7 +1,8 @@
-"""Trained models by name. Weights are shipped in half precision; what is not shipped is trained once and cached.
+"""Trained models by name. Weights are shipped in half precision; what is not shipped is trained once and
+cached.
 
-``python -m riemvae_core.zoo`` trains every recipe again from its seed, resumes what was interrupted, and says how close
-each comes to the weights that are shipped. ``--ship`` replaces those; names narrow the work.
+``python -m riemvae_core.zoo`` trains every recipe again from its seed, resumes what was interrupted, and says
+how close each comes to the weights that are shipped. ``--ship`` replaces those; names narrow the work.
 """
 
 import argparse
@@ -15,20 +16,21 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from platformdirs import user_cache_path
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.idx import ASSETS
 from riemvae_core.models import VAE, Autoencoder, ModelConfig, make_model
-from riemvae_core.training import evaluate, fit, save_atomically
+from riemvae_core.training import evaluate, fit, read_tensors, save_atomically
 
 PROBES_PER_CLASS = 24
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are kept."""
+    """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are
+    kept.
+    """
 
     data: str
     kind: str
@@ -102,8 +104,8 @@ def cache_dir() -> Path:
 def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE:
     """A trained model by name, on the CPU, in eval mode.
 
-    Shipped weights are used when they were made by the recipe as it stands; else the model is trained (seconds to a few
-    minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
+    Shipped weights are used when they were made by the recipe as it stands; else the model is trained
+    (seconds to a few minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
     """
     tensors = _tensors(name, progress)
     model = make_model(recipe(name).kind, recipe(name).config, seed=0)
@@ -122,7 +124,9 @@ def snapshots(name: str) -> Snapshots:
 
 
 def load_study(name: str) -> dict[str, Any]:
-    """The committed results of a study in ``benchmarks/studies``: settings, seeds and numbers, as a dictionary."""
+    """The committed results of a study in ``benchmarks/studies``: settings, seeds and numbers, as a
+    dictionary.
+    """
     folder = ASSETS / "studies"
     known = sorted(p.stem for p in folder.glob("*.json"))
     if name not in known:
@@ -136,11 +140,13 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     target = cache_dir() / f"{name}-{r.fingerprint}.safetensors"
     checkpoint = target.with_suffix(".checkpoint")
     images = load_images(r.data).images
-    probes = first_of_each_class(load_images(r.data, "test"), PROBES_PER_CLASS).images if r.snapshots else None
+    probes = (
+        first_of_each_class(load_images(r.data, "test"), PROBES_PER_CLASS).images if r.snapshots else None
+    )
     model, kept = make_model(r.kind, r.config, r.seed), {}
     partial = target.with_suffix(".snapshots")
     if checkpoint.is_file() and partial.is_file():
-        kept = _read(partial)[1]
+        kept = read_tensors(partial)[1]
 
     def keep(epoch: int, net: nn.Module, _means: dict[str, float]) -> None:
         if epoch in r.snapshots:
@@ -170,23 +176,15 @@ def shipped_path(name: str) -> Path:
     return ASSETS / "zoo" / f"{name}.safetensors"
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own type for every kind of damage
-        raise ValueError(f"{path.name} must be a safetensors file, got one that can't be read ({error})") from error
-
-
 def _tensors(name: str, progress: bool | None) -> dict[str, Tensor]:
     fingerprint = recipe(name).fingerprint
     cached = cache_dir() / f"{name}-{fingerprint}.safetensors"
     for path in (shipped_path(name), cached):
         if path.is_file():
-            metadata, tensors = _read(path)
+            metadata, tensors = read_tensors(path)
             if metadata.get("recipe") == fingerprint:
                 return tensors
-    return _read(train(name, progress=progress))[1]
+    return read_tensors(train(name, progress=progress))[1]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -201,7 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
         model = make_model(r.kind, r.config, seed=0)
 
         def loss_of(file: Path, model: nn.Module = model, images: Tensor = images) -> float:
-            weights = {k[6:]: v.float() for k, v in _read(file)[1].items() if k.startswith("model.")}
+            weights = {k[6:]: v.float() for k, v in read_tensors(file)[1].items() if k.startswith("model.")}
             model.load_state_dict(weights)
             return evaluate(model, images)["total"]
 
@@ -210,8 +208,9 @@ def main(arguments: list[str] | None = None) -> None:
             line += f", shipped {loss_of(target):.4f}"
         print(line, flush=True)
         if chosen.ship:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target)
+            metadata, tensors = read_tensors(path)
+            save_atomically(tensors, target, metadata)
+            path.unlink()
 
 
 if __name__ == "__main__":
