@@ -18,7 +18,7 @@ test: lint  ## format, lint, import contract, unit and property tests, the built
 	@$(PY) -m pytest
 
 lint: env  ## formatting, lint and the one-way import contract
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
 
 lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 	@$(PY) book/_tools/lab.py

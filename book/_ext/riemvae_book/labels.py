@@ -90,7 +90,7 @@ def full_entry(entry: Entry) -> str:
     people = entry.persons.get("author", [])
     names = []
     for person in people:
-        initials = [abbreviate(name) for name in person.first_names]
+        initials = [abbreviate(name) for name in [*person.first_names, *person.middle_names]]
         names.append(" ".join([*initials, *person.prelast_names, *person.last_names]))
     fields = entry.fields
     venue = next(

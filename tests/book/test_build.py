@@ -1,0 +1,145 @@
+"""A small book, built by the real extension: what is executed again, and what makes a build fail."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTER = """\
+---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+# A chapter
+
+```{chapter-facts}
+```
+
+```{code-cell} python
+import riemvae_core
+print("VALUE", riemvae_core.VALUE)
+```
+
+The prose.
+"""
+PLOT = """\
+
+```{code-cell} python
+%METADATA%
+import matplotlib_inline.backend_inline as backend
+import matplotlib.pyplot as plt
+backend.set_matplotlib_formats("svg")
+plt.plot([0, 1], color="#D4682A");
+```
+"""
+NAMED = """---
+mystnb:
+  image:
+    alt: A rising line
+  figure:
+    caption: A line.
+    name: fig-line
+---"""
+
+
+class Scratch:
+    """A book of one chapter under a path with spaces, with a core of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        shutil.copytree(ROOT / "book" / "_ext", folder / "book" / "_ext")
+        config = (ROOT / "_config.yml").read_text()
+        config = re.sub(r"html_(css|js)_files: .*", r"html_\1_files: []", config)
+        config = config.replace("html_static_path: [book/_static]", "html_static_path: []")
+        config = re.sub(r" *html_favicon: .*\n", "", config)
+        self.write("_config.yml", config)
+        chapters = [{"file": "chapters/01_a"}]
+        parts = [{"caption": "All", "chapters": chapters}]
+        self.write("_toc.yml", json.dumps({"format": "jb-book", "root": "book/index", "parts": parts}))
+        self.write("requirements.txt", "nothing\n")
+        self.write("book/index.md", "# Home\n")
+        self.write("book/references.bib", "")
+        self.write("book/_static/palette.json", '{"posterior": {"light": "#D4682A", "dark": "#F3A75C"}}')
+        self.write("riemvae_core/__init__.py", "VALUE = 1\n")
+        self.write(
+            "riemvae_core/widgets.py", "def write_static(folder):\n    (folder / 'a.js').write_text('1')\n"
+        )
+        self.write("chapters/01_a.md", CHAPTER)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def build(self, *options: str) -> tuple[int, str]:
+        tool = Path(sys.executable).parent / "jupyter-book"
+        environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": ""}
+        command = [sys.executable, str(tool), "build", ".", *options]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    @property
+    def page(self) -> str:
+        return (self.folder / "_build" / "html" / "chapters" / "01_a.html").read_text()
+
+
+@pytest.fixture
+def scratch(tmp_path) -> Scratch:
+    return Scratch(tmp_path / "a small book")
+
+
+@pytest.mark.slow
+def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
+    code, log = scratch.build()
+    assert code == 0, log
+    assert "VALUE 1" in scratch.page
+    assert re.search(r"its code ran in \d+ s on \d+ thread", scratch.page)
+    assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, executed now", log)
+    assert (scratch.folder / "_build/html/_static/riemvae/a.js").exists()
+
+    scratch.write("chapters/01_a.md", CHAPTER.replace("The prose.", "Other prose."))
+    code, log = scratch.build()
+    assert code == 0, log
+    assert "Other prose." in scratch.page
+    assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, from the cache", log)
+
+    scratch.write("riemvae_core/__init__.py", "VALUE = 2\n")
+    code, log = scratch.build()
+    assert code == 0, log
+    assert "VALUE 2" in scratch.page
+    assert "executed now" in log
+    assert len(list((scratch.folder / "_build" / ".jupyter_cache").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_chapter_that_fails_fails_the_build(scratch):
+    scratch.write("chapters/01_a.md", CHAPTER.replace("riemvae_core.VALUE", "riemvae_core.NOTHING"))
+    code, log = scratch.build()
+    assert code != 0
+    assert "chapters that did not run to their end: chapters/01_a" in log
+    assert "NOTHING" in log or "AttributeError" in log
+
+
+@pytest.mark.slow
+def test_a_figure_is_drawn_into_the_page_and_asked_for_its_texts(scratch):
+    scratch.write("chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%", NAMED))
+    code, log = scratch.build("-n", "-W", "--keep-going")
+    assert code == 0, log
+    assert 'aria-label="A rising line"' in scratch.page
+    assert "var(--rv-posterior, #d4682a)" in scratch.page
+    assert "<img" not in re.search(r"<article.*</article>", scratch.page, re.S)[0]
+
+    scratch.write("chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%\n", ""))
+    code, log = scratch.build("-n", "-W", "--keep-going")
+    assert code != 0
+    assert "a cell's figure has no alt text" in log
+    assert "a cell's figure has no caption" in log

@@ -1,0 +1,203 @@
+"""A chapter's Markdown without MyST says the same to every notebook front end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from riemvae_book.labels import read_book, read_labels, toc_pages
+from riemvae_book.notebooks import chapter_pages, make_notebook, split_cells, write_all
+from riemvae_book.plain import Book, Plain, source_of
+
+CHAPTER = """\
+---
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+(sec-top)=
+# Points have no inside
+
+```{chapter-facts}
+```
+
+{cite:t}`kingma2014`, {cite:p}`kingma2014,shi2025`, {numref}`fig-cloud`, {eq}`eq-sum`, {ref}`ex-one`.
+Also {prf:ref}`thm-shell`, {ref}`sec-top`, {ref}`here <sec-top>`, {term}`posterior collapse <collapse>`.
+See {doc}`02_kl`, [next](02_kl.md#price) and {math}`a^2`. It is {glue:text}`kl:.2f` or {glue:text}`unknown`.
+% a note to ourselves
+
+$$
+x = \\mu
+$$ (eq-sum)
+
+```{math}
+:label: eq-named
+y = 1
+```
+
+```{code-cell} python
+---
+mystnb:
+  image:
+    alt: A cloud
+  figure:
+    caption: "See {term}`points`, as in {eq}`eq-named`."
+    name: fig-cloud
+---
+draw()
+```
+
+:::{prf:theorem} Shells
+:label: thm-shell
+A ball is a shell.
+:::
+
+:::{exercise} The first
+:label: ex-one
+
+Do it:
+
+```python
+keep {this}`alone`
+```
+:::
+
+:::{solution} ex-one
+SECRET
+:::
+
+```{code-cell} python
+:tags: [solution]
+answer = "SECRET"
+```
+
+:::{note}
+Careful.
+:::
+
++++
+
+```{literalinclude} ../core.py
+:pyobject: shell
+```
+
+## References
+
+```{bibliography}
+:filter: docname in docnames
+```
+"""
+BIBLIOGRAPHY = """\
+@article{kingma2014, title={Auto-{Encoding} Variational {Bayes}}, journal={ICLR}, year={2014},
+  author={Kingma, Diederik P. and Welling, Max}}
+@article{shi2025, title={Spheres}, year={2025}, eprint={2507.1}, author={Shi, S. and Two, B. and Three, C.}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "index.md").write_text("# Home\n")
+    (tmp_path / "book" / "references.bib").write_text(BIBLIOGRAPHY)
+    (tmp_path / "chapters" / "01_points.md").write_text(CHAPTER)
+    (tmp_path / "chapters" / "02_kl.md").write_text("# KL packs the balls\n")
+    (tmp_path / "core.py").write_text("def shell(r):\n    return r\n\n\ndef other():\n    return 1\n")
+    pages = [{"file": "chapters/01_points"}, {"file": "chapters/02_kl"}]
+    toc = {"format": "jb-book", "root": "book/index", "parts": [{"caption": "All", "chapters": pages}]}
+    (tmp_path / "_toc.yml").write_text(json.dumps(toc))
+    executed = tmp_path / "_build" / "jupyter_execute" / "chapters"
+    executed.mkdir(parents=True)
+    glued = {"kl": {"data": {"text/plain": "3.14159"}}}
+    (executed / "01_points.glue.json").write_text(json.dumps(glued))
+    return tmp_path
+
+
+@pytest.fixture
+def markdown(project) -> str:
+    write_all(project, project / "out")
+    student = json.loads((project / "out" / "student" / "01_points.ipynb").read_text())
+    return "\n\n".join("".join(c["source"]) for c in student["cells"] if c["cell_type"] == "markdown")
+
+
+def test_pages_come_in_the_order_of_the_contents(project):
+    assert toc_pages(project) == ["book/index", "chapters/01_points", "chapters/02_kl"]
+    assert chapter_pages(project) == ["chapters/01_points"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kingma and Welling (2014), (Kingma and Welling, 2014; Shi et al., 2025), Figure 1, (1), Exercise 1.",
+        "Also Theorem 1, “Points have no inside”, here, posterior collapse.",
+        "See KL packs the balls, [next](02_kl.ipynb#price) and $a^2$. It is 3.14 or `unknown`.",
+        "$$\nx = \\mu \\tag{1}\n$$",
+        "$$\ny = 1 \\tag{2}\n$$",
+        "*Figure 1. See points, as in (2).*",
+        "> **Theorem 1 (Shells)**\n>\n> A ball is a shell.",
+        "> **Exercise 1 (The first)**\n>\n> Do it:\n>\n> ```python\n> keep {this}`alone`\n> ```",
+        "> **Note**\n>\n> Careful.",
+        "```python\ndef shell(r):\n    return r\n```",
+        "- D. P. Kingma, M. Welling. Auto-Encoding Variational Bayes. ICLR. 2014.",
+        "arXiv 2507.1. 2025.",
+        "minutes to read.*",
+    ],
+)
+def test_student_notebook_says_it_in_plain_markdown(markdown, text):
+    assert text in markdown
+
+
+@pytest.mark.parametrize(
+    "trace", ["{cite", "{prf", "{note", ":::", "(sec-top)=", "to ourselves", "SECRET", ":label:"]
+)
+def test_student_notebook_keeps_no_trace(markdown, trace):
+    assert trace not in markdown
+
+
+def test_instructor_notebook_marks_its_solutions(project):
+    write_all(project, project / "out")
+    text = (project / "out" / "instructor" / "01_points.ipynb").read_text()
+    assert "Solution of Exercise 1" in text
+    assert "**Solution in code**" in text
+    assert text.count("SECRET") == 2
+
+
+def test_the_same_chapter_gives_the_same_bytes(project):
+    first = [path.read_bytes() for path in write_all(project, project / "one")]
+    assert first == [path.read_bytes() for path in write_all(project, project / "two")]
+
+
+def test_cell_ids_are_unique_and_differ_between_chapters(project):
+    def ids(page):
+        notebook = make_notebook(project, page, CHAPTER, Path("none"), None, "")
+        return [cell.id for cell in notebook.cells]
+
+    one, two = ids("chapters/01_points"), ids("chapters/02_kl")
+    assert len(set(one + two)) == len(one) + len(two)
+
+
+def test_cells_alternate_as_written():
+    kinds = [kind for kind, _, _ in split_cells(CHAPTER)]
+    assert kinds == ["markdown", "code", "markdown", "code", "markdown", "markdown"]
+
+
+def test_labels_of_another_chapter_name_it(project):
+    book = read_book(project, "chapters/02_kl", Path("none"), "")
+    assert book.labels["fig-cloud"] == "Figure 1 in “Points have no inside”"
+
+
+def test_read_labels_numbers_each_kind_by_itself():
+    title, labels, equations = read_labels(CHAPTER)
+    assert title == "Points have no inside"
+    assert labels["fig-cloud"] == "Figure 1"
+    assert labels["thm-shell"] == "Theorem 1"
+    assert equations == {"eq-sum": 1, "eq-named": 2}
+
+
+def test_an_unknown_citation_is_named():
+    with pytest.raises(ValueError, match=r"must cite a key of book/references.bib, got 'nobody'"):
+        Plain(Book(Path("x.md"))).cell("{cite:p}`nobody`")
+
+
+def test_an_unknown_object_is_named(project):
+    with pytest.raises(ValueError, match=r"pyobject must name a function or class of core\.py, got 'ball'"):
+        source_of(project / "core.py", "ball")

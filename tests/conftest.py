@@ -1,0 +1,61 @@
+"""Fixtures that more than one file of tests needs: the built book, a server for it, a browser."""
+
+import functools
+import http.server
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import FLAGS, find_browser
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the project."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def site(root: Path) -> Path:
+    """The folder of the book, built by `make book` first (which takes seconds if nothing has changed)."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    made = subprocess.run(["make", "-s", "book"], cwd=root, env=environment, capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.fail(f"make book ended with {made.returncode}:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
+    return root / "_build" / "html"
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):
+        """Say nothing: the tests' own output is what is read."""
+
+
+@pytest.fixture(scope="session")
+def served(site: Path) -> Iterator[str]:
+    """The address under which the built book is served."""
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One headless Chromium for all tests; without any, they fail with what to install."""
+    try:
+        path = find_browser()
+    except RuntimeError as error:
+        pytest.fail(str(error))
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
+        yield chromium
+        chromium.close()
