@@ -10,42 +10,48 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 FILE = Path("book") / "symbols.yml"
-HEADER = ("Symbol", "In code", "Shape", "Meaning", "Unit", "First in")
+HEADER = ("Symbol", "Meaning; below it the name in code · shape · unit · first chapter")
 
 
 def read_symbols(root: Path) -> dict:
-    """The groups of symbols, the letters of shapes and the functions and constants of book/symbols.yml."""
+    """The groups of symbols and the letters of shapes that book/symbols.yml lists."""
     return yaml.safe_load((root / FILE).read_text(encoding="utf8"))
 
 
-def literal(text: str) -> str:
-    return f"`{text}`" if text else ""
+def chapter_page(root: Path, number: int) -> str:
+    """The page of a chapter by its number, as a path from the root without its suffix."""
+    found = sorted((root / "chapters").glob(f"{number:02d}_*.md"))
+    if len(found) != 1:
+        raise ValueError(f"first must be the number of a chapter in chapters/, got {number}")
+    return found[0].relative_to(root).with_suffix("").as_posix()
 
 
-def row(entry: dict) -> str:
-    """One line of a Markdown table."""
-    cells = (
-        f"${entry['symbol']}$",
-        literal(entry.get("code", "")),
-        literal(entry.get("shape", "")),
-        entry["meaning"],
-        entry.get("unit", ""),
-        f"{{ref}}`{entry['first']}`",
-    )
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+def details(entry: dict, root: Path) -> str:
+    """A symbol's name in the code, its shape and unit, and the chapter that introduces it."""
+    parts = [f"`{entry[key]}`" for key in ("code", "shape") if key in entry]
+    parts += [entry["unit"]] if "unit" in entry else []
+    number = entry["first"]
+    return " · ".join([*parts, f"{{doc}}`chapter {number} </{chapter_page(root, number)}>`"])
 
 
-def markdown(symbols: dict) -> Iterator[str]:
-    """The notation page's tables as MyST Markdown."""
+def table(caption: str, header: tuple[str, str], rows: list[tuple[str, str]]) -> Iterator[str]:
+    """A two-column table in MyST Markdown; a cell may hold several paragraphs."""
+    yield from (f":::{{list-table}} {caption}", ":header-rows: 1", ":widths: auto", "")
+    for left, right in [header, *rows]:
+        first, *rest = right.split("\n")
+        yield from (f"* - {left}", f"  - {first}", *(f"    {line}".rstrip() for line in rest))
+    yield from (":::", "")
+
+
+def markdown(symbols: dict, root: Path) -> Iterator[str]:
+    """The notation page's tables."""
     for group in symbols["groups"]:
-        yield from (f":::{{table}} {group['title']}", "")
-        yield f"| {' | '.join(HEADER)} |"
-        yield "|" + " --- |" * len(HEADER)
-        yield from map(row, group["symbols"])
-        yield from ("", ":::", "")
-    yield from (":::{table} Letters in shapes", "", "| Letter | Meaning |", "| --- | --- |")
-    yield from (f"| `{letter}` | {meaning} |" for letter, meaning in symbols["letters"].items())
-    yield from ("", ":::")
+        rows = [
+            (f"${one['symbol']}$", f"{one['meaning']}\n\n{details(one, root)}") for one in group["symbols"]
+        ]
+        yield from table(group["title"], HEADER, rows)
+    letters = [(f"`{letter}`", meaning) for letter, meaning in symbols["letters"].items()]
+    yield from table("Letters in shapes", ("Letter", "Meaning"), letters)
 
 
 class Symbols(SphinxDirective):
@@ -56,10 +62,10 @@ class Symbols(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir)
         self.env.note_dependency(str(root / FILE))
-        lines = list(markdown(read_symbols(root)))
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(lines, str(root / FILE)), self.content_offset, parent)
-        return parent.children
+        lines = StringList(list(markdown(read_symbols(root), root)), str(root / FILE))
+        tables = nodes.Element()
+        self.state.nested_parse(lines, self.content_offset, tables)
+        return tables.children
 
 
 def setup(app: Sphinx) -> None:
