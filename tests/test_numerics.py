@@ -1,0 +1,109 @@
+"""Generators, chunks, intervals."""
+
+import laws
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import t
+
+from riemvae_core import numerics
+
+
+def test_default_device_is_the_fastest_one_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert numerics.default_device() == torch.device("cpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert numerics.default_device() == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert numerics.default_device() == torch.device("cuda")
+
+
+def test_generator_repeats_itself_and_leaves_the_global_one_alone():
+    before = torch.get_rng_state()
+    a, b, c = (torch.rand(5, generator=numerics.make_generator(seed)) for seed in (3, 3, 4))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize("seed", [-1, 0.5, "one"])
+def test_generator_wants_a_seed(seed):
+    with pytest.raises(ValueError, match="seed must be an integer of at least 0") as caught:
+        numerics.make_generator(seed)
+    laws.message_names(caught.value, repr(seed))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_standard_normal_follows_its_model(dtype):
+    like = torch.zeros(1, dtype=dtype)
+    draws = numerics.standard_normal((2, 3), like, numerics.make_generator(0))
+    assert draws.shape == (2, 3)
+    assert draws.dtype == dtype
+    assert torch.equal(draws, torch.randn(2, 3, dtype=dtype, generator=numerics.make_generator(0)))
+
+
+def test_standard_normal_has_the_moments_of_its_name():
+    n = 100_000
+    draws = numerics.standard_normal((n,), torch.zeros(1).double(), numerics.make_generator(7))
+    # the sample's moments 1 to 4 have variances 1, 2, 15, 96 over n under N(0, 1); five standard deviations
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs(draws.pow(power).mean().item() - moment) < 5 * (variance / n) ** 0.5
+
+
+def test_standard_normal_without_a_generator_uses_the_global_one():
+    state = torch.get_rng_state()
+    a = numerics.standard_normal((4,), torch.zeros(1))
+    torch.set_rng_state(state)
+    assert torch.equal(a, torch.randn(4))
+
+
+@given(st.integers(0, 300), st.integers(1, 50), st.integers(1, 400))
+def test_chunks_cover_the_range_once_within_the_budget(n, bytes_each, budget):
+    slices = list(numerics.chunks(n, bytes_each, budget))
+    assert [i for s in slices for i in range(n)[s]] == list(range(n))
+    assert all((s.stop - s.start) * bytes_each <= max(budget, bytes_each) for s in slices)
+
+
+@pytest.mark.parametrize("bad", [(-1, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_chunks_refuses_nonsense(bad):
+    with pytest.raises(ValueError, match="n must be at least 0 and bytes_each and budget positive") as caught:
+        list(numerics.chunks(*bad))
+    laws.message_names(caught.value, *bad)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_interval_is_scipys_student_interval(values, level):
+    interval = numerics.confidence_interval(values, level)
+    v = np.array(values)
+    assert interval.mean == pytest.approx(v.mean(), abs=1e-9)
+    half = t.ppf((1 + level) / 2, len(v) - 1) * v.std(ddof=1) / len(v) ** 0.5
+    assert interval.high - interval.mean == pytest.approx(half, abs=1e-9)
+    assert interval.mean - interval.low == pytest.approx(half, abs=1e-9)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    (samples,) = laws.random_tensors(1, (2000, 5), seed=5)
+    intervals = [numerics.confidence_interval(row, 0.9) for row in samples]
+    share = np.mean([i.low <= 0.0 <= i.high for i in intervals])
+    assert abs(share - 0.9) < 5 * (0.9 * 0.1 / 2000) ** 0.5  # binomial, five standard deviations
+
+
+def test_interval_takes_tensors_and_writes_itself():
+    interval = numerics.confidence_interval(torch.tensor([1.0, 2.0, 3.0]))
+    assert isinstance(interval, numerics.Interval)
+    assert f"{interval:.2f}" == "2.00 [-0.48, 4.48]"
+    assert f"{interval}" == "2 [-0.484, 4.48]"
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "words"),
+    [([1.0], 0.95, ("values", "2", "got 1")), ([1.0, 2.0], 1.0, ("level", "between 0 and 1", "1.0"))],
+)
+def test_interval_names_what_is_wrong(values, level, words):
+    with pytest.raises(ValueError, match="must") as caught:
+        numerics.confidence_interval(values, level)
+    laws.message_names(caught.value, *words)
