@@ -8,11 +8,17 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
+import torch
 from browser import FLAGS, find_browser
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +65,19 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def no_hook() -> Iterator[None]:
+    """Run the core as a reader does: without the checks of annotations that tests switch on."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def meta_by_default() -> Iterator[None]:
+    """Tensors made without naming a device land on `meta`, which holds no numbers: using one fails."""
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
