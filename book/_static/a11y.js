@@ -2,12 +2,14 @@
 addEventListener("DOMContentLoaded", () => {
   const all = (selector, mend) => document.querySelectorAll(selector).forEach(mend);
   // names that contradict the text one sees
-  all("button.search-button__button[aria-label], summary[aria-label]", (el) => el.removeAttribute("aria-label"));
+  all("button.search-button-field[aria-label], summary[aria-label]", (el) => el.removeAttribute("aria-label"));
   // the table of contents is a landmark
   all(".bd-sidebar-primary:not([role])", (el) => {
     el.setAttribute("role", "navigation");
     el.setAttribute("aria-label", "Book");
   });
+  // the search page holds two fields of one id: its own and the dialog's
+  all(".search-button__search-container [id=search-input]", (el) => (el.id = "search-dialog-input"));
   // a list's children are its items
   all(".citation-list[role=list] [role=doc-biblioentry]", (el) => el.setAttribute("role", "listitem"));
 });

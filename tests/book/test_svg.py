@@ -63,6 +63,7 @@ def test_palette_colors_follow_the_theme_and_others_stay(drawn):
 
 def test_palette_is_read_at_every_depth():
     assert color_variables(PALETTE) == {
+        "#000000": "currentColor",
         "#1f2328": "currentColor",
         "#d4682a": "var(--rv-posterior, #d4682a)",
         "#2f6db5": "var(--rv-prior, #2f6db5)",

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -44,6 +45,16 @@ def kernel_threads() -> str:
     return os.environ["OMP_NUM_THREADS"]
 
 
+def files_key(root: Path, paths: Iterable[Path], also: str = "") -> str:
+    """A key of the files' names and contents; folders, hidden files and compiled Python don't count."""
+    digest = hashlib.sha256(f"{also}\n".encode())
+    for path in sorted(paths):
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def core_key(root: Path) -> str:
     """A key of everything besides its own cells that a chapter's outputs depend on.
 
@@ -51,12 +62,8 @@ def core_key(root: Path) -> str:
     in the book. The key covers riemvae_core (code, weights and data), the pinned requirements, the Python
     version and the number of threads.
     """
-    digest = hashlib.sha256(f"{sys.version_info[:2]} {kernel_threads()}\n".encode())
-    for path in [root / "requirements.txt", *sorted((root / "riemvae_core").rglob("*"))]:
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    surroundings = f"{sys.version_info[:2]} {kernel_threads()}"
+    return files_key(root, [root / "requirements.txt", *(root / "riemvae_core").rglob("*")], surroundings)
 
 
 def cache_folder(app: Sphinx) -> Path:

@@ -16,9 +16,13 @@ KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language":
 
 
 def chapter_pages(root: Path) -> list[str]:
-    """The pages of the book that hold code."""
+    """The chapters of _toc.yml that are written, in order."""
     pages = [page for page in toc_pages(root) if source_file(root, page).exists()]
-    return [page for page in pages if is_notebook(source_file(root, page).read_text(encoding="utf8"))]
+    return [page for page in pages if is_chapter(page, source_file(root, page).read_text(encoding="utf8"))]
+
+
+def is_chapter(page: str, text: str) -> bool:
+    return page.startswith("chapters/") and is_notebook(text)
 
 
 def split_cells(text: str) -> list[tuple[str, str, dict]]:

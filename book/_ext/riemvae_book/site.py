@@ -8,7 +8,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from .execution import core_key
+from .execution import core_key, files_key
 
 MATHJAX_PACKAGE = "django-static-mathjax"
 MATHJAX_FILES = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
@@ -56,6 +56,13 @@ def write_figure_assets(root: Path, outdir: Path) -> None:
     stamp.write_text(key)
 
 
+def key_files(app: Sphinx, config: Config) -> None:
+    """Let a change of a style sheet or script write all pages again, one of the extension read them again."""
+    root = Path(app.srcdir)
+    config.riemvae_static_key = files_key(root, (root / "book" / "_static").rglob("*"))
+    config.riemvae_extension_key = files_key(root, (root / "book" / "_ext").rglob("*.py"))
+
+
 def write_assets(app: Sphinx) -> None:
     if app.builder.format != "html":
         return
@@ -65,4 +72,7 @@ def write_assets(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("config-inited", drop_thebe, priority=900)
+    app.add_config_value("riemvae_static_key", "", "html")
+    app.add_config_value("riemvae_extension_key", "", "env")
+    app.connect("config-inited", key_files, priority=900)
     app.connect("builder-inited", write_assets)

@@ -1,14 +1,16 @@
 """What a page offers beside itself: the student notebook for download, a stripped source, its description."""
 
+import re
 from html import escape
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 from .execution import execution_record, kernel_threads
-from .facts import is_notebook
-from .notebooks import make_notebook, write_notebook
+from .notebooks import is_chapter, make_notebook, write_notebook
 from .solutions import strip_solutions
+
+FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\n?')
 
 
 def page_source(app: Sphinx, docname: str) -> str:
@@ -17,7 +19,7 @@ def page_source(app: Sphinx, docname: str) -> str:
 
 def describe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Offer the notebook in the theme's download menu, and say in the page's head what the page is."""
-    if doctree is not None and is_notebook(page_source(app, pagename)):
+    if doctree is not None and is_chapter(pagename, page_source(app, pagename)):
         context["ipynb_source"] = f"{pagename}.ipynb"
     tags = {"og:title": context.get("title", ""), "og:type": "article", "og:site_name": app.config.project}
     lines = [f'<meta property="{name}" content="{escape(text)}" />' for name, text in tags.items()]
@@ -25,16 +27,26 @@ def describe(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
     context["metatags"] = context.get("metatags", "") + "\n".join(lines)
 
 
+def drop_font_preloads(page: Path) -> None:
+    """Take out the theme's font preloads, which a browser refuses when the book is read from a folder."""
+    text = page.read_text(encoding="utf8")
+    kept = FONT_PRELOAD.sub("", text)
+    if kept != text:
+        page.write_text(kept, encoding="utf8")
+
+
 def write_sources(app: Sphinx, exception: Exception | None) -> None:
     """Put the stripped sources and the student notebooks where the download menu points to."""
     if app.builder.format != "html":
         return
     out = Path(app.outdir)
+    for page in out.rglob("*.html"):
+        drop_font_preloads(page)
     for copied in (out / "_sources").rglob("*.md"):
         copied.write_text(strip_solutions(copied.read_text(encoding="utf8")), encoding="utf8")
     for docname in sorted(app.env.found_docs) if exception is None else []:
         text = strip_solutions(page_source(app, docname))
-        if is_notebook(text):
+        if is_chapter(docname, text):
             executed = out.parent / "jupyter_execute" / f"{docname}.glue.json"
             seconds = (execution_record(app.env, docname) or {}).get("runtime")
             notebook = make_notebook(Path(app.srcdir), docname, text, executed, seconds, kernel_threads())

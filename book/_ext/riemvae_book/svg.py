@@ -17,8 +17,8 @@ ET.register_namespace("", SVG)
 
 
 def color_variables(palette: dict) -> dict[str, str]:
-    """From each light color of the palette, in lower case, to the CSS that follows the theme."""
-    found: dict[str, str] = {}
+    """From each light color of the palette, in lower case, to CSS that follows the theme; black is ink."""
+    found = {"#000000": "currentColor"}
     for name, entry in palette.items():
         if isinstance(entry, dict) and {"light", "dark"} <= entry.keys():
             light = entry["light"].lower()

@@ -1,0 +1,94 @@
+"""Every chapter keeps the anatomy that readers learn in the first one."""
+
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+from riemvae_book.facts import FRONT_MATTER, prose_words
+from riemvae_book.labels import directives
+from riemvae_book.notebooks import chapter_pages, split_cells
+from riemvae_book.solutions import SOLUTION_TAG, strip_solutions
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = {page: (ROOT / f"{page}.md").read_text(encoding="utf8") for page in chapter_pages(ROOT)}
+BANNED = re.compile(r"\b(simply|obviously|clearly)\b", re.I)
+chapters = pytest.mark.parametrize("text", CHAPTERS.values(), ids=CHAPTERS.keys())
+
+
+def code_cells(text: str) -> list[str]:
+    cells = split_cells(text)
+    return [code for kind, code, meta in cells if kind == "code" and SOLUTION_TAG not in meta.get("tags", [])]
+
+
+def names(text: str) -> list[str]:
+    return [name for name, _, _ in directives(FRONT_MATTER.sub("", text).split("\n"))]
+
+
+def test_there_are_chapters():
+    assert len(CHAPTERS) >= 2
+
+
+def test_all_begin_with_the_same_set_up():
+    first = {code_cells(text)[0] for text in CHAPTERS.values()}
+    assert len(first) == 1
+
+
+@chapters
+def test_size_of_the_code(text):
+    sizes = [len(cell.split("\n")) for cell in code_cells(text)]
+    assert 12 <= len(sizes) <= 25
+    assert statistics.median(sizes) <= 8
+    assert max(sizes) <= 25
+
+
+@chapters
+def test_length_of_the_prose(text):
+    assert 1500 <= prose_words(text) <= 3000
+
+
+@chapters
+def test_facts_are_measured(text):
+    assert names(text).count("chapter-facts") == 1
+
+
+@chapters
+def test_exercises_have_solutions(text):
+    found = names(text)
+    assert found.count("exercise") >= 5
+    assert found.count("solution") >= 2
+    assert len(split_cells(text)) - len(split_cells(strip_solutions(text))) >= 2
+
+
+@chapters
+def test_references_are_listed(text):
+    assert "bibliography" in names(text)
+    assert "{cite" in text
+
+
+@chapters
+@pytest.mark.parametrize("trace", ["!pip", "%pip", "http://", "https://", "(/home", "TODO"])
+def test_no_installation_no_address(text, trace):
+    assert trace not in text
+
+
+@chapters
+def test_no_word_that_belittles_the_reader(text):
+    assert BANNED.findall(text) == []
+
+
+@chapters
+def test_every_figure_is_named_and_captioned(text):
+    """The same two texts that the build asks for, without a build."""
+    for kind, code, meta in split_cells(strip_solutions(text)):
+        if kind == "code" and "mystnb" in meta:
+            assert meta["mystnb"]["image"]["alt"].strip(), code
+            assert meta["mystnb"]["figure"]["caption"].strip(), code
+
+
+@chapters
+def test_prose_speaks_american_english(text):
+    british = re.compile(
+        r"\b\w*(?:colour|centre|behaviour|neighbour|parametris|regularis|optimis|generalis)\w*", re.I
+    )
+    assert british.findall(strip_solutions(text)) == []

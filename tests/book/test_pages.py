@@ -1,0 +1,55 @@
+"""Every page of the built book in a browser: once for each theme and width, and once from a folder."""
+
+import pytest
+from pages import AXE, PAGES, RUN_AXE, visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_over_http(browser, served, name, theme, width):
+    seen = visit(browser, served, name, theme, width)
+    seen.page.evaluate(AXE)
+    seen.look(RUN_AXE)
+    seen.page.context.close()
+    assert seen.problems == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_from_a_folder(browser, site, name):
+    seen = visit(browser, site.as_uri(), name, "light", 1280)
+    seen.page.context.close()
+    assert seen.problems == []
+
+
+def test_the_theme_button_changes_the_plots_with_the_page(browser, served):
+    """A plot's ink is the page's text color, in light and in dark."""
+    page = browser.new_page(color_scheme="light")
+    page.goto(f"{served}/{next(name for name in PAGES if name.startswith('chapters/'))}.html")
+    read = """(theme) => {
+      document.documentElement.dataset.theme = theme;
+      const plot = document.querySelector("svg.rv-plot");
+      return [getComputedStyle(plot).fill, getComputedStyle(document.querySelector("article")).color];
+    }"""
+    light, dark = page.evaluate(read, "light"), page.evaluate(read, "dark")
+    page.close()
+    assert light[0] != dark[0]
+    assert dark[0] == dark[1]
+
+
+def test_the_first_address_leads_to_the_book(browser, served):
+    page = browser.new_page()
+    page.goto(f"{served}/index.html")
+    page.wait_for_url("**/book/index.html")
+    title = page.title()
+    page.close()
+    assert "Balls, Codes and Geodesics" in title
+
+
+def test_the_search_finds_a_word(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site.as_uri()}/search.html?q=autoencoder")
+    page.wait_for_selector("ul.search li a")
+    page.close()
