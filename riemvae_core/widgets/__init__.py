@@ -1,0 +1,8 @@
+"""The book's live figures. In a notebook each is a widget; in a build of the book it stands in the page by itself."""
+
+from riemvae_core.widgets.host import write_static
+from riemvae_core.widgets.packing_figure import packing
+from riemvae_core.widgets.panel import train_panel
+from riemvae_core.widgets.points_figure import points_and_balls
+
+__all__ = ["packing", "points_and_balls", "train_panel", "write_static"]

@@ -1,0 +1,108 @@
+"""What the live figures carry: packed arrays, whose content is a function of the zoo and the bundled data alone."""
+
+import functools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from riemvae_core import zoo
+from riemvae_core.data import ImageSet, first_of_each_class, load_images
+from riemvae_core.models import VAE, Autoencoder
+from riemvae_core.networks import decoder_layers
+
+DTYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "u1": np.dtype("u1")}
+SNAPSHOTS = "fashion-beta-snapshots"
+
+
+class Packed(NamedTuple):
+    """Arrays end to end as little-endian bytes, and the name, dtype and shape of each in that order."""
+
+    header: list[dict]
+    data: bytes
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> Packed:
+    """Pack arrays of float16, float32 or uint8 for the page. Raises ValueError for any other dtype."""
+    header, parts = [], []
+    for name, array in arrays.items():
+        code = next((c for c, dtype in DTYPES.items() if dtype == array.dtype), None)
+        if code is None:
+            raise ValueError(f"arrays[{name!r}] must be float16, float32 or uint8, got {array.dtype}")
+        header.append({"name": name, "dtype": code, "shape": list(array.shape)})
+        parts.append(np.ascontiguousarray(array, DTYPES[code]).tobytes())
+    return Packed(header, b"".join(parts))
+
+
+def unpack(packed: Packed) -> dict[str, np.ndarray]:
+    """The arrays that were packed. Raises ValueError when header and bytes don't fit each other."""
+    arrays, offset = {}, 0
+    sizes = [DTYPES[e["dtype"]].itemsize * int(np.prod(e["shape"])) for e in packed.header]
+    if sum(sizes) != len(packed.data):
+        raise ValueError(f"data must hold the header's {sum(sizes)} bytes, got {len(packed.data)}")
+    for entry, size in zip(packed.header, sizes, strict=True):
+        flat = np.frombuffer(packed.data[offset : offset + size], DTYPES[entry["dtype"]])
+        arrays[entry["name"]] = flat.reshape(entry["shape"])
+        offset += size
+    return arrays
+
+
+def probes(data: str) -> ImageSet:
+    """The images that the figures show: the first 24 test images of each class."""
+    return first_of_each_class(load_images(data, "test"), zoo.PROBES_PER_CLASS)
+
+
+def planar_models() -> tuple[str, ...]:
+    """The zoo's models that ``points_and_balls`` can show: two latent dimensions, an MLP decoder."""
+    return tuple(
+        name
+        for name in zoo.names()
+        if (r := zoo.recipe(name)).config.latent_dim == 2 and r.config.network == "mlp" and not r.snapshots
+    )
+
+
+def codes(model: Autoencoder | VAE, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Centers and log squared radii of the images' balls; an autoencoder's points have no radii."""
+    with torch.no_grad():
+        encoded = model.encode(images)
+    return (encoded.mu, encoded.log_var) if isinstance(model, VAE) else (encoded, None)
+
+
+def asset_names() -> tuple[str, ...]:
+    """The name of every asset that some figure of the book may ask for."""
+    planar = planar_models()
+    data = dict.fromkeys(zoo.recipe(name).data for name in planar)
+    return (*map(probes_name, data), *planar, *map(zoo.beta_name, zoo.BETAS), SNAPSHOTS)
+
+
+def probes_name(data: str) -> str:
+    """The asset with a data set's probe images and labels."""
+    return f"{data}-probes"
+
+
+@functools.cache
+def asset(name: str) -> Packed:
+    """An asset by name: probe images and labels; a model's decoder and codes; the snapshots of the beta sweep."""
+    if name not in asset_names():
+        raise ValueError(f"name must be one of {', '.join(asset_names())}, got {name!r}")
+    if name == SNAPSHOTS:
+        runs = [zoo.snapshots(zoo.beta_name(beta)) for beta in zoo.BETAS]
+        return pack(
+            {
+                part: torch.stack([getattr(r, part) for r in runs]).half().numpy()
+                for part in ("mu", "log_var")
+            }
+        )
+    if name.endswith("-probes"):
+        images, labels = probes(name.removesuffix("-probes"))
+        pixels = (images.flatten(1) * 255).round().byte().numpy()
+        return pack({"images": pixels, "labels": labels.byte().numpy()})
+    model, arrays = zoo.load(name), {}
+    for i, (weight, bias) in enumerate(decoder_layers(model.decoder)):
+        arrays |= {f"weight.{i}": weight.half().numpy(), f"bias.{i}": bias.half().numpy()}
+    if name in planar_models():
+        mu, log_var = codes(model, probes(zoo.recipe(name).data).images)
+        arrays |= {"mu": mu.numpy()} | ({} if log_var is None else {"log_var": log_var.numpy()})
+    return pack(arrays)

@@ -1,0 +1,99 @@
+"""One source, two hosts: a figure's ES modules as a page's classic script or a notebook's module, never a third way."""
+
+import base64
+import html
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from riemvae_core.widgets.assets import asset, asset_names
+
+HERE = Path(__file__).parent
+LIBRARY = ("numbers", "stage")
+FIGURES = ("points_and_balls", "packing")
+IMPORT = re.compile(r'^import\s[^;]*?from\s+"[^"]+";\n', re.M)
+EXPORT_DEFAULT = re.compile(r"^export default .*;\n", re.M)
+EXPORT = re.compile(r"^export (?=async |function |const |let |class )", re.M)
+
+
+def in_book() -> bool:
+    """Whether a build of the book is running, so that figures must stand without a kernel."""
+    return "RIEMVAE_BOOK" in os.environ
+
+
+def joined_source(figure: str) -> str:
+    """The shared library and a figure's own module as one text without import and export."""
+    if figure not in FIGURES:
+        raise ValueError(f"figure must be one of {', '.join(FIGURES)}, got {figure!r}")
+    texts = [(HERE / "js" / f"{name}.js").read_text(encoding="utf8") for name in (*LIBRARY, figure)]
+    return "\n".join(EXPORT.sub("", EXPORT_DEFAULT.sub("", IMPORT.sub("", text))) for text in texts)
+
+
+def notebook_module(figure: str) -> str:
+    """The figure as the one ES module that a notebook imports."""
+    return joined_source(figure) + "\nexport default { render };\n"
+
+
+def page_script(figure: str) -> str:
+    """The figure as a classic script, which also runs from ``file://``."""
+    return f"(() => {{\n{joined_source(figure)}\n__rv.define({json.dumps(figure)}, mount, unpack);\n}})();\n"
+
+
+def stylesheet() -> str:
+    """The figures' own stylesheet, palette included."""
+    return (HERE / "figures.css").read_text(encoding="utf8")
+
+
+def asset_script(name: str) -> str:
+    """An asset as a classic script."""
+    packed = asset(name)
+    data = base64.b64encode(packed.data).decode()
+    return f"__rv.asset({json.dumps(name)}, {json.dumps(packed.header)}, {json.dumps(data)});\n"
+
+
+def write_static(outdir: Path) -> None:
+    """Write what pages load for their figures: a script for each figure and each asset, and the stylesheet."""
+    outdir = Path(outdir)
+    outdir.mkdir(parents=True, exist_ok=True)
+    for figure in FIGURES:
+        (outdir / f"{figure}.js").write_text(page_script(figure), encoding="utf8")
+    for name in asset_names():
+        (outdir / f"{name}.js").write_text(asset_script(name), encoding="utf8")
+    (outdir / "figures.css").write_text(stylesheet(), encoding="utf8")
+
+
+def live_assets(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Assets as a notebook's widget carries them."""
+    return {name: asset(name)._asdict() for name in dict.fromkeys(names)}
+
+
+def captions(see: str, try_this: str) -> dict[str, str]:
+    """The two sentences of a caption, checked."""
+    for name, value in (("see", see), ("try_this", try_this)):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a sentence (str), got {value!r}")
+    return {"see": see, "try_this": try_this}
+
+
+def caption_html(see: str, try_this: str) -> str:
+    """The two sentences as a figure's caption; they are plain text."""
+    lines = [f"<b>{name}</b> {html.escape(t)}" for name, t in (("See.", see), ("Try.", try_this)) if t]
+    return f"<figcaption>{' '.join(lines)}</figcaption>"
+
+
+class StaticFigure:
+    """What a figure is in a build of the book: an element, a still picture of its first state, no widget state."""
+
+    def __init__(self, module: str, props: dict[str, Any], still: str, caption: dict[str, str]) -> None:
+        self.module, self.props, self.still, self.caption = module, props, still, caption
+
+    def _repr_html_(self) -> str:
+        props = html.escape(json.dumps(self.props), quote=True)
+        return (
+            f'<figure class="rv-figure" data-rv-module="{self.module}" data-rv-props="{props}">{self.still}'
+            "<noscript><p>This picture is still because scripts are off; with them on it answers the hand.</p></noscript>"
+            f"{caption_html(**self.caption)}</figure>"
+        )

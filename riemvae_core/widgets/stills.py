@@ -1,0 +1,97 @@
+"""The still picture of a live figure, drawn as SVG by hand: what stands without JavaScript and on paper."""
+
+import base64
+import io
+from html import escape
+from typing import NamedTuple
+
+import matplotlib.image
+import numpy as np
+from torch import Tensor
+
+MINUS = str.maketrans("-", "−")
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Fixed decimals and a real minus sign, as the live figures write."""
+    return f"{value:.{digits}f}".translate(MINUS)
+
+
+class Plane(NamedTuple):
+    """A square latent plane: where its left upper corner stands, its side in pixels, what it shows."""
+
+    x: float
+    y: float
+    side: float
+    center: tuple[float, float]
+    half: float
+
+    @property
+    def scale(self) -> float:
+        return self.side / (2 * self.half)
+
+    def at(self, z) -> tuple[float, float]:
+        """Pixels of a point."""
+        return (
+            self.x + (float(z[0]) - self.center[0] + self.half) * self.scale,
+            self.y + (self.half - float(z[1]) + self.center[1]) * self.scale,
+        )
+
+    def frame(self) -> str:
+        """A quiet ground with the values at its edges."""
+        right, bottom = self.x + self.side, self.y + self.side
+        low, high = (number(c - self.half, 1) for c in self.center), (
+            number(c + self.half, 1) for c in self.center
+        )
+        (x0, y0), (x1, y1) = low, high
+        parts = [
+            f'<rect x="{self.x}" y="{self.y}" width="{self.side}" height="{self.side}" '
+            'fill="none" stroke="var(--rv-grid)"/>',
+            text(self.x, bottom + 15, x0),
+            text(right, bottom + 15, f"z₁ = {x1}", "end"),
+            text(self.x - 5, bottom, y0, "end"),
+            text(self.x - 5, self.y + 10, y1, "end"),
+        ]
+        return "".join(parts)
+
+    def balls(self, mu: Tensor, log_var: Tensor | None) -> str:
+        """Ellipses of one sigma, or dots where there are no radii."""
+        parts = []
+        for i, center in enumerate(mu):
+            (x, y), r = self.at(center), (2.2, 2.2)
+            if log_var is not None:
+                r = [max(0.5, float(v)) for v in (0.5 * log_var[i]).exp() * self.scale]
+            parts.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{r[0]:.1f}" ry="{r[1]:.1f}"/>')
+        return f'<g class="{"rv-dots" if log_var is None else "rv-balls"}">{"".join(parts)}</g>'
+
+    def handle(self, z) -> str:
+        x, y = self.at(z)
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="var(--rv-ink)" stroke="var(--rv-ground)" stroke-width="2"/>'
+
+
+def text(x: float, y: float, words: str, anchor: str = "start") -> str:
+    """A line of text in the page's color and font."""
+    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def picture(x: float, y: float, side: float, image: Tensor, caption: str) -> str:
+    """An image as ink on the page's ground, its caption below."""
+    values = np.asarray(image.detach().cpu().squeeze(0).clamp(0, 1))
+    rgba = np.zeros((*values.shape, 4), np.uint8)
+    rgba[..., 3] = np.rint(values * 255)
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, rgba, format="png")
+    data = base64.b64encode(file.getvalue()).decode()
+    return (
+        f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="none" stroke="var(--rv-grid)"/>'
+        f'<image x="{x}" y="{y}" width="{side}" height="{side}" href="data:image/png;base64,{data}"/>'
+        + text(x, y + side + 16, caption)
+    )
+
+
+def still(width: float, height: float, label: str, *parts: str) -> str:
+    """The whole picture, with its alternative text."""
+    return (
+        f'<svg class="rv-still" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" '
+        f'style="max-width: {width:.0f}px">{"".join(parts)}</svg>'
+    )
