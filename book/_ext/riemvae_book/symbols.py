@@ -10,7 +10,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 FILE = Path("book") / "symbols.yml"
-HEADER = ("Symbol", "Meaning; below it the name in code · shape · unit · first chapter")
 
 
 def read_symbols(root: Path) -> dict:
@@ -49,7 +48,7 @@ def markdown(symbols: dict, root: Path) -> Iterator[str]:
         rows = [
             (f"${one['symbol']}$", f"{one['meaning']}\n\n{details(one, root)}") for one in group["symbols"]
         ]
-        yield from table(group["title"], HEADER, rows)
+        yield from table(group["title"], ("Symbol", "Meaning"), rows)
     letters = [(f"`{letter}`", meaning) for letter, meaning in symbols["letters"].items()]
     yield from table("Letters in shapes", ("Letter", "Meaning"), letters)
 
