@@ -22,7 +22,7 @@ from riemvae_core.numerics import (
     make_generator,
     standard_normal,
 )
-from riemvae_core.training import History, evaluate, fit
+from riemvae_core.training import History, evaluate, fit, retrain_decoder
 
 __version__ = "0.1.0"
 
@@ -54,5 +54,6 @@ __all__ = [
     "make_model",
     "reparameterize",
     "responsibilities",
+    "retrain_decoder",
     "standard_normal",
 ]

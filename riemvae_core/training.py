@@ -1,5 +1,6 @@
 """One ``fit`` for every chapter: the loop that a reader sees is the loop that runs on several devices."""
 
+import copy
 import hashlib
 import json
 import math
@@ -13,7 +14,7 @@ import torch
 from jaxtyping import Float
 from lightning_fabric import Fabric
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -76,11 +77,11 @@ def fit(
         accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
     )
     try:
-        history, weights = fabric.launch(_train, model, images, plan, callback, show)
+        means, seconds, done, weights = fabric.launch(_train, model, images, plan, callback, show)
     finally:
         model.to(home).eval()
-    model.load_state_dict(weights)
-    return history
+    model.load_state_dict(load(weights))
+    return History({k: torch.tensor(v, device="cpu") for k, v in means.items()}, seconds, done)
 
 
 def _check_images(images: Tensor) -> None:
@@ -96,6 +97,17 @@ class _Plan(NamedTuple):
     checkpoint: Path | None
 
 
+class _Losses(nn.Module):
+    """The losses as a forward pass, which is where Fabric changes precision and gathers gradients."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, ...]:
+        return self.model.losses(x, eps)
+
+
 def _train(
     fabric: Fabric, model: nn.Module, images: Tensor, plan: _Plan, callback: Callback | None, progress: bool
 ):
@@ -103,8 +115,7 @@ def _train(
     n, steps_an_epoch = len(images), math.ceil(len(images) / plan.batch_size)
     generator = make_generator(plan.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.lr)
-    wrapped, optimizer = fabric.setup(model, optimizer)
-    wrapped.mark_forward_method("losses")
+    wrapped, optimizer = fabric.setup(_Losses(model), optimizer)
     run = _fingerprint(plan, model, images) if plan.checkpoint else ""
     images = fabric.to_device(images)
     done, means, seconds = _resume(plan, model, optimizer, generator, run)
@@ -127,7 +138,7 @@ def _train(
             eps = standard_normal((len(batch), latent_dim), images, generator)[share]
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * steps_an_epoch)))
-            losses = wrapped.losses(images[batch[share].to(images.device)], eps)
+            losses = wrapped(images[batch[share].to(images.device)], eps)
             parts = {name: part.mean() for name, part in losses._asdict().items()}
             _check_finite(parts, step, epoch)
             optimizer.zero_grad()
@@ -153,8 +164,8 @@ def _train(
         if stop:
             break
     bar.close()
-    losses = {name: torch.tensor(values, device="cpu") for name, values in means.items()}
-    return History(losses, seconds, done), {k: v.detach().cpu() for k, v in model.state_dict().items()}
+    # as bytes: what a process hands over must outlive it, and shared tensors do not
+    return means, seconds, done, save({k: v.contiguous() for k, v in model.state_dict().items()})
 
 
 def _check_finite(parts: dict[str, Tensor], step: int, epoch: int) -> None:
@@ -220,6 +231,25 @@ def _resume(plan, model, optimizer, generator, run) -> tuple[int, dict[str, list
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
     generator.set_state(tensors["generator"])
     return int(metadata["done"]), json.loads(metadata["means"]), float(metadata["seconds"])
+
+
+def retrain_decoder(
+    model: nn.Module, images: Float[Tensor, "n c h w"], *, seed: int, **settings: Any
+) -> tuple[nn.Module, History]:
+    """Train a fresh decoder, drawn from ``seed``, on the codes of a model whose encoder stays as it is.
+
+    The model itself is left untouched: a copy comes back, with what ``fit`` says of its training.
+    ``settings`` go to ``fit``.
+    """
+    copied = copy.deepcopy(model).requires_grad_(False)
+    home = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        for layer in copied.decoder.cpu().modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+    copied.decoder.to(home).requires_grad_(True)
+    return copied, fit(copied, images, seed=seed, **settings)
 
 
 @torch.no_grad()

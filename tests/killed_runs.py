@@ -1,0 +1,123 @@
+"""Train in processes that are killed at chosen and at random moments, start again, keep the final weights.
+
+``python killed_runs.py FOLDER`` is started by test_training.py: a fresh interpreter that forks, so that one
+import serves all runs. Each moment leaves ``FOLDER/<moment>.safetensors``, with the number of kills in it.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+import types
+from pathlib import Path
+
+import torch
+
+from riemvae_core import training
+from riemvae_core.data import load_images
+from riemvae_core.models import ModelConfig, make_model
+
+EPOCHS = 5
+STEPS = 5 * 7  # 200 images in batches of 32
+
+
+def train(checkpoint, losses=None):
+    model = make_model("vae", ModelConfig(image_shape=(1, 8, 8), width=16, depth=1), seed=0)
+    if losses is not None:
+        counted = losses(model.losses)
+        model.losses = types.MethodType(lambda _self, x, eps: counted(x, eps), model)
+    images = load_images("digits").images[:200]
+    history = training.fit(
+        model, images, epochs=EPOCHS, batch_size=32, seed=3, checkpoint=checkpoint, progress=False
+    )
+    return model.state_dict() | {f"history.{k}": v for k, v in history.losses.items()}
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_call(n, function, before=None, after=None):
+    """The function, with something done before or after its n-th call."""
+    calls = 0
+
+    def counted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == n and before is not None:
+            before(*arguments)
+        result = function(*arguments)
+        if calls == n and after is not None:
+            after()
+        return result
+
+    return counted
+
+
+def write_half_and_die(_tensors, path, _metadata):
+    Path(path).write_bytes(b"\x40" * 1000)
+    die()
+
+
+def in_step(n):
+    return lambda checkpoint: train(checkpoint, lambda losses: at_call(n, losses, after=die))
+
+
+def around_replace(**kwargs):
+    def run(checkpoint):
+        training.os.replace = at_call(2, os.replace, **kwargs)
+        train(checkpoint)
+
+    return run
+
+
+def in_the_middle_of_a_checkpoint(checkpoint):
+    training.save_file = at_call(3, training.save_file, before=write_half_and_die)
+    train(checkpoint)
+
+
+MOMENTS = {
+    "first-step": in_step(1),
+    "middle-of-an-epoch": in_step(17),
+    "last-step": in_step(STEPS),
+    "before-a-checkpoint-takes-its-place": around_replace(before=lambda *_: die()),
+    "right-after-a-checkpoint": around_replace(after=die),
+    "middle-of-writing-a-checkpoint": in_the_middle_of_a_checkpoint,
+}
+
+
+def killed(run, checkpoint, after_seconds=None):
+    """Whether a fork that runs it was killed, by itself or after some seconds."""
+    child = os.fork()
+    if child == 0:
+        run(checkpoint)
+        os._exit(0)
+    if after_seconds is not None:
+        time.sleep(after_seconds)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def main(folder):
+    torch.set_num_threads(1)
+    train(None)  # the first run pays for what is imported late
+    began = time.perf_counter()
+    training.save_atomically(train(None), folder / "unbroken.safetensors", {"kills": "0"})
+    seconds = time.perf_counter() - began
+    for moment, run in MOMENTS.items():
+        checkpoint = folder / f"{moment}.checkpoint"
+        kills = int(killed(run, checkpoint))
+        training.save_atomically(train(checkpoint), folder / f"{moment}.safetensors", {"kills": str(kills)})
+    dice = random.Random(0)
+    for turn in range(4):
+        checkpoint = folder / f"random-{turn}.checkpoint"
+        kills = sum(killed(train, checkpoint, dice.uniform(0, seconds)) for _ in range(4))
+        training.save_atomically(
+            train(checkpoint), folder / f"random-{turn}.safetensors", {"kills": str(kills)}
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
