@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import AbstractArray
+from pybtex.database import Entry, Person, parse_file
+from riemvae_book.bibliography import AuthorYearLabels
 from riemvae_book.solutions import strip_solutions
 from riemvae_book.symbols import chapter_page, read_symbols
 
@@ -181,3 +183,33 @@ def test_greek_letters_of_formulas_stand_in_the_table(page):
 def test_each_symbol_is_used_in_the_chapter_that_the_table_names(entry):
     used = [plain(formula) for formula in formulas(chapter_text(entry["first"]))]
     assert any(plain(entry["symbol"]) in formula for formula in used)
+
+
+def test_a_chapter_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"first must be the number of a chapter in chapters/, got 7"):
+        chapter_page(tmp_path, 7)
+
+
+# the bibliography's labels
+
+
+def labels_of(entries: list[Entry]) -> list[str]:
+    return list(AuthorYearLabels().format_labels(entries))
+
+
+def test_the_bibliography_calls_works_as_the_text_does():
+    entries = parse_file(ROOT / "book" / "references.bib").entries
+    named = dict(zip(entries, labels_of(list(entries.values())), strict=True))
+    assert named["kingma2014"] == "Kingma and Welling 2014"
+    assert named["rezende2014"] == "Rezende et al. 2014"
+    assert named["vandenoord2017"] == "van den Oord et al. 2017"
+    assert len(set(named.values())) == len(named)
+    for key, entry in entries.items():
+        assert {"title", "year"} <= {field.lower() for field in entry.fields}, key
+        assert key.endswith(entry.fields["year"]), key
+
+
+def test_works_of_the_same_name_and_year_get_letters():
+    author = {"author": [Person("Shannon, Claude E.")]}
+    entries = [Entry("article", {"title": title, "year": "1948"}, author) for title in "AB"]
+    assert labels_of(entries) == ["Shannon 1948a", "Shannon 1948b"]

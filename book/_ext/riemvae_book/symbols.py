@@ -61,7 +61,10 @@ class Symbols(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir)
         self.env.note_dependency(str(root / FILE))
-        lines = StringList(list(markdown(read_symbols(root), root)), str(root / FILE))
+        try:
+            lines = StringList(list(markdown(read_symbols(root), root)), str(root / FILE))
+        except ValueError as wrong:
+            raise self.error(f"{FILE}: {wrong}") from wrong
         tables = nodes.Element()
         self.state.nested_parse(lines, self.content_offset, tables)
         return tables.children
