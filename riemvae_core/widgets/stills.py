@@ -65,6 +65,7 @@ class Plane(NamedTuple):
         return f'<g class="{"rv-dots" if log_var is None else "rv-balls"}">{"".join(parts)}</g>'
 
     def handle(self, z) -> str:
+        """The point that a hand drags, at z."""
         x, y = self.at(z)
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="var(--rv-ink)" stroke="var(--rv-ground)" stroke-width="2"/>'
 

@@ -1,0 +1,152 @@
+"""What holds for the package as a whole: light imports, short modules, names that are tested, devices."""
+
+import ast
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import laws
+import pytest
+import torch
+
+import riemvae_core
+from riemvae_core import data, gaussians, models, networks, numerics, training
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "riemvae_core"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_importing_the_core_is_light():
+    script = "import riemvae_core, sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert "riemvae_core" in loaded
+    assert loaded & {"matplotlib", "ipywidgets", "anywidget", "IPython", "sklearn"} == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_stay_short_and_say_what_they_are(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(text))
+
+
+def public_things():
+    """Each public function and class of the core, and each public method, by its dotted name."""
+    found = {}
+    for info in pkgutil.walk_packages(riemvae_core.__path__, "riemvae_core."):
+        module = importlib.import_module(info.name)
+        for name, thing in vars(module).items():
+            defined_here = getattr(thing, "__module__", None) == info.name
+            if name.startswith("_") or not defined_here or not callable(thing):
+                continue
+            if inspect.isfunction(thing) or inspect.isclass(thing):
+                found[f"{info.name}.{name}"] = thing
+            if inspect.isclass(thing):
+                for method, function in vars(thing).items():
+                    if inspect.isfunction(function) and not method.startswith("_"):
+                        found[f"{info.name}.{name}.{method}"] = function
+    return found
+
+
+def names_used_in_tests():
+    """Every name and attribute in the code of the tests; not what stands in comments and strings."""
+    used = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Name):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+    return used
+
+
+def test_every_public_name_is_documented_and_tested():
+    things, used = public_things(), names_used_in_tests()
+    assert len(things) > 40
+    assert [name for name, thing in things.items() if not inspect.getdoc(thing)] == []
+    assert [name for name in things if name.rpartition(".")[2] not in used] == []
+
+
+def test_what_the_package_offers_is_listed_and_there():
+    assert sorted(riemvae_core.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n)) == (
+        riemvae_core.__all__
+    )
+    assert all(hasattr(riemvae_core, name) for name in riemvae_core.__all__)
+    assert riemvae_core.__version__.count(".") == 2
+
+
+# --- devices: with `meta` as torch's default, whatever is made without naming a device holds no numbers
+
+CONFIG = models.ModelConfig(image_shape=(1, 8, 8), width=8, depth=1)
+
+
+@pytest.mark.usefixtures("meta_by_default")
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_training_makes_nothing_on_a_default_device(kind, tmp_path):
+    images = data.load_images("digits").images[:64]
+    settings = {"epochs": 2, "batch_size": 32, "progress": False, "checkpoint": tmp_path / "run"}
+    model = models.make_model(kind, CONFIG, seed=0)
+    training.fit(model, images, callback=lambda epoch, _model, _means: epoch == 1, **settings)
+    history = training.fit(model, images, **settings)
+    assert torch.isfinite(history.losses["total"]).all()
+    assert {v.device.type for v in model.state_dict().values()} == {"cpu"}
+    assert training.evaluate(model, images)["total"] > 0
+    copied, _ = training.retrain_decoder(model, images, seed=1, epochs=1, batch_size=32, progress=False)
+    assert copied.decode(torch.zeros(3, 2, device="cpu")).device.type == "cpu"
+
+
+@pytest.mark.usefixtures("meta_by_default")
+@pytest.mark.parametrize(
+    ("function", "count"),
+    [
+        (gaussians.reparameterize, 3),
+        (gaussians.kl_to_standard_normal, 2),
+        (gaussians.kl_pull, 1),
+        (gaussians.kl_barrier, 1),
+        (gaussians.log_prob, 3),
+        (gaussians.entropy, 1),
+        (gaussians.log_volume, 1),
+        (gaussians.bhattacharyya, 4),
+        (gaussians.log_prob_mixture, 3),
+        (gaussians.responsibilities, 3),
+    ],
+)
+def test_gaussians_make_nothing_on_a_default_device(function, count):
+    inputs = laws.random_tensors(count, (5, 3))
+    result = function(*inputs)
+    assert result.device.type == "cpu"
+    assert torch.isfinite(result).all()
+    assert function(*(t.to("meta") for t in inputs)).device.type == "meta"
+
+
+@pytest.mark.usefixtures("meta_by_default")
+def test_numerics_and_data_make_nothing_on_a_default_device():
+    generator = numerics.make_generator(0)
+    assert numerics.standard_normal((3,), torch.zeros(1, device="cpu"), generator).device.type == "cpu"
+    assert numerics.standard_normal((3,), torch.zeros(1, device="meta"), generator).device.type == "meta"
+    assert numerics.confidence_interval([1.0, 2.0, 3.0]).mean == 2.0
+    for name in data.data_names():
+        few = data.first_of_each_class(data.load_images(name, "test", pad_to=32), 2)
+        assert few.images.device.type == few.labels.device.type == "cpu"
+
+
+@pytest.mark.usefixtures("meta_by_default")
+def test_networks_live_where_they_are_made():
+    nets = networks.make_networks("mlp", (1, 8, 8), 2, width=4, depth=1, activation="silu")
+    assert {p.device.type for p in nets.decoder.parameters()} == {"meta"}
+    model = models.make_model("vae", CONFIG, seed=0)
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
+    x = laws.random_tensors(1, (3, 1, 8, 8), dtype=torch.float32)[0]
+    losses = model.losses(x, laws.random_tensors(1, (3, 2), dtype=torch.float32)[0])
+    assert {part.device.type for part in losses} == {"cpu"}
+    meta = models.VAE(CONFIG)
+    assert meta.losses(x.to("meta"), torch.zeros(3, 2)).total.device.type == "meta"
