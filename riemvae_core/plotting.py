@@ -38,7 +38,11 @@ def use_style() -> None:
 
 
 def latent_plane(ax: Axes, limit: float | tuple[float, float, float, float], label: str = "z") -> Axes:
-    """Turn axes into a latent plane: equal units, labels $z_1$ and $z_2$, framed by +-limit or (left, right, low, high)."""
+    """Turn axes into a latent plane: equal units, labels $z_1$ and $z_2$, framed by ``limit``.
+
+    That is the largest coordinate on either side or (left, right, low, high). Raises ValueError for an
+    empty frame.
+    """
     left, right, low, high = limit if isinstance(limit, tuple) else (-limit, limit, -limit, limit)
     if not (left < right and low < high):
         raise ValueError(f"limit must be positive or (left < right, low < high), got {limit}")
@@ -82,7 +86,10 @@ def draw_prior(ax: Axes, radii: Sequence[float] = (1.0, 2.0)) -> None:
 
 
 def image_grid(images: Float[Tensor, "n c h w"], columns: int) -> np.ndarray:
-    """Images side by side as one array ``[rows * h, columns * w]`` (or ``[..., 3]`` in color), row by row, in [0, 1]."""
+    """Images row by row as one array ``[rows * h, columns * w]`` (or ``[..., 3]`` in color), cut to [0, 1].
+
+    Raises ValueError where there is no image or no column.
+    """
     if images.ndim != 4 or columns < 1 or len(images) == 0:
         raise ValueError(
             f"images must be [n, c, h, w] with n and columns at least 1, got {list(images.shape)}, {columns}"

@@ -1,0 +1,51 @@
+"""What a reader runs to see whether an exercise is solved: yours beside what is expected."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+
+def check(
+    yours: Callable[..., Any],
+    expected: Callable[..., Any],
+    cases: Sequence[tuple[Any, ...]],
+    tolerance: float = 1e-4,
+) -> bool:
+    """Call both functions on each case, print their values side by side, and say whether all agree.
+
+    Values are numbers, tensors or tuples of them; two agree when shapes are equal and every entry differs by
+    at most ``tolerance * (1 + |expected|)``. A function that gives None is reported as not written yet.
+    Raises ValueError when there are no cases.
+    """
+    if not cases:
+        raise ValueError("cases must hold at least one tuple of arguments, got none")
+    verdicts = []
+    for number, case in enumerate(cases, start=1):
+        right = _parts(expected(*case))
+        answer = yours(*case)
+        if answer is None:
+            print(f"case {number}: not written yet (your function gave None)")
+            return False
+        left = _parts(answer)
+        agree = [p.shape for p in left] == [p.shape for p in right] and all(
+            bool(((a - b).abs() <= tolerance * (1.0 + b.abs())).all())
+            for a, b in zip(left, right, strict=True)
+        )
+        verdicts.append(agree)
+        print(
+            f"case {number}: yours {_show(left)}   expected {_show(right)}   {'ok' if agree else 'differs'}"
+        )
+    print("All agree." if all(verdicts) else f"{verdicts.count(False)} of {len(verdicts)} differ.")
+    return all(verdicts)
+
+
+def _parts(value: Any) -> list[torch.Tensor]:
+    parts = value if isinstance(value, tuple | list) else (value,)
+    return [torch.as_tensor(p, dtype=torch.float64, device="cpu").detach() for p in parts]
+
+
+def _show(parts: list[torch.Tensor]) -> str:
+    values = torch.cat([p.flatten() for p in parts])
+    shown = ", ".join(f"{v:.4g}" for v in values[:4].tolist())
+    return f"[{shown}{', ...' if len(values) > 4 else ''}]" if len(values) != 1 else shown
