@@ -61,6 +61,13 @@ keep {this}`alone`
 ```
 :::
 
+```{exercise-start} The second
+:label: ex-two
+```
+A body of its own.
+```{exercise-end}
+```
+
 :::{solution} ex-one
 SECRET
 :::
@@ -80,11 +87,6 @@ Careful.
 :pyobject: shell
 ```
 
-## References
-
-```{bibliography}
-:filter: docname in docnames
-```
 """
 BIBLIOGRAPHY = """\
 @article{kingma2014, title={Auto-{Encoding} Variational {Bayes}}, journal={ICLR}, year={2014},
@@ -135,6 +137,7 @@ def test_pages_come_in_the_order_of_the_contents(project):
         "*Figure 1. See points, as in (2).*",
         "> **Theorem 1 (Shells)**\n>\n> A ball is a shell.",
         "> **Exercise 1 (The first)**\n>\n> Do it:\n>\n> ```python\n> keep {this}`alone`\n> ```",
+        "**Exercise 2 (The second)**\nA body of its own.",
         "> **Note**\n>\n> Careful.",
         "```python\ndef shell(r):\n    return r\n```",
         "- D. P. Kingma, M. Welling. Auto-Encoding Variational Bayes. ICLR. 2014.",
@@ -190,6 +193,7 @@ def test_read_labels_numbers_each_kind_by_itself():
     assert title == "Points have no inside"
     assert labels["fig-cloud"] == "Figure 1"
     assert labels["thm-shell"] == "Theorem 1"
+    assert labels["ex-two"] == "Exercise 2"
     assert equations == {"eq-sum": 1, "eq-named": 2}
 
 

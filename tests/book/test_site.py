@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from riemvae_book.notebooks import chapter_pages
-from riemvae_book.solutions import blocks, is_solution, strip_solutions
+from riemvae_book.solutions import gated, is_solution, strip_solutions
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = chapter_pages(ROOT)
@@ -118,8 +118,7 @@ def solution_lines(chapter: str) -> list[str]:
     kept = letters(strip_solutions(whole))
     lines = whole.split("\n")
     found = []
-    for first, last, directive, _ in blocks(lines):
-        body = lines[first + 1 : last]
+    for _, _, directive, body in gated(lines):
         if is_solution(directive, body):
             found += [letters(line) for line in body if len(letters(line)) >= 20]
     return [line for line in found if line not in kept]

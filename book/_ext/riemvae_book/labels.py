@@ -67,7 +67,7 @@ def read_labels(text: str) -> tuple[str, dict[str, str], dict[str, int]]:
             if not options:
                 continue
         else:
-            kind = name
+            kind = name.removesuffix("-start")
         if kind == "figure" or kind in ENUMERATED:
             counts[kind] = counts.get(kind, 0) + 1
             label = options.get("name") or options.get("label")

@@ -74,6 +74,8 @@ def make_notebook(root: Path, page: str, text: str, executed: Path, seconds: flo
         if figure:
             caption = plain.figure_caption("", figure.get("caption", "").split("\n"))
             cells.append(new_markdown_cell(f"*{caption}*"))
+    if book.cited:
+        cells.append(new_markdown_cell(f"## Works cited\n\n{plain.works_cited()}"))
     cells = [cell for cell in cells if cell.source]
     for index, cell in enumerate(cells):
         cell.id = cell_id(page, index)

@@ -144,6 +144,17 @@ class Plain:
     def do_chapter_facts(self, argument: str, options: dict, content: list[str]) -> str:
         return f"*{self.book.facts}*"
 
+    def do_exercise_start(self, argument: str, options: dict, content: list[str]) -> str:
+        return f"**{enumerated_title('exercise', self.number('exercise'), self.prose(argument))}**"
+
+    def do_solution_start(self, argument: str, options: dict, content: list[str]) -> str:
+        return f"**Solution of {self.book.labels.get(argument, argument)}**"
+
+    def do_exercise_end(self, argument: str, options: dict, content: list[str]) -> str:
+        return ""
+
+    do_solution_end = do_exercise_end
+
     def do_solution(self, argument: str, options: dict, content: list[str]) -> str:
         return quoted(f"Solution of {self.book.labels.get(argument, argument)}", self.lines(content))
 
@@ -151,14 +162,20 @@ class Plain:
         return f"*{self.figure_caption(options.get('alt', ''), content)}*"
 
     def do_bibliography(self, argument: str, options: dict, content: list[str]) -> str:
-        entries = sorted({self.book.citations[key][2] for key in self.book.cited})
-        return "\n".join(f"- {entry}" for entry in entries)
+        works = self.works_cited()
+        self.book.cited.clear()
+        return works
 
     def do_glue_text(self, argument: str, options: dict, content: list[str]) -> str:
         return self.value(argument)
 
     def do_margin(self, argument: str, options: dict, content: list[str]) -> str:
         return quoted(self.prose(argument) or "Aside", self.lines(content))
+
+    def works_cited(self) -> str:
+        """The list of works cited since the last such list."""
+        entries = sorted({self.book.citations[key][2] for key in self.book.cited})
+        return "\n".join(f"- {entry}" for entry in entries)
 
     def figure_caption(self, alt: str, content: list[str]) -> str:
         return f"Figure {self.number('figure')}. {self.lines(content).strip() or alt}"

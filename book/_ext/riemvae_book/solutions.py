@@ -44,10 +44,24 @@ def is_solution(directive: str, body: list[str]) -> bool:
     return directive == "code-cell" and SOLUTION_TAG in cell_metadata(body).get("tags", [])
 
 
+def gated(lines: list[str]) -> Iterator[tuple[int, int, str, list[str]]]:
+    """The blocks of a text: (first, last, directive, body); a solution from start to end is one of them."""
+    start = None
+    for first, last, directive, _ in blocks(lines):
+        if directive == "solution-start":
+            start = first
+        elif directive == "solution-end" and start is not None:
+            yield start, last, "solution", lines[start + 1 : last]
+            start = None
+        elif start is None:
+            yield first, last, directive, lines[first + 1 : last]
+    if start is not None:
+        yield start, len(lines) - 1, "solution", lines[start + 1 :]
+
+
 def strip_lines(lines: list[str]) -> list[str]:
     kept, at = [], 0
-    for first, last, directive, _ in blocks(lines):
-        body = lines[first + 1 : last]
+    for first, last, directive, body in gated(lines):
         if is_solution(directive, body):
             kept += lines[at:first]
             at = last + 1
