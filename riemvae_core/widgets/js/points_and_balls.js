@@ -18,7 +18,9 @@ export async function mount(stage, host) {
   let colors = readPalette(stage);
 
   const hint = h("p", { class: "rv-hint", id: newId() });
-  hint.textContent = "Drag in a plane, or click a code. Keys: arrows move (Shift: five times as far), Enter goes to the nearest code, Home to the start.";
+  hint.textContent = "Drag in a plane, or click a code. " +
+    "Keys: arrows move (Shift: five times as far), Enter goes to the nearest code, Home to the start. " +
+    "Std: standard deviations of the cloud of codes, on each axis; σ: a ball’s own radii.";
   const grid = h("div", { class: "rv-panels", style: `--rv-count: ${models.length}` });
   stage.append(grid);
   const panels = models.map((model, m) => makePanel(model, weights[m]));
@@ -88,7 +90,7 @@ export async function mount(stage, host) {
       panel.nearest.show(imageOf(now.real.index), colors.ink);
       panel.nearest.label(`nearest real: ${classOf(now.real.index)}`);
       panel.numbers({
-        z: formatPoint(now.z), code: `${format(now.code.distance)} std of the cloud`,
+        z: formatPoint(now.z), code: `${format(now.code.distance)} std`,
         ball: now.ball ? `${format(now.ball.distance)} of its σ` : "none: no radius", image: `RMS ${format(now.real.rms, 3)}`,
       });
       plane.value(now.z, `z ${formatPoint(now.z)}, nearest code ${classOf(now.code.index)}`);
