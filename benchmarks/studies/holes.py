@@ -2,11 +2,13 @@
 
     python benchmarks/studies/holes.py
 
-For each of five autoencoders and five VAEs, four decoders are trained anew on the frozen codes. On a grid of 61 x 61
-places, two and a half standard deviations of the codes to each side of their mean: the share of places further than
-0.2 standard deviations from every code, and how far the four decoders differ, by distance to the nearest code. About
-ten minutes on two cores; resumes after a kill.
+For each of five autoencoders and five VAEs, four decoders are trained anew on the frozen codes. On a grid
+of 61 x 61 places, two and a half standard deviations of the codes to each side of their mean: the share of
+places further than 0.2 standard deviations from every code, and how far the four decoders differ, by
+distance to the nearest code. About ten minutes on two cores; resumes after a kill.
 """
+
+from itertools import pairwise
 
 import torch
 from resumable import run_study
@@ -17,7 +19,8 @@ SEEDS, DECODERS, EPOCHS, DECODER_EPOCHS = range(5), 4, 30, 10
 EDGES, FAR = (0.0, 0.05, 0.1, 0.2, 0.4), 0.2
 SETTINGS = {
     "data": "fashion", "network": "mlp", "width": 256, "decoder_width": 128, "depth": 3, "beta": 1.0,
-    "epochs": EPOCHS, "decoders": DECODERS, "decoder_epochs": DECODER_EPOCHS, "edges": list(EDGES), "far": FAR,
+    "epochs": EPOCHS, "decoders": DECODERS, "decoder_epochs": DECODER_EPOCHS,
+    "edges": list(EDGES), "far": FAR,
 }  # fmt: skip
 
 
@@ -39,7 +42,7 @@ def work(kind: str, seed: int) -> dict[str, object]:
         drawings = torch.stack([d.decode(places) for d in decoders])
         disagreement = drawings.var(0).flatten(1).mean(-1).sqrt()
         distance = torch.cdist(relative, (z - z.mean(0)) / z.std(0)).amin(1)
-    rings = [(distance >= a) & (distance < b) for a, b in zip(EDGES, EDGES[1:], strict=False)]
+    rings = [(distance >= a) & (distance < b) for a, b in pairwise(EDGES)]
     return {
         "far_share": (distance >= FAR).float().mean().item(),
         "disagreement": disagreement.mean().item(),

@@ -2,10 +2,10 @@
 
     python benchmarks/studies/packing.py
 
-For each trained model: the parts of the loss on the images it was trained on, the moment E mu^2 + E sigma^2 of each
-axis, the used axes, and the information I(x; z) that the balls carry, estimated from 4,000 draws against the aggregate
-posterior of all 12,000 balls. About 20 minutes on two cores; results are written after every model, and a run that was
-killed goes on where it was.
+For each trained model: the parts of the loss on the images it was trained on, the moment E mu^2 + E
+sigma^2 of each axis, the used axes, and the information I(x; z) that the balls carry, estimated from 4,000
+draws against the aggregate posterior of all 12,000 balls. About 20 minutes on two cores; results are
+written after every model, and a run that was killed goes on where it was.
 """
 
 import torch

@@ -1,11 +1,13 @@
-"""Chapter 1's study: autoencoder and VAE, the same net on the same images, in 2, 8 and 32 dimensions, five seeds each.
+"""Chapter 1's study: autoencoder and VAE, the same net on the same images, in 2, 8 and 32 dimensions, five
+seeds each.
 
     python benchmarks/studies/points_and_balls.py
 
-For each trained model: the error of held-out images decoded from their code and from around it, and the share of
-decoded draws that are foreign. A decoded image is foreign when it lies further from its nearest training image than
-95% of the reconstructions of held-out images do, so 5% is what a perfect sampler scores. About 15 minutes on two cores;
-results are written after every model, and a run that was killed goes on where it was.
+For each trained model: the error of held-out images decoded from their code and from around it, and the
+share of decoded draws that are foreign. A decoded image is foreign when it lies further from its nearest
+training image than 95% of the reconstructions of held-out images do, so 5% is what a perfect sampler
+scores. About 15 minutes on two cores; results are written after every model, and a run that was killed
+goes on where it was.
 """
 
 import torch

@@ -1,4 +1,5 @@
-"""What every study shares: run the jobs that are not yet in the results, write after each, go on after a kill."""
+"""What every study shares: run the jobs that are not yet in the results, write after each, go on after a
+kill."""
 
 import json
 import os
@@ -14,10 +15,10 @@ Job = dict[str, Any]
 def run_study(
     name: str, settings: dict[str, Any], jobs: Iterable[Job], work: Callable[..., dict[str, Any]]
 ) -> None:
-    """Call ``work(**job)`` for each job and keep ``job | result`` in ``riemvae_core/assets/studies/<name>.json``.
+    """Call ``work(**job)`` for each job; keep ``job | result`` in ``assets/studies/<name>.json`` of the core.
 
-    The file is replaced whole after every job. Results made with other settings are not mixed in: the run ends with a
-    sentence that says so.
+    The file is replaced whole after every job. Results made with other settings are not mixed in: the run
+    ends with a sentence that says so.
     """
     target = ASSETS / "studies" / f"{name}.json"
     results = json.loads(target.read_text()) if target.is_file() else {"settings": settings, "runs": []}
