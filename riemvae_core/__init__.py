@@ -13,6 +13,7 @@ from riemvae_core.gaussians import (
     reparameterize,
     responsibilities,
 )
+from riemvae_core.metric import PosteriorMetric, PullbackMetric
 from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, make_model
 from riemvae_core.networks import count_parameters
 from riemvae_core.numerics import (
@@ -33,6 +34,8 @@ __all__ = [
     "History",
     "Interval",
     "ModelConfig",
+    "PosteriorMetric",
+    "PullbackMetric",
     "bhattacharyya",
     "class_names",
     "confidence_interval",

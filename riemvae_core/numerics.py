@@ -1,5 +1,7 @@
 """Generators, devices, chunks and intervals: what every other module stands on."""
 
+import functools
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -47,6 +49,28 @@ def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generat
     source = generator.device if generator is not None else torch.device("cpu")
     draws = torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype)
     return draws.to(like.device)
+
+
+def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draws from U(0, 1) with the given shape, made and moved as those of ``standard_normal`` are."""
+    source = generator.device if generator is not None else torch.device("cpu")
+    draws = torch.rand(tuple(shape), generator=generator, device=source, dtype=like.dtype)
+    return draws.to(like.device)
+
+
+def check_points(z: Tensor, d: int) -> None:
+    """Raise ValueError unless z ends in an axis of length d."""
+    if z.ndim == 0 or z.shape[-1] != d:
+        raise ValueError(f"z must be [*batch, {d}], got {tuple(z.shape)}")
+
+
+@functools.cache
+def load_forward_mode() -> None:
+    """Load torch's forward mode, which warns, once, of a part of torch that it uses itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        zero = torch.zeros((), device="cpu")
+        torch.func.jvp(torch.sin, (zero,), (zero,))
 
 
 def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:

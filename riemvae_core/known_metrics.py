@@ -1,0 +1,73 @@
+r"""Metrics whose geodesics are known: a constant one, the hyperbolic half-plane, the sphere."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.numerics import check_points
+
+
+class ConstantMetric:
+    r"""The same symmetric positive definite matrix everywhere; its geodesics are straight lines.
+
+    $\mathrm{dist}(a,b)=\sqrt{(b-a)^\top G(b-a)}$, the Mahalanobis distance. Raises ValueError if the matrix
+    is not ``[d, d]``, symmetric and positive definite.
+    """
+
+    def __init__(self, matrix: Float[Tensor, "d d"]) -> None:
+        square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 0
+        if not square or not torch.allclose(matrix, matrix.T):
+            raise ValueError(
+                f"matrix must be [d, d] and symmetric, got {tuple(matrix.shape)}: {matrix.tolist()}"
+            )
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if bool(failed):
+            raise ValueError(f"matrix must be positive definite, got {matrix.tolist()}")
+        self.matrix = matrix
+        self._log_volume = factor.diagonal().log().sum()
+
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """The matrix, once for each point."""
+        check_points(z, len(self.matrix))
+        return self.matrix.expand(*z.shape, -1)
+
+    def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        r"""$\tfrac12\log\det G$ for each point."""
+        check_points(z, len(self.matrix))
+        return self._log_volume.expand(z.shape[:-1])
+
+
+class HalfPlaneMetric:
+    r"""The hyperbolic upper half-plane, $G(x,y)=y^{-2}I$ for y above 0, of curvature -1.
+
+    $\mathrm{dist}(a,b)=\operatorname{arccosh}\big(1+\|b-a\|^2/(2a_yb_y)\big)$; its geodesics are half circles
+    about points of the x axis, and vertical lines.
+    """
+
+    def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:
+        """G(z) as a matrix."""
+        check_points(z, 2)
+        return torch.diag_embed(z[..., 1:].pow(-2).expand(z.shape))
+
+    def log_volume(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
+        r"""$-2\log y$."""
+        check_points(z, 2)
+        return -2.0 * torch.log(z[..., 1])
+
+
+class SphereMetric:
+    r"""The unit sphere in polar angles, $G(\theta,\varphi)=\mathrm{diag}(1,\sin^2\theta)$, of curvature 1.
+
+    Its geodesics are great circles. The poles, $\theta=0$ and $\theta=\pi$, are no points of this chart.
+    """
+
+    def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:
+        """G(z) as a matrix."""
+        check_points(z, 2)
+        theta = z[..., 0]
+        return torch.diag_embed(torch.stack([torch.ones_like(theta), torch.sin(theta).square()], dim=-1))
+
+    def log_volume(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
+        r"""$\log|\sin\theta|$."""
+        check_points(z, 2)
+        return torch.log(torch.sin(z[..., 0]).abs())

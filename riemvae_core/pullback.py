@@ -1,0 +1,66 @@
+r"""The metric that a decoder pulls back from the space of images."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.numerics import chunks, load_forward_mode
+
+
+class PullbackMetric:
+    r"""The pullback of the Euclidean metric of images by a decoder, $G(z)=J(z)^\top J(z)$, J its Jacobian.
+
+    decode: maps points ``[n, d]`` to images ``[n, ...]``, each row for itself (so a network in eval mode), or
+    to a pair (mean, standard deviation) of such tensors. A pair gives the expected metric of a stochastic
+    decoder, $J_\mu^\top J_\mu+J_\sigma^\top J_\sigma$; Arvanitidis, Hansen and Hauberg (2018), eq. (9).
+
+    The Jacobian is d forward-mode derivatives at once (torch.func), worked through in chunks of points within
+    a memory budget; every method can be differentiated again. G is positive definite where J has full rank.
+    Raises ValueError if z ends in no axis or decode returns something else than it should.
+    """
+
+    def __init__(self, decode: Callable[[Tensor], Tensor | tuple[Tensor, Tensor]]) -> None:
+        if not callable(decode):
+            raise ValueError(f"decode must be callable, got {type(decode).__name__}")
+        self.decode = decode
+
+    def _decode_flat(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
+        """The decoder's output as one row a point; mean and standard deviation side by side."""
+        images = self.decode(z)
+        pair = images if isinstance(images, tuple) else (images,)
+        if len(pair) > 2 or not all(isinstance(x, Tensor) and x.shape[:1] == z.shape[:1] for x in pair):
+            got = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in pair]
+            raise ValueError(
+                f"decode must return a tensor [{len(z)}, ...] or a pair (mean, standard deviation) of them, "
+                f"got {', '.join(map(str, got))}"
+            )
+        return torch.cat([x.flatten(1) if x.ndim > 1 else x[:, None] for x in pair], dim=1)
+
+    def jacobian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n p d"]:
+        """The derivatives of all p numbers that decode returns, mean and standard deviation side by side."""
+
+        load_forward_mode()
+
+        def along(direction: Tensor) -> Tensor:
+            return torch.func.jvp(self._decode_flat, (z,), (direction.expand_as(z),))[1]
+
+        axes = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
+        return torch.func.vmap(along, out_dims=-1)(axes)
+
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """G(z) as a matrix."""
+        if z.ndim == 0:
+            raise ValueError("z must be [*batch, d], got a single number")
+        d, flat = z.shape[-1], z.reshape(-1, z.shape[-1])
+        if len(flat) == 0:
+            return z.new_zeros(*z.shape, d)
+        with torch.no_grad():
+            bytes_each = 4 * d * self._decode_flat(flat[:1]).numel() * z.element_size()
+        jacobians = (self.jacobian(flat[s]) for s in chunks(len(flat), bytes_each))
+        return torch.cat([j.mT @ j for j in jacobians]).reshape(*z.shape, d)
+
+    def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        r"""Log of the volume element, $\tfrac12\log\det G(z)$; minus infinity where J loses rank."""
+        return 0.5 * torch.linalg.slogdet(self(z)).logabsdet
