@@ -6,7 +6,7 @@ A metric is anything that maps points ``[*batch, d]`` to symmetric positive defi
 
 import math
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -209,7 +209,7 @@ class PosteriorMetric:
         *,
         rho: float | Literal["matched", "paper"] = "matched",
         lam: float | None = None,
-    ) -> Self:
+    ) -> "PosteriorMetric":
         r"""A metric for the encodings of a data set, its numbers chosen so that the uniform law makes sense.
 
         n_centroids: None keeps every ball; a number keeps that many medoids (see ``choose_medoids``).
