@@ -1,0 +1,165 @@
+"""Hamiltonian Monte Carlo on many chains at once, for any log density that comes with its gradient."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.numerics import standard_normal, standard_uniform
+
+Target = Callable[[Tensor], tuple[Tensor, Tensor]]
+LOST = 1000.0  # nats of energy by which a path may miss its start before it is given up
+
+
+class State(NamedTuple):
+    """Positions, the log density there and its gradient."""
+
+    z: Float[Tensor, "n d"]
+    log_density: Float[Tensor, " n"]
+    gradient: Float[Tensor, "n d"]
+
+
+class Chains(NamedTuple):
+    """Draws of each chain in order, their log density, the mean acceptance and the step size."""
+
+    z: Float[Tensor, "chains draws d"]
+    log_density: Float[Tensor, "chains draws"]
+    acceptance: float
+    step: float
+
+
+class StepSize(NamedTuple):
+    r"""Dual averaging of a log step size. Hoffman and Gelman (2014), section 3.2.1, with their constants.
+
+    ``log_step`` is the step to try next, ``log_mean`` the one to keep when the adaptation ends.
+    """
+
+    log_step: float
+    log_mean: float
+    center: float
+    missed: float = 0.0
+    count: int = 0
+
+    @classmethod
+    def start(cls, step: float) -> "StepSize":
+        """Begin at a positive step; the search leans to ten times as much."""
+        if not (step > 0 and math.isfinite(step)):
+            raise ValueError(f"step must be positive and finite, got {step}")
+        return cls(math.log(step), math.log(step), math.log(10.0 * step))
+
+    def updated(self, acceptance: float, wanted: float = 0.8) -> "StepSize":
+        """The state after one more move that was accepted with this probability."""
+        count = self.count + 1
+        missed = self.missed + (wanted - acceptance - self.missed) / (count + 10.0)
+        log_step = self.center - math.sqrt(count) / 0.05 * missed
+        share = count**-0.75
+        return StepSize(
+            log_step, share * log_step + (1.0 - share) * self.log_mean, self.center, missed, count
+        )
+
+
+def evaluate_target(target: Target, z: Float[Tensor, "n d"], name: str = "log_density") -> State:
+    """The state at z. Raises FloatingPointError, with the name and the place, where a value isn't finite."""
+    log_density, gradient = target(z)
+    good = torch.isfinite(log_density) & torch.isfinite(gradient).all(-1)
+    if not good.all():
+        i = int((~good).nonzero()[0])
+        raise FloatingPointError(
+            f"{name} is {log_density[i].item()} with gradient {gradient[i].tolist()} at z = {z[i].tolist()}"
+        )
+    return State(z, log_density, gradient)
+
+
+def leapfrog(
+    target: Target,
+    state: State,
+    momentum: Float[Tensor, "n d"],
+    step: float | Float[Tensor, "n 1"],
+    n_steps: int,
+    scale: float | Float[Tensor, " d"] = 1.0,
+    name: str = "log_density",
+) -> tuple[State, Float[Tensor, "n d"]]:
+    r"""Follow $\dot z = s\odot v,\ \dot v = s\odot\nabla\log p(z)$ for n_steps of the leapfrog.
+
+    ``scale`` is s, the length of a unit step in each coordinate (the root of an inverse mass). Reversible,
+    volume preserving, energy error of second order in ``step``. A path whose energy rises by more than 1000
+    nats is given up: it stops, and its log density is minus infinity. Neal (2011), section 2.3. Raises
+    FloatingPointError where the target isn't finite.
+    """
+    kick = 0.5 * step * scale
+    before = state.log_density - 0.5 * momentum.square().sum(-1)
+    lost = torch.zeros_like(state.log_density, dtype=torch.bool)
+    for _ in range(n_steps):
+        momentum = momentum + kick * state.gradient
+        z = torch.where(lost[:, None], state.z, state.z + 2.0 * kick * momentum)
+        state = evaluate_target(target, z, name)
+        momentum = momentum + kick * state.gradient
+        lost = lost | ~(before - (state.log_density - 0.5 * momentum.square().sum(-1)) < LOST)
+        momentum = torch.where(lost[:, None], torch.zeros_like(momentum), momentum)
+    return state._replace(log_density=state.log_density.masked_fill(lost, -torch.inf)), momentum
+
+
+def hmc_step(
+    target: Target,
+    state: State,
+    step: float,
+    n_steps: int,
+    scale: float | Float[Tensor, " d"] = 1.0,
+    generator: torch.Generator | None = None,
+    name: str = "log_density",
+) -> tuple[State, Float[Tensor, " n"]]:
+    r"""One move of every chain and the probability with which each was accepted; leaves the target invariant.
+
+    Momentum from N(0, I); accepted where $\log u < H_0 - H_1$ with $H=-\log p+\tfrac12|v|^2$. Each chain's
+    step is ``step`` times a draw from U(0.8, 1.2), which breaks the periods of a path.
+    """
+    momentum = standard_normal(state.z.shape, state.z, generator)
+    jitter = 0.8 + 0.4 * standard_uniform((len(state.z), 1), state.z, generator)
+    proposed, end = leapfrog(target, state, momentum, step * jitter, n_steps, scale, name)
+    gain = proposed.log_density - state.log_density
+    log_ratio = gain - 0.5 * (end.square() - momentum.square()).sum(-1)
+    log_u = torch.log(standard_uniform((len(state.z),), state.z, generator))
+    accepted = log_u < log_ratio
+    moved = State(*(_choose(accepted, new, old) for new, old in zip(proposed, state, strict=True)))
+    return moved, torch.exp(log_ratio.clamp(max=0.0))
+
+
+def _choose(accepted: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+def run_chains(
+    target: Target,
+    start: Float[Tensor, "chains d"],
+    draws: int,
+    warm_up: int = 300,
+    n_steps: int = 8,
+    scale: float | Float[Tensor, " d"] = 1.0,
+    generator: torch.Generator | None = None,
+    name: str = "log_density",
+) -> Chains:
+    """Run every row of ``start`` as a chain: adapt one step size while warming up, then keep each draw.
+
+    Raises ValueError for counts below 1, FloatingPointError where the target isn't finite.
+    """
+    if start.ndim != 2 or len(start) == 0 or min(draws, warm_up, n_steps) < 1:
+        raise ValueError(
+            "start must be [chains, d] and draws, warm_up and n_steps at least 1, "
+            f"got {list(start.shape)}, {draws}, {warm_up}, {n_steps}"
+        )
+    state = evaluate_target(target, start, name)
+    size = StepSize.start(0.5 * start.shape[1] ** -0.25)
+    for _ in range(warm_up):
+        state, accepted = hmc_step(target, state, math.exp(size.log_step), n_steps, scale, generator, name)
+        size = size.updated(accepted.mean().item())
+    step = math.exp(size.log_mean)
+    kept, values, total = [], [], 0.0
+    for _ in range(draws):
+        state, accepted = hmc_step(target, state, step, n_steps, scale, generator, name)
+        kept.append(state.z)
+        values.append(state.log_density)
+        total += accepted.mean().item()
+    return Chains(torch.stack(kept, 1), torch.stack(values, 1), total / draws, step)
