@@ -69,7 +69,7 @@ class PosteriorMetric:
     budget. Sums are taken relative to their largest term, so nothing underflows far from all balls.
 
     Digits: the products need the square expanded, $\sum_k p_{ik}(z_k^2-2z_k\mu_{ik}+\mu_{ik}^2)$ about the
-    mean of mu. Rounding then costs about $\epsilon\sum_k p_{ik}\mu_{ik}^2/\rho^2$ in $\log\omega_i$, however
+    mean of mu. Rounding then costs up to $4\epsilon\sum_k p_{ik}\mu_{ik}^2/\rho^2$ in $\log\omega_i$, however
     far z is. Where this exceeds 1e-4 for float32 balls, the work is done in float64 (if the device has it)
     and the result rounded; where it still does (1e-9 for float64 balls), the balls concerned, and only they,
     are measured by differences, which keeps all digits and costs about ten times a matrix product.
@@ -108,7 +108,7 @@ class PosteriorMetric:
         """Bound on the rounding error of each ball's log weight, expanded in the working precision."""
         offset = self.mu - self.mu.mean(0)
         size = (torch.exp(-self.log_var) * offset.square()).sum(1) / self.rho**2
-        return torch.finfo(self._dtype).eps * size
+        return 4.0 * torch.finfo(self._dtype).eps * size
 
     @property
     def _precision(self) -> Float[Tensor, "n d"]:
@@ -149,7 +149,7 @@ class PosteriorMetric:
         slices = list(chunks(len(flat), 4 * len(self.mu) * self._factors.element_size())) or [slice(0, 0)]
         parts = [function(flat[s].to(self._dtype)) for s in slices]
         whole = [part[0] if len(part) == 1 else torch.cat(part) for part in zip(*parts, strict=True)]
-        return tuple(t.reshape(*batch, *t.shape[1:]).to(z.dtype) for t in whole)
+        return tuple(t.reshape((*batch, *t.shape[1:])).to(z.dtype) for t in whole)
 
     def log_diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         r"""The logs of the diagonal of G(z), $\log G_{kk}(z)$; finite however far z is from all balls."""
@@ -220,8 +220,9 @@ class PosteriorMetric:
         balls that are apart have the aggregate posterior for their uniform law; with fewer it grows. "paper":
         the largest Euclidean distance from a centroid to the nearest other one, as in the code that goes with
         the paper. That number changes with the unit of z, while the distance it divides does not.
-        lam: None for $\lambda=0.02/\mathbb E\sum_k\sigma_k^2$, so small that at the center of a ball it adds
-        about 0.01 to the log volume; times $c^{-2}$ if z is measured in units c times smaller.
+        lam: None for $0.02/\mathbb E\|\sigma\|^2$, so small that at the center of a ball the background adds
+        about 0.01 to the log volume, and no more than gives $\tau\le 1/\mathbb E\|z\|^2$, so that it fades no
+        sooner than the posteriors do. With "matched" and None the uniform law does not depend on z's unit.
         Raises ValueError for shapes and ranges.
         """
         _check_balls(mu, log_var)
@@ -233,11 +234,10 @@ class PosteriorMetric:
             rho = nearest_neighbor_rho(mu[keep])
         elif isinstance(rho, str):
             raise ValueError(f"rho must be a number, 'matched' or 'paper', got {rho!r}")
+        rho = _check_number("rho", rho, positive=True)
+        spread = (background * len(keep)) ** (2.0 / mu.shape[1]) * rho**2  # lam / tau
         if lam is None:
-            lam = (
-                0.02
-                / torch.exp(log_var.double() if _has_float64(mu.device) else log_var).sum(1).mean().item()
-            )
-        rho, lam = _check_number("rho", rho, positive=True), _check_number("lam", lam, positive=True)
-        tau = lam / rho**2 * (background * len(keep)) ** (-2.0 / mu.shape[1])
-        return cls(mu[keep], log_var[keep], rho, lam, tau)
+            var = torch.exp(log_var).sum(1).mean().item()
+            lam = min(0.02 / var, spread / (var + mu.square().sum(1).mean().item()))
+        lam = _check_number("lam", lam, positive=True)
+        return cls(mu[keep], log_var[keep], rho, lam, lam / spread)

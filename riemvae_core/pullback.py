@@ -30,11 +30,13 @@ class PullbackMetric:
         """The decoder's output as one row a point; mean and standard deviation side by side."""
         images = self.decode(z)
         pair = images if isinstance(images, tuple) else (images,)
-        if len(pair) > 2 or not all(isinstance(x, Tensor) and x.shape[:1] == z.shape[:1] for x in pair):
+        if len(pair) not in (1, 2) or not all(
+            isinstance(x, Tensor) and x.shape[:1] == z.shape[:1] for x in pair
+        ):
             got = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in pair]
             raise ValueError(
                 f"decode must return a tensor [{len(z)}, ...] or a pair (mean, standard deviation) of them, "
-                f"got {', '.join(map(str, got))}"
+                f"got {', '.join(map(str, got)) or 'nothing'}"
             )
         return torch.cat([x.flatten(1) if x.ndim > 1 else x[:, None] for x in pair], dim=1)
 
