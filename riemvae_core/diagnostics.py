@@ -132,10 +132,8 @@ def bridge_log_ratio(
 
     def parts(value: float) -> tuple[Tensor, Tensor]:
         log_s = math.log1p(math.exp(-abs(log_odds))) + max(log_odds, 0.0)
-        share_p, share_q = torch.tensor(log_odds - log_s), torch.tensor(-log_s)
-        share_p, share_q = share_p.to(q), share_q.to(q)
-        upper = q - torch.logaddexp(share_p + q, share_q + value)
-        return upper, -torch.logaddexp(share_p + p, share_q + value)
+        share_p, level = log_odds - log_s, q.new_tensor(value - log_s)
+        return q - torch.logaddexp(share_p + q, level), -torch.logaddexp(share_p + p, level)
 
     value = torch.logsumexp(q, 0).item() - math.log(q.numel())
     for _ in range(1000):

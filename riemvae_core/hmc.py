@@ -61,14 +61,22 @@ class StepSize(NamedTuple):
         )
 
 
-def evaluate_target(target: Target, z: Float[Tensor, "n d"], name: str = "log_density") -> State:
-    """The state at z. Raises FloatingPointError, with the name and the place, where a value isn't finite."""
+def evaluate_target(
+    target: Target, z: Float[Tensor, "n d"], name: str = "log_density", zero: bool = False
+) -> State:
+    """The state at z. Raises FloatingPointError, with the name and the place, where a value isn't finite.
+
+    ``zero`` allows a density of zero, minus infinity in log space; the gradient there is set to zero.
+    """
     log_density, gradient = target(z)
     good = torch.isfinite(log_density) & torch.isfinite(gradient).all(-1)
+    if zero and not good.all():
+        empty = torch.isneginf(log_density)
+        good, gradient = good | empty, torch.where(empty[:, None], torch.zeros_like(gradient), gradient)
     if not good.all():
         i = int((~good).nonzero()[0])
         raise FloatingPointError(
-            f"{name} is {log_density[i].item()} with gradient {gradient[i].tolist()} at z = {z[i].tolist()}"
+            f"{name} is {log_density[i].item()} at z = {z[i].tolist()}, its gradient {gradient[i].tolist()}"
         )
     return State(z, log_density, gradient)
 
@@ -86,8 +94,8 @@ def leapfrog(
 
     ``scale`` is s, the length of a unit step in each coordinate (the root of an inverse mass). Reversible,
     volume preserving, energy error of second order in ``step``. A path whose energy rises by more than 1000
-    nats is given up: it stops, and its log density is minus infinity. Neal (2011), section 2.3. Raises
-    FloatingPointError where the target isn't finite.
+    nats, or that meets a density of zero, is given up: it stops, and its log density is minus infinity.
+    Neal (2011), section 2.3. Raises FloatingPointError where the target isn't finite.
     """
     kick = 0.5 * step * scale
     before = state.log_density - 0.5 * momentum.square().sum(-1)
@@ -95,7 +103,7 @@ def leapfrog(
     for _ in range(n_steps):
         momentum = momentum + kick * state.gradient
         z = torch.where(lost[:, None], state.z, state.z + 2.0 * kick * momentum)
-        state = evaluate_target(target, z, name)
+        state = evaluate_target(target, z, name, zero=True)
         momentum = momentum + kick * state.gradient
         lost = lost | ~(before - (state.log_density - 0.5 * momentum.square().sum(-1)) < LOST)
         momentum = torch.where(lost[:, None], torch.zeros_like(momentum), momentum)
@@ -135,7 +143,7 @@ def run_chains(
     target: Target,
     start: Float[Tensor, "chains d"],
     draws: int,
-    warm_up: int = 300,
+    warm_up: int = 200,
     n_steps: int = 8,
     scale: float | Float[Tensor, " d"] = 1.0,
     generator: torch.Generator | None = None,

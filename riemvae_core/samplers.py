@@ -133,7 +133,7 @@ def sample_by_hmc(
     generator: torch.Generator | None = None,
     start: Float[Tensor, "chains d"] | None = None,
     chains: int = 32,
-    warm_up: int = 300,
+    warm_up: int = 200,
     draws: int | None = None,
 ) -> UniformDraws:
     r"""Run chains of Hamiltonian Monte Carlo on $\sqrt{\det G}$ and spread n draws over all of them.
