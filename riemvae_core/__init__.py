@@ -13,6 +13,14 @@ from riemvae_core.gaussians import (
     reparameterize,
     responsibilities,
 )
+from riemvae_core.geodesics import (
+    Geodesic,
+    curve_energy,
+    curve_length,
+    exponential_map,
+    geodesic,
+    low_cost_path,
+)
 from riemvae_core.metric import PosteriorMetric, PullbackMetric
 from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, make_model
 from riemvae_core.networks import count_parameters
@@ -31,6 +39,7 @@ __all__ = [
     "VAE",
     "Autoencoder",
     "Balls",
+    "Geodesic",
     "History",
     "Interval",
     "ModelConfig",
@@ -40,12 +49,16 @@ __all__ = [
     "class_names",
     "confidence_interval",
     "count_parameters",
+    "curve_energy",
+    "curve_length",
     "data_names",
     "default_device",
     "entropy",
     "evaluate",
+    "exponential_map",
     "first_of_each_class",
     "fit",
+    "geodesic",
     "kl_barrier",
     "kl_pull",
     "kl_to_standard_normal",
@@ -53,6 +66,7 @@ __all__ = [
     "log_prob",
     "log_prob_mixture",
     "log_volume",
+    "low_cost_path",
     "make_generator",
     "make_model",
     "reparameterize",
