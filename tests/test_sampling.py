@@ -177,7 +177,8 @@ def test_the_error_of_the_log_volume_is_honest(method):
         draws = sampler(metric, 50, make_generator(seed), **size)
         errors.append((draws.log_volume - exact) / draws.log_volume_error)
     # the sum of 12 squared standard errors; an error estimated from 16 islands is itself Student's, which
-    # widens it by 15/13; chi-squared with 12 degrees of freedom exceeds 39 once in 10,000, is below 2 as rarely
+    # widens it by 15/13; chi-squared with 12 degrees of freedom exceeds 39 once in 10,000, and is below 2
+    # as rarely
     assert 2.0 < np.square(errors).sum() < 39 * 15 / 13
 
 
