@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.ball_sums import BLOCK, TOLERANCE, BallSums
 from riemvae_core.centroids import choose_medoids, matched_rho, nearest_neighbor_rho
 from riemvae_core.known_metrics import ConstantMetric, HalfPlaneMetric, SphereMetric
 from riemvae_core.numerics import check_points, chunks
@@ -19,15 +20,8 @@ from riemvae_core.pullback import PullbackMetric
 
 __all__ = ["ConstantMetric", "HalfPlaneMetric", "PosteriorMetric", "PullbackMetric", "SphereMetric"]
 
-# weights below exp(-80) of the largest one change no digit; slower than exp of a moderate number is only
-# exp of a hugely negative one
-FLOOR = -80.0
-# how large an error in the log of a weight the rounding of an expanded square may cause
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
-
-
-def _has_float64(device: torch.device) -> bool:
-    return device.type != "mps"
+# of the store for the logs of all weights, and of one block of it, which should stay in a processor's cache
+STORE_BYTES, CACHE_BYTES = 2**27, 2**21
 
 
 def _check_number(name: str, value: float, positive: bool) -> float:
@@ -88,55 +82,10 @@ class PosteriorMetric:
         self.lam = _check_number("lam", lam, positive=False)
         self.tau = _check_number("tau", tau, positive=False)
         self._log_lam = math.log(self.lam) if self.lam > 0.0 else -math.inf
-        self._prepare()
+        self._balls = BallSums(self.mu, self.log_var, self.rho)
 
-    def _prepare(self) -> None:
-        tolerance, self._dtype = TOLERANCE[self.mu.dtype], self.mu.dtype
-        if bool((self._rounding() > tolerance).any()) and _has_float64(self.mu.device):
-            self._dtype = torch.float64
-        by_difference = self._rounding() > tolerance
-        order = torch.argsort(by_difference.to(torch.uint8), stable=True)
-        self._n_expanded = len(order) - int(by_difference.sum())
-        mu, precision = self.mu.to(self._dtype)[order], torch.exp(-self.log_var.to(self._dtype))[order]
-        self._center = mu.mean(0)
-        offset = mu - self._center
-        self._factors = torch.cat([precision, precision * offset], dim=1)  # [n, 2d]
-        self._constant = (precision * offset.square()).sum(1) / self.rho**2
-        self._mu_by_difference = mu[self._n_expanded :]
-
-    def _rounding(self) -> Float[Tensor, " n"]:
-        """Bound on the rounding error of each ball's log weight, expanded in the working precision."""
-        offset = self.mu - self.mu.mean(0)
-        size = (torch.exp(-self.log_var) * offset.square()).sum(1) / self.rho**2
-        return 4.0 * torch.finfo(self._dtype).eps * size
-
-    @property
-    def _precision(self) -> Float[Tensor, "n d"]:
-        return self._factors[:, : self.mu.shape[1]]
-
-    def _log_weights(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m n"]:
-        """Log of each ball's weight at each point; the balls measured by differences come last."""
-        k, rows = self._n_expanded, (z - self._center) / self.rho
-        features = torch.cat([-rows.square(), rows * (2.0 / self.rho)], dim=1)
-        expanded = features @ self._factors[:k].T - self._constant[:k]
-        if k == len(self._factors):
-            return expanded
-        scaled, exact = self._precision[k:] / self.rho**2, expanded.new_zeros(())
-        for axis in range(z.shape[1]):
-            gap = z[:, axis, None] - self._mu_by_difference[:, axis]
-            exact = exact - scaled[:, axis] * gap.square()
-        return torch.cat([expanded, exact], dim=1)
-
-    def _terms(
-        self, z: Float[Tensor, "m d"]
-    ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m 1"], Float[Tensor, "m d"], Float[Tensor, "m 1"]]:
-        """Weights, background and diagonal of G, all divided by exp(shift), and that shift."""
-        log_weights = self._log_weights(z)
-        log_background = self._log_lam - self.tau * z.square().sum(1, keepdim=True)
-        shift = torch.maximum(log_weights.amax(1, keepdim=True), log_background).detach()
-        weights = torch.exp((log_weights - shift).clamp(min=FLOOR))
-        background = torch.exp(log_background - shift)
-        return weights, background, weights @ self._precision + background, shift
+    def _log_background(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m 1"]:
+        return self._log_lam - self.tau * z.square().sum(1, keepdim=True)
 
     def _by_chunks(
         self, z: Float[Tensor, "*batch d"], function: Callable[[Tensor], tuple[Tensor, ...]]
@@ -146,8 +95,11 @@ class PosteriorMetric:
         if z.dtype != self.mu.dtype:
             raise ValueError(f"z must have mu's dtype {self.mu.dtype}, got {z.dtype}")
         flat, batch = z.reshape(-1, z.shape[-1]), z.shape[:-1]
-        slices = list(chunks(len(flat), 4 * len(self.mu) * self._factors.element_size())) or [slice(0, 0)]
-        parts = [function(flat[s].to(self._dtype)) for s in slices]
+        size, n = self._balls.dtype.itemsize, len(self.mu)
+        # rows for which a block fits into CACHE_BYTES and all blocks into STORE_BYTES
+        bytes_each = size * max(min(n, BLOCK), n * CACHE_BYTES // STORE_BYTES)
+        slices = list(chunks(len(flat), bytes_each, CACHE_BYTES)) or [slice(0, 0)]
+        parts = [function(flat[s].to(self._balls.dtype)) for s in slices]
         whole = [part[0] if len(part) == 1 else torch.cat(part) for part in zip(*parts, strict=True)]
         return tuple(t.reshape((*batch, *t.shape[1:])).to(z.dtype) for t in whole)
 
@@ -155,7 +107,7 @@ class PosteriorMetric:
         r"""The logs of the diagonal of G(z), $\log G_{kk}(z)$; finite however far z is from all balls."""
 
         def rows(z: Tensor) -> tuple[Tensor]:
-            _, _, diagonal, shift = self._terms(z)
+            diagonal, shift = self._balls.sums(z, self._log_background(z))
             return (torch.log(diagonal) + shift,)
 
         return self._by_chunks(z, rows)[0]
@@ -181,22 +133,16 @@ class PosteriorMetric:
         -2\tau z_k\lambda e^{-\tau\|z\|^2}\big)$ with $\partial_k\omega_i=-\tfrac{2}{\rho^2}\sigma_{ik}^{-2}
         (z_k-\mu_{ik})\,\omega_i$.
         """
-        with torch.no_grad():
-            return self._by_chunks(z, self._rows_and_grad)
 
-    def _rows_and_grad(self, z: Float[Tensor, "m d"]) -> tuple[Float[Tensor, " m"], Float[Tensor, "m d"]]:
-        d, k = self.mu.shape[1], self._n_expanded
-        weights, background, diagonal, shift = self._terms(z)
-        log_volume = 0.5 * (torch.log(diagonal).sum(1) + d * shift.squeeze(1))
-        inverse = 1.0 / diagonal
-        weights = weights * (inverse @ self._precision.T)
-        sums = weights[:, :k] @ self._factors[:k]
-        pull = (z - self._center) * sums[:, :d] - sums[:, d:]
-        for axis in range(d if k < len(self._factors) else 0):
-            gap = z[:, axis, None] - self._mu_by_difference[:, axis]
-            pull[:, axis] += (weights[:, k:] * gap) @ self._precision[k:, axis]
-        fade = self.tau * background * inverse.sum(1, keepdim=True)
-        return log_volume, -pull / self.rho**2 - fade * z
+        def rows(z: Tensor) -> tuple[Tensor, Tensor]:
+            log_background = self._log_background(z)
+            diagonal, shift, pull = self._balls.sums_and_pull(z, log_background)
+            log_volume = 0.5 * (torch.log(diagonal).sum(1) + z.shape[1] * shift.squeeze(1))
+            fade = self.tau * torch.exp(log_background - shift) * (1.0 / diagonal).sum(1, keepdim=True)
+            return log_volume, -pull / self.rho**2 - fade * z
+
+        with torch.no_grad():
+            return self._by_chunks(z, rows)
 
     @classmethod
     def fit(

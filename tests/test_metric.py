@@ -1,6 +1,5 @@
 """The metric of posterior balls against its formula written out, exact integrals and its own laws."""
 
-import functools
 import math
 
 import laws
@@ -12,9 +11,11 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from torch.distributions import Independent, Normal
 
+from riemvae_core import ball_sums
 from riemvae_core import metric as metric_module
+from riemvae_core.ball_sums import TOLERANCE, BallSums
 from riemvae_core.metric import PosteriorMetric
-from riemvae_core.numerics import chunks, load_forward_mode, make_generator
+from riemvae_core.numerics import load_forward_mode, make_generator
 
 RHO, LAM, TAU = 1.7, 0.05, 0.01
 
@@ -101,13 +102,34 @@ def test_its_balls_do_not_follow_what_becomes_of_the_codes():
     assert not PosteriorMetric(mu, log_var, RHO, LAM, TAU).log_volume(points(2, 3)).requires_grad
 
 
-@pytest.mark.parametrize("budget", [1, 2000])
-def test_chunks_do_not_change_the_values(budget, monkeypatch):
-    metric, z = make(), points(7, 3)
-    whole = metric.log_volume_and_grad(z)
-    monkeypatch.setattr(metric_module, "chunks", functools.partial(chunks, budget=budget))
-    for part, other in zip(metric.log_volume_and_grad(z), whole, strict=True):
-        laws.close(part, other)
+@pytest.mark.parametrize("log_radius", [0.0, math.log(1e-6)])
+@pytest.mark.parametrize(("cache_bytes", "store_bytes", "block"), [(1, 1, 1), (100, 300, 2), (2000, 2000, 5)])
+def test_chunks_and_blocks_do_not_change_the_values(log_radius, cache_bytes, store_bytes, block, monkeypatch):
+    mu, log_var = balls()
+    log_var[3:] += 2 * log_radius
+    metric, z = PosteriorMetric(mu, log_var, RHO, LAM, TAU), torch.cat([points(7, 3), mu])
+    whole = (*metric.log_volume_and_grad(z), metric.log_volume(z))
+    for name, value in (("CACHE_BYTES", cache_bytes), ("STORE_BYTES", store_bytes), ("BLOCK", block)):
+        monkeypatch.setattr(metric_module, name, value)
+    monkeypatch.setattr(ball_sums, "BLOCK", block)
+    for part, other in zip((*metric.log_volume_and_grad(z), metric.log_volume(z)), whole, strict=True):
+        laws.close(part, other, rtol=1e-8)
+
+
+def test_rows_are_few_enough_for_memory_and_many_enough_for_speed(monkeypatch):
+    """All weights of a chunk stay within 128 MB, a block within 2 MB; few balls come with many points."""
+    rows = []
+    monkeypatch.setattr(
+        BallSums, "sums", lambda self, z, b: (rows.append(len(z)), (torch.ones_like(z), b))[1]
+    )
+    for n in (10, 1000, 60_000, 400_000):
+        PosteriorMetric(torch.zeros(n, 1), torch.zeros(n, 1), RHO, LAM, TAU).log_volume(
+            torch.zeros(60_000, 1)
+        )
+        assert max(rows) * 4 * n <= 2**27 * (1 + 1e-3)
+        assert max(rows) * 4 * min(n, 1024) <= 2**21
+        assert max(rows) >= (512 if n < 100_000 else 64)
+        rows.clear()
 
 
 # --- derivatives
@@ -161,7 +183,7 @@ def test_digits_are_kept_for_small_balls(radius, dtype, d):
     value, gradient = metric.log_volume_and_grad(z)
     exact_value, exact_gradient = exact(z, metric)
     # d/2 times the error promised for the log of a weight, and the rounding of the result
-    bound = 0.5 * d * metric_module.TOLERANCE[dtype] + torch.finfo(dtype).eps * exact_value.abs().max()
+    bound = 0.5 * d * TOLERANCE[dtype] + torch.finfo(dtype).eps * exact_value.abs().max()
     assert (value.double() - exact_value).abs().max() < bound
     error = torch.linalg.vector_norm(gradient.double() - exact_gradient, dim=1)
     relative = error / torch.linalg.vector_norm(exact_gradient, dim=1).median()
@@ -181,7 +203,7 @@ def test_without_care_the_expanded_square_loses_every_digit():
 
 @pytest.mark.parametrize("radius", [0.5, 1e-2, 1e-6])
 def test_a_device_without_float64_measures_by_differences(radius, monkeypatch):
-    monkeypatch.setattr(metric_module, "_has_float64", lambda device: False)
+    monkeypatch.setattr(ball_sums, "_has_float64", lambda device: False)
     mu, spread, noise = laws.random_tensors(3, (40, 16), seed=5, dtype=torch.float32)
     metric = PosteriorMetric(mu, 0.3 * spread + 2 * math.log(radius), 3.0, LAM, TAU)
     z = mu + torch.exp(0.5 * metric.log_var) * noise
@@ -196,7 +218,7 @@ def test_only_the_balls_that_need_it_are_measured_by_differences():
     mu, log_var = balls(8, 3)
     log_var[[1, 6]] = 2 * math.log(1e-6)
     metric, z = PosteriorMetric(mu, log_var, RHO, LAM, TAU), torch.cat([mu + 1e-6, points(5, 3)])
-    assert metric._n_expanded == 6
+    assert metric._balls.n_expanded == 6
     value, gradient = exact(z, metric)
     laws.close(metric.log_volume(z), value, rtol=1e-8)
     laws.close(metric.log_volume_and_grad(z)[1], gradient, rtol=1e-8, atol=1e-8)

@@ -1,0 +1,126 @@
+r"""Sums over many balls, weighted by how near they are: the arithmetic behind the metric they draw."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# how large an error in the log of a weight the rounding of an expanded square may cause
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
+# weights below exp(-80) of the largest one change no digit, and exp of a hugely negative number is slow
+FLOOR = -80.0
+# as many balls at a time as keep a block of points x balls in a processor's cache
+BLOCK = 1024
+
+
+def _has_float64(device: torch.device) -> bool:
+    return device.type != "mps"
+
+
+class BallSums:
+    r"""Weights $\omega_i(z)=\exp(-\tfrac1{\rho^2}\sum_kp_{ik}(z_k-\mu_{ik})^2)$ of balls and sums over them.
+
+    Works in ``dtype``, float64 where the balls' own precision would lose digits and the device has it. Balls
+    whose expanded square still loses too many are kept last, from ``n_expanded`` on, and measured by
+    differences. Points must come in ``dtype``.
+    """
+
+    def __init__(self, mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], rho: float) -> None:
+        self.rho, tolerance = rho, TOLERANCE[mu.dtype]
+        size = 4.0 * (torch.exp(-log_var) * (mu - mu.mean(0)).square()).sum(1) / rho**2
+        loses = bool((size * torch.finfo(mu.dtype).eps > tolerance).any())
+        self.dtype = torch.float64 if loses and _has_float64(mu.device) else mu.dtype
+        by_difference = size * torch.finfo(self.dtype).eps > tolerance
+        order = torch.argsort(by_difference.to(torch.uint8), stable=True)
+        self.n, self.n_expanded = len(mu), len(mu) - int(by_difference.sum())
+        self._mu = mu.to(self.dtype)[order]
+        precision = torch.exp(-log_var.to(self.dtype))[order]
+        self._center = self._mu.mean(0)
+        offset = self._mu - self._center
+        self._factors = torch.cat([precision, precision * offset], dim=1)  # [n, 2d]
+        self._minus_constant = -(precision * offset.square()).sum(1) / rho**2
+
+    @property
+    def precision(self) -> Float[Tensor, "n d"]:
+        r"""The precisions $p_{ik}=\sigma_{ik}^{-2}$ of the balls in the order kept here."""
+        return self._factors[:, : self._mu.shape[1]]
+
+    def _features(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
+        rows = (z - self._center) / self.rho
+        return torch.cat([-rows.square(), rows * (2.0 / self.rho)], dim=1)
+
+    def _expanded(
+        self, features: Float[Tensor, "m e"], block: slice, out: Tensor | None = None
+    ) -> Float[Tensor, "m b"]:
+        return torch.addmm(self._minus_constant[block], features, self._factors[block].T, out=out)
+
+    def _by_difference(self, z: Float[Tensor, "m d"], block: slice) -> Float[Tensor, "m b"]:
+        scaled, logs = self.precision[block] / self.rho**2, z.new_zeros(())
+        for axis in range(z.shape[1]):
+            logs = logs - scaled[:, axis] * (z[:, axis, None] - self._mu[block, axis]).square()
+        return logs
+
+    def log_weights(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m n"]:
+        """The log of each ball's weight at each point, in the order kept here; torch can differentiate it."""
+        k = self.n_expanded
+        expanded = self._expanded(self._features(z), slice(0, k))
+        if k == self.n:
+            return expanded
+        return torch.cat([expanded, self._by_difference(z, slice(k, self.n))], dim=1)
+
+    def sums(
+        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"]]:
+        r"""The diagonal $G_{ll}=\sum_i\omega_ip_{il}+b$ over exp(shift), and that shift.
+
+        b is the background; shift is the largest log among it and the weights, so nothing underflows. Torch
+        can differentiate it.
+        """
+        logs = self.log_weights(z)
+        shift = torch.maximum(logs.amax(1, keepdim=True), log_background).detach()
+        weights = torch.exp((logs - shift).clamp(min=FLOOR))
+        return weights @ self.precision + torch.exp(log_background - shift), shift
+
+    def _blocks(self) -> Iterator[slice]:
+        for start, stop in ((0, self.n_expanded), (self.n_expanded, self.n)):
+            for first in range(start, stop, BLOCK):
+                yield slice(first, min(first + BLOCK, stop))
+
+    def sums_and_pull(
+        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
+        r"""Diagonal and shift as ``sums`` has them, and the pull of the balls, block by block and in place.
+
+        The pull along axis k is $\sum_is_i\,\omega_i\,p_{ik}(z_k-\mu_{ik})$ with $s_i=\sum_lp_{il}/G_{ll}$;
+        $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$. The logs of all
+        weights are stored, one number for each pair of point and ball.
+        """
+        (m, d), features, precision = z.shape, self._features(z), self.precision
+        store = z.new_empty(m * self.n)
+        parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks())
+        blocks = [(block, part.view(m, block.stop - block.start)) for block, part in parts]
+        shift = log_background.clone()
+        for block, weights in blocks:
+            if block.start < self.n_expanded:
+                self._expanded(features, block, out=weights)
+            else:
+                weights.copy_(self._by_difference(z, block))
+            torch.maximum(shift, weights.amax(1, keepdim=True), out=shift)
+        diagonal = torch.exp(log_background - shift).expand(m, d).clone()
+        for block, weights in blocks:
+            weights.sub_(shift).clamp_(min=FLOOR).exp_()
+            diagonal.addmm_(weights, precision[block])
+        inverse, sums, pull = 1.0 / diagonal, z.new_zeros(m, 2 * d), torch.zeros_like(z)
+        scratch = z.new_empty(m * min(self.n, BLOCK))
+        for block, weights in blocks:
+            scaled = scratch[: weights.numel()].view_as(weights)
+            torch.mm(inverse, precision[block].T, out=scaled)
+            scaled.mul_(weights)
+            if block.start < self.n_expanded:
+                sums.addmm_(scaled, self._factors[block])
+                continue
+            for axis in range(d):
+                gap = z[:, axis, None] - self._mu[block, axis]
+                pull[:, axis] += (scaled * gap) @ precision[block, axis]
+        return diagonal, shift, pull + (z - self._center) * sums[:, :d] - sums[:, d:]

@@ -1,0 +1,66 @@
+"""Weighted sums over balls against numpy's loops; what stands on them is tested in test_metric.py."""
+
+import math
+
+import laws
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from riemvae_core import ball_sums
+from riemvae_core.ball_sums import BallSums
+
+RHO = 1.7
+
+
+@pytest.fixture(params=[0.0, math.log(1e-6)], ids=["expanded", "some by difference"])
+def world(request):
+    """Points, and balls of which the first three may be so small that they are measured by differences."""
+    mu, log_var = laws.random_tensors(2, (7, 3))
+    log_var[:3] += 2 * request.param
+    z = torch.cat([laws.random_tensors(1, (5, 3), seed=1)[0], mu + 1e-6])
+    order = list(range(7)) if request.param == 0.0 else [3, 4, 5, 6, 0, 1, 2]
+    return z, mu[order], log_var[order], BallSums(mu, log_var, RHO)
+
+
+def test_weights_are_mahalanobis_distances(world):
+    z, mu, log_var, balls = world
+    pairs = zip(mu.numpy(), log_var.numpy(), strict=True)
+    columns = [cdist(z, m[None], "mahalanobis", VI=np.diag(np.exp(-v))) for m, v in pairs]
+    laws.close(balls.log_weights(z), torch.from_numpy(-(np.hstack(columns) ** 2) / RHO**2), rtol=1e-8)
+    laws.close(balls.precision, torch.exp(-log_var))
+
+
+@pytest.mark.parametrize("block", [1, 2, 1024])
+def test_sums_and_pull_are_loops_written_out(world, block, monkeypatch):
+    z, mu, log_var, balls = world
+    monkeypatch.setattr(ball_sums, "BLOCK", block)
+    log_background = torch.full((len(z), 1), -2.0).double()
+    precision, gap = torch.exp(-log_var), z[:, None] - mu
+    weights = torch.exp(-(gap.square() * precision).sum(-1) / RHO**2)
+    expected = weights @ precision + math.exp(-2.0)
+    share = weights * ((1 / expected) @ precision.T)
+    diagonal, shift, pull = balls.sums_and_pull(z, log_background)
+    laws.close(diagonal * shift.exp(), expected, rtol=1e-8)
+    laws.close(pull, (share[:, :, None] * precision * gap).sum(1), rtol=1e-8, atol=1e-8)
+    for same, other in zip(balls.sums(z, log_background), (diagonal, shift), strict=True):
+        laws.close(same, other)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "radius", "works_in", "differences"),
+    [
+        (torch.float32, 1.0, torch.float32, False),
+        (torch.float32, 1e-3, torch.float64, False),
+        (torch.float32, 1e-7, torch.float64, True),
+        (torch.float64, 1e-2, torch.float64, False),
+        (torch.float64, 1e-6, torch.float64, True),
+    ],
+)
+def test_precision_is_as_high_as_the_balls_need(dtype, radius, works_in, differences):
+    mu = laws.random_tensors(1, (9, 4), dtype=dtype)[0]
+    balls = BallSums(mu, torch.full_like(mu, 2 * math.log(radius)), 2.0)
+    assert balls.dtype == works_in
+    assert (balls.n_expanded == 0) == differences
+    assert balls.n == 9
