@@ -139,7 +139,7 @@ def at_constant_speed(
 
 def at_mixed_spacing(
     metric: Metric, curve: Float[Tensor, "*batch t d"], n: int
-) -> tuple[Float[Tensor, "*batch n d"], Float[Tensor, "*batch n-1"]]:
+) -> tuple[Float[Tensor, "*batch n d"], Float[Tensor, "*batch s"]]:
     """n points whose distances along the curve are equal in half plain length, half length in the metric.
 
     So neither a cheap stretch nor a dear one is left without points. With them the times of the pieces at

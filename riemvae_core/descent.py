@@ -24,29 +24,29 @@ STEP_CAP = 0.5  # no point moves further in one step than this share of the curv
 class _State(NamedTuple):
     """One row for each curve that is still worked on."""
 
-    curve: Tensor  # [c, t, d]
-    energy: Tensor  # [c]
-    grad: Tensor  # [c, t-2, d]
-    stiffness: Tensor  # [c, m, d, d], the pieces' mean metrics over their times
-    steps_taken: Tensor  # [c, MEMORY, t-2, d], newest last
-    grad_changes: Tensor  # [c, MEMORY, t-2, d]
-    curvatures: Tensor  # [c, MEMORY], 1/(step . change), or 0 where the pair is not used
-    direction: Tensor  # [c, t-2, d]
-    slope: Tensor  # [c], of the energy along the direction
-    size: Tensor  # [c], share of the direction to try next
-    decrement: Tensor  # [c], grad . P^-1 grad
-    times: Tensor  # [c, m], the time that each piece takes
-    row: Tensor  # [c], place in the whole batch
+    curve: Tensor  # [b, t, d]
+    energy: Tensor  # [b]
+    grad: Tensor  # [b, i, d]
+    stiffness: Tensor  # [b, s, d, d], the pieces' mean metrics over their times
+    steps_taken: Tensor  # [b, MEMORY, i, d], newest last
+    grad_changes: Tensor  # [b, MEMORY, i, d]
+    curvatures: Tensor  # [b, MEMORY], 1/(step . change), or 0 where the pair is not used
+    direction: Tensor  # [b, i, d]
+    slope: Tensor  # [b], of the energy along the direction
+    size: Tensor  # [b], share of the direction to try next
+    decrement: Tensor  # [b], grad . P^-1 grad
+    times: Tensor  # [b, s], the time that each piece takes
+    row: Tensor  # [b], place in the whole batch
 
 
 def minimize_energy(
     metric: Metric,
-    curve: Float[Tensor, "c t d"],
-    times: Float[Tensor, "c t-1"],
+    curve: Float[Tensor, "b t d"],
+    times: Float[Tensor, "b s"],
     order: int,
-    budget: Int[Tensor, " c"],
+    budget: Int[Tensor, " b"],
     tol: float,
-) -> tuple[Float[Tensor, "c t d"], Bool[Tensor, " c"], Int[Tensor, " c"]]:
+) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, " b"], Int[Tensor, " b"]]:
     """Curves of least energy near the given ones, with their ends; whether each converged; evaluations spent.
 
     ``times`` of the pieces, 1 in sum; ``order`` Gauss points on each; at most ``budget`` evaluations.
@@ -75,8 +75,8 @@ def minimize_energy(
 
 
 def energy_and_gradient(
-    metric: Metric, curve: Float[Tensor, "c t d"], times: Float[Tensor, "c t-1"], order: int
-) -> tuple[Float[Tensor, " c"], Float[Tensor, "c t-2 d"], Float[Tensor, "c t-1 d d"]]:
+    metric: Metric, curve: Float[Tensor, "b t d"], times: Float[Tensor, "b s"], order: int
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "b i d"], Float[Tensor, "b s d d"]]:
     """Energy of each curve, its gradient in the inner points, and each piece's mean metric over its time.
 
     The metric's graph is built and dropped chunk by chunk, so memory stays bounded for any number of curves.
@@ -116,8 +116,8 @@ def _gradient(total: Tensor, z: Tensor, g: Tensor) -> Tensor:
 
 
 def solve_frozen(
-    stiffness: Float[Tensor, "c m d d"], right: Float[Tensor, "c m-1 d"]
-) -> tuple[Float[Tensor, "c m-1 d"], Float[Tensor, " c"]]:
+    stiffness: Float[Tensor, "b s d d"], right: Float[Tensor, "b i d"]
+) -> tuple[Float[Tensor, "b i d"], Float[Tensor, " b"]]:
     r"""$y = P^{-1}r$ and $r\cdot y$ for $P = 2D^\top\mathrm{diag}(K_k)D$, K the stiffnesses, both ends fixed.
 
     A singular stiffness is lifted by rounding's share of its trace: P steers the search, no more.
