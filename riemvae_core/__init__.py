@@ -1,5 +1,12 @@
 """The geometry of variational autoencoders: the tested core of the book *Balls, Codes and Geodesics*."""
 
+from riemvae_core.baselines import (
+    sample_aggregate_posterior,
+    sample_gaussian,
+    sample_mixture,
+    sample_prior,
+    sample_two_stage,
+)
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.gaussians import (
     bhattacharyya,
@@ -31,6 +38,10 @@ from riemvae_core.numerics import (
     make_generator,
     standard_normal,
 )
+from riemvae_core.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
+from riemvae_core.riemannian_gaussian import sample_riemannian_gaussian
+from riemvae_core.samplers import UniformDraws
+from riemvae_core.sampling import SamplingWarning, sample_uniform
 from riemvae_core.training import History, evaluate, fit, retrain_decoder
 
 __version__ = "0.1.0"
@@ -45,6 +56,10 @@ __all__ = [
     "ModelConfig",
     "PosteriorMetric",
     "PullbackMetric",
+    "ReleasedDraws",
+    "ReleasedRules",
+    "SamplingWarning",
+    "UniformDraws",
     "bhattacharyya",
     "class_names",
     "confidence_interval",
@@ -69,8 +84,17 @@ __all__ = [
     "low_cost_path",
     "make_generator",
     "make_model",
+    "released_log_density",
     "reparameterize",
     "responsibilities",
     "retrain_decoder",
+    "sample_aggregate_posterior",
+    "sample_as_released",
+    "sample_gaussian",
+    "sample_mixture",
+    "sample_prior",
+    "sample_riemannian_gaussian",
+    "sample_two_stage",
+    "sample_uniform",
     "standard_normal",
 ]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t
+from scipy.stats import kstest, t
 
 from riemvae_core import numerics
 
@@ -107,3 +107,12 @@ def test_interval_names_what_is_wrong(values, level, words):
     with pytest.raises(ValueError, match="must") as caught:
         numerics.confidence_interval(values, level)
     laws.message_names(caught.value, *words)
+
+
+def test_uniform_draws_are_uniform_and_a_seed_means_the_same_on_every_device():
+    like = torch.zeros(1, dtype=torch.float64, device="cpu")
+    draws = numerics.standard_uniform((2000,), like, numerics.make_generator(0))
+    assert draws.dtype == torch.float64
+    assert kstest(draws, "uniform").pvalue > 1e-3
+    assert torch.equal(draws, numerics.standard_uniform((2000,), like, numerics.make_generator(0)))
+    assert numerics.standard_uniform((2,), torch.zeros(1, device="meta")).device.type == "meta"

@@ -362,7 +362,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="metric must be made of balls"):
         sampling.sample_uniform(flat, 1, method="smc")
     with pytest.raises(ValueError, match=r"start must be finite and \[chains, d\], got \[2\]"):
-        sampling.sample_uniform(metric, 1, method="hmc", start=torch.zeros(2))
+        samplers.sample_by_hmc(metric, 1, start=torch.zeros(2))
     with pytest.raises(
         ValueError, match="islands must be at least 2, particles 4 and sweeps 1, got 1, 256, 4"
     ):
