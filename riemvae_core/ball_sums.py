@@ -61,13 +61,10 @@ class BallSums:
             logs = logs - scaled[:, axis] * (z[:, axis, None] - self._mu[block, axis]).square()
         return logs
 
-    def log_weights(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m n"]:
-        """The log of each ball's weight at each point, in the order kept here; torch can differentiate it."""
-        k = self.n_expanded
-        expanded = self._expanded(self._features(z), slice(0, k))
-        if k == self.n:
-            return expanded
-        return torch.cat([expanded, self._by_difference(z, slice(k, self.n))], dim=1)
+    def _blocks(self) -> Iterator[slice]:
+        for start, stop in ((0, self.n_expanded), (self.n_expanded, self.n)):
+            for first in range(start, stop, BLOCK):
+                yield slice(first, min(first + BLOCK, stop))
 
     def sums(
         self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
@@ -75,26 +72,27 @@ class BallSums:
         r"""The diagonal $G_{ll}=\sum_i\omega_ip_{il}+b$ over exp(shift), and that shift.
 
         b is the background; shift is the largest log among it and the weights, so nothing underflows. Torch
-        can differentiate it.
+        can differentiate it. The logs of all weights are stored, one number for each pair of point and ball.
         """
-        logs = self.log_weights(z)
-        shift = torch.maximum(logs.amax(1, keepdim=True), log_background).detach()
-        weights = torch.exp((logs - shift).clamp(min=FLOOR))
-        return weights @ self.precision + torch.exp(log_background - shift), shift
-
-    def _blocks(self) -> Iterator[slice]:
-        for start, stop in ((0, self.n_expanded), (self.n_expanded, self.n)):
-            for first in range(start, stop, BLOCK):
-                yield slice(first, min(first + BLOCK, stop))
+        features, blocks = self._features(z), list(self._blocks())
+        logs = [
+            self._expanded(features, b) if b.start < self.n_expanded else self._by_difference(z, b)
+            for b in blocks
+        ]
+        largest = torch.cat([log_background, *(x.amax(1, keepdim=True) for x in logs)], dim=1)
+        shift = largest.amax(1, keepdim=True).detach()
+        diagonal = torch.exp(log_background - shift)
+        for block, x in zip(blocks, logs, strict=True):
+            diagonal = diagonal + torch.exp((x - shift).clamp(min=FLOOR)) @ self.precision[block]
+        return diagonal, shift
 
     def sums_and_pull(
         self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
-        r"""Diagonal and shift as ``sums`` has them, and the pull of the balls, block by block and in place.
+        r"""Diagonal and shift as ``sums`` has them, and the pull of the balls, in place and without a graph.
 
         The pull along axis k is $\sum_is_i\,\omega_i\,p_{ik}(z_k-\mu_{ik})$ with $s_i=\sum_lp_{il}/G_{ll}$;
-        $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$. The logs of all
-        weights are stored, one number for each pair of point and ball.
+        $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$.
         """
         (m, d), features, precision = z.shape, self._features(z), self.precision
         store = z.new_empty(m * self.n)
