@@ -1,4 +1,4 @@
-"""Weighted sums over balls against scipy's Mahalanobis distances; see test_metric.py for what stands on them."""
+"""Weighted sums over balls against scipy's Mahalanobis distances; more of them in test_metric.py."""
 
 import math
 

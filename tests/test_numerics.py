@@ -116,3 +116,11 @@ def test_uniform_draws_are_uniform_and_a_seed_means_the_same_on_every_device():
     assert kstest(draws, "uniform").pvalue > 1e-3
     assert torch.equal(draws, numerics.standard_uniform((2000,), like, numerics.make_generator(0)))
     assert numerics.standard_uniform((2,), torch.zeros(1, device="meta")).device.type == "meta"
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1)])
+def test_points_of_a_wrong_dimension_are_named(shape):
+    numerics.check_points(torch.zeros(0, 2), 2)
+    with pytest.raises(ValueError, match=r"z must be \[\*batch, 2\]") as caught:
+        numerics.check_points(torch.zeros(shape), 2)
+    laws.message_names(caught.value, shape)
