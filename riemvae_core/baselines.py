@@ -112,8 +112,8 @@ class SecondStage(nn.Module):
         self.vae, self.config = vae, vae.config
         self.log_gamma = nn.Parameter(next(vae.parameters()).new_zeros(()))
 
-    def losses(self, x: Float[Tensor, "n d 1 1"], eps: Float[Tensor, "n d"]) -> SecondStageLosses:
-        """The negative evidence bound of each code and its parts."""
+    def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"]) -> SecondStageLosses:
+        """The negative evidence bound of each code and its parts; x holds the codes as ``[n, d, 1, 1]``."""
         mu, log_var = self.vae.encode(x)
         miss = (x - self.vae.decode(reparameterize(mu, log_var, eps))).flatten(1).square().sum(-1)
         constant = x[0].numel() * (self.log_gamma + 0.5 * LOG_2PI)

@@ -1,6 +1,7 @@
 r"""Mixtures of diagonal Gaussians with masses: what the uniform law would be if no two balls overlapped."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,13 +22,20 @@ class MixtureValue(NamedTuple):
     last_share: Float[Tensor, " m"]
 
 
+def _working_dtype(mu: Tensor, log_var: Tensor) -> torch.dtype:
+    """float32 where it keeps the log of each float32 component to 1e-4, else float64 if there is one."""
+    size = (torch.exp(-log_var) * (mu - mu.mean(0)).square()).sum(-1).max().item()
+    enough = mu.dtype == torch.float32 and torch.finfo(torch.float32).eps * size < 1e-4
+    return torch.float32 if enough or mu.device.type == "mps" else torch.float64
+
+
 class BallMixture:
     r"""The density $q(z)=\sum_i e^{a_i}N(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$ with integral $\sum_i e^{a_i}$.
 
     ``mu`` and ``log_var`` are ``[k, d]``, ``log_mass`` holds the $a_i$, ``[k]``. Distances are expanded into
-    one matrix product, in float64 where the device has it and around the mean of the centers, which keeps
-    an absolute error of about $10^{-15}|z|^2/\sigma^2$; memory stays bounded for any number of points and
-    balls. Raises ValueError for shapes that don't fit.
+    one matrix product around the mean of the centers, in float64 wherever float32 would cost the log of a
+    component more than 1e-4; the error is then about $10^{-15}|\mu|^2/\sigma^2$. Memory stays bounded for
+    any number of points and balls. Raises ValueError for shapes that don't fit.
     """
 
     def __init__(
@@ -40,7 +48,7 @@ class BallMixture:
             )
         self.mu, self.log_var, self.log_mass = mu, log_var, log_mass
         self.log_total = torch.logsumexp(log_mass.cpu().double(), 0).item()
-        self._work = torch.float32 if mu.device.type == "mps" else torch.float64
+        self._work = _working_dtype(mu, log_var)
         wide_mu, wide_log_var = mu.to(self._work), log_var.to(self._work)
         self._center = wide_mu.mean(0)
         self._mu = wide_mu - self._center
@@ -67,30 +75,31 @@ class BallMixture:
 
     def log_density(self, z: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
         """Log of q at z, in nats: the normalized density plus ``log_total``."""
-        return self.value_and_grad(z).log_density
+        return self._by_chunks(z, lambda x: (self._weights(x)[0],))[0]
 
     def value_and_grad(self, z: Float[Tensor, "m d"]) -> MixtureValue:
         r"""Log of q, its gradient $\sum_i r_i(z)(\mu_i-z)/\sigma_i^2$, the share $r_k(z)$ of the last one."""
+        return MixtureValue(*self._by_chunks(z, self._value_and_grad))
+
+    def _by_chunks(self, z: Tensor, function: Callable[[Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
         if z.ndim != 2 or z.shape[1] != self.mu.shape[1]:
             raise ValueError(f"z must be [m, {self.mu.shape[1]}], got {list(z.shape)}")
-        parts = [self._chunk(z[s]) for s in chunks(len(z), 24 * len(self.mu))]
-        if not parts:
-            return MixtureValue(z.new_zeros(0), z.new_zeros(z.shape), z.new_zeros(0))
-        return MixtureValue(*(torch.cat(part).to(z.dtype) for part in zip(*parts, strict=True)))
+        slices = list(chunks(len(z), 24 * len(self.mu))) or [slice(0, 0)]
+        parts = [function(z[s].to(self._work) - self._center) for s in slices]
+        return [torch.cat(part).to(z.dtype) for part in zip(*parts, strict=True)]
 
-    def _chunk(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = z.to(self._work) - self._center
-        d = x.shape[1]
+    def _weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Log of q at points relative to the center, and the share of each component."""
         logs = torch.addmm(self._offset, torch.cat([x, x.square()], 1), self._columns.T)
-        top = logs.max(-1, keepdim=True).values
-        weights = torch.exp((logs - top).clamp_(min=FLOOR))
+        top = logs.amax(-1, keepdim=True)
+        weights = logs.sub_(top).clamp_(min=FLOOR).exp_()
         total = weights.sum(-1, keepdim=True)
-        pulled, tight = (weights @ self._columns / total).split(d, dim=1)
-        return (
-            (top + total.log()).squeeze(-1),
-            pulled + 2.0 * tight * x,
-            (weights[:, -1:] / total).squeeze(-1),
-        )
+        return (top + total.log()).squeeze(-1), weights.div_(total)
+
+    def _value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_density, share = self._weights(x)
+        pulled, tight = (share @ self._columns).split(x.shape[1], dim=1)
+        return log_density, pulled + 2.0 * tight * x, share[:, -1]
 
 
 def mixture_of_metric(metric) -> BallMixture:

@@ -1,6 +1,7 @@
 r"""The uniform law of a latent space, $p(z)\propto\sqrt{\det G(z)}$: one function before three samplers."""
 
 import warnings
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ def sample_uniform(
     generator: torch.Generator | None = None,
     method: str = "auto",
     start: Float[Tensor, "chains d"] | None = None,
+    **settings: Any,
 ) -> UniformDraws:
     r"""Draw n points from the uniform law of a metric, $p(z)=\sqrt{\det G(z)}/\int\sqrt{\det G}$.
 
@@ -29,6 +31,7 @@ def sample_uniform(
     tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of the three whose
     diagnostics hold and, if none does, the one with the least r-hat among smc and hmc. Importance and smc
     need a metric made of balls; any other metric goes to hmc and needs ``start``, one row a chain.
+    ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so on).
 
     ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
     False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.
@@ -39,10 +42,12 @@ def sample_uniform(
         raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, got {method!r}")
     if method == "auto" and not hasattr(metric, "rho"):
         method = "hmc"
+    if method == "auto" and settings:
+        raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
     tried = []
     for name in METHODS if method == "auto" else (method,):
         options = {"start": start} if name == "hmc" else {}
-        tried.append(METHODS[name](metric, n, generator, **options))
+        tried.append(METHODS[name](metric, n, generator, **options, **settings))
         if tried[-1].converged:
             return tried[-1]
     draws = min(tried[-2:], key=lambda t: t.r_hat)

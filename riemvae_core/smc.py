@@ -63,12 +63,12 @@ def sample_by_smc(
 
     Each temperature leaves half of the particles effective; they are resampled inside their island and moved
     by ``sweeps`` moves of HMC, whose step follows the acceptance. The islands never meet, so their spread
-    gives the error of the volume, r-hat and the effective sample size. ``particles``, of one island, are 256
+    gives the error of the volume, r-hat and the effective sample size. ``particles``, of one island, are 128
     or what 4 n takes. Converged: error of log volume at most 0.1, r-hat at most 1.05, ess 400 or more.
     Del Moral, Doucet and Jasra (2006).
     """
     mixture, target = proposal_of_metric(metric), target_of(metric)
-    per = max(256, math.ceil(4 * n / islands)) if particles is None else particles
+    per = max(128, math.ceil(4 * n / islands)) if particles is None else particles
     if islands < 2 or per < 4 or sweeps < 1:
         raise ValueError(
             f"islands must be at least 2, particles 4 and sweeps 1, got {islands}, {per}, {sweeps}"
