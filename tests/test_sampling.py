@@ -17,7 +17,7 @@ from riemvae_core.mixture import proposal_of_metric
 from riemvae_core.numerics import make_generator
 
 METHODS = ["importance", "smc", "hmc"]
-SHORT = {"hmc": {"draws": 100, "warm_up": 60, "chains": 24}}  # enough where the law is simple
+SHORT = {"hmc": {"draws": 30, "warm_up": 20, "chains": 96}}  # enough where the law is simple
 
 
 def metric_of(mu, log_var, rho, lam, background):
@@ -173,7 +173,10 @@ def test_a_trained_models_law_against_the_grid():
 def test_the_error_of_the_log_volume_is_honest(method):
     metric = random_metric(12, 2, 1.5, seed=9)
     _, exact = grid_law(metric, 12.0, 60, fine=8)
-    sampler, size = sampling.METHODS[method], SHORT.get(method, {})
+    sampler, size = (
+        sampling.METHODS[method],
+        {"hmc": {"draws": 40, "warm_up": 20, "chains": 48}}.get(method, {}),
+    )
     errors = []
     for seed in range(8):
         draws = sampler(metric, 50, make_generator(seed), **size)
@@ -327,7 +330,7 @@ def test_a_metric_without_a_gradient_of_its_own_gets_autograds():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_seed_fixes_the_draws(method):
     metric = random_metric(5, 2, 1.0)
-    sampler, size = sampling.METHODS[method], SHORT.get(method, {})
+    sampler, size = sampling.METHODS[method], {"hmc": {"draws": 8, "warm_up": 4}}.get(method, {})
     first, second, other = (sampler(metric, 20, make_generator(seed), **size) for seed in (0, 0, 1))
     assert torch.equal(first.z, second.z)
     assert first[1:] == second[1:]
@@ -379,7 +382,8 @@ def test_bad_input_is_named():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_draws_live_where_the_metric_does(method, dtype):
     metric = random_metric(6, 3, 3.0, spread=0.5, dtype=dtype)
-    draws = sampling.METHODS[method](metric, 30, make_generator(0), **SHORT.get(method, {}))
+    size = {"hmc": {"draws": 8, "warm_up": 4}}.get(method, {})
+    draws = sampling.METHODS[method](metric, 30, make_generator(0), **size)
     assert isinstance(draws, samplers.UniformDraws)
     assert draws.z.device.type == "cpu"
     assert draws.z.dtype == dtype
