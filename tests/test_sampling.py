@@ -17,7 +17,6 @@ from riemvae_core.mixture import proposal_of_metric
 from riemvae_core.numerics import make_generator
 
 METHODS = ["importance", "smc", "hmc"]
-SHORT = {"hmc": {"draws": 30, "warm_up": 20, "chains": 96}}  # enough where the law is simple
 
 
 def metric_of(mu, log_var, rho, lam, background):
