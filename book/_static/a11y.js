@@ -13,3 +13,14 @@ addEventListener("DOMContentLoaded", () => {
   // a list's children are its items
   all(".citation-list[role=list] [role=doc-biblioentry]", (el) => el.setAttribute("role", "listitem"));
 });
+
+// A formula that scrolls sideways can be reached, and scrolled, from the keyboard.
+addEventListener("load", async () => {
+  await globalThis.MathJax?.startup?.promise;
+  const reach = () => document.querySelectorAll("div.math, div.math > mjx-container").forEach((el) => {
+    if (el.scrollWidth > el.clientWidth + 1) el.tabIndex = 0;
+    else el.removeAttribute("tabindex");
+  });
+  reach();
+  addEventListener("resize", reach);
+});
