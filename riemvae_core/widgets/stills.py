@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 from torch import Tensor
 
+Pixels = int | float
 MINUS = str.maketrans("-", "−")
 
 
@@ -40,10 +41,8 @@ class Plane(NamedTuple):
     def frame(self) -> str:
         """A quiet ground with the values at its edges."""
         right, bottom = self.x + self.side, self.y + self.side
-        low, high = (number(c - self.half, 1) for c in self.center), (
-            number(c + self.half, 1) for c in self.center
-        )
-        (x0, y0), (x1, y1) = low, high
+        digits = 0 if float(self.half).is_integer() else 1
+        (x0, y0), (x1, y1) = ([number(c + sign * self.half, digits) for c in self.center] for sign in (-1, 1))
         parts = [
             f'<rect x="{self.x}" y="{self.y}" width="{self.side}" height="{self.side}" '
             'fill="none" stroke="var(--rv-grid)"/>',
@@ -67,15 +66,15 @@ class Plane(NamedTuple):
     def handle(self, z) -> str:
         """The point that a hand drags, at z."""
         x, y = self.at(z)
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="var(--rv-ink)" stroke="var(--rv-ground)" stroke-width="2"/>'
+        return f'<circle class="rv-knob" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
 
 
-def text(x: float, y: float, words: str, anchor: str = "start") -> str:
+def text(x: Pixels, y: Pixels, words: str, anchor: str = "start") -> str:
     """A line of text in the page's color and font."""
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def picture(x: float, y: float, side: float, image: Tensor, caption: str) -> str:
+def picture(x: Pixels, y: Pixels, side: Pixels, image: Tensor, caption: str) -> str:
     """An image as ink on the page's ground, its caption below."""
     values = np.asarray(image.detach().cpu().squeeze(0).clamp(0, 1))
     rgba = np.zeros((*values.shape, 4), np.uint8)
@@ -90,9 +89,9 @@ def picture(x: float, y: float, side: float, image: Tensor, caption: str) -> str
     )
 
 
-def still(width: float, height: float, label: str, *parts: str) -> str:
+def still(width: Pixels, height: Pixels, label: str, *parts: str) -> str:
     """The whole picture, with its alternative text."""
     return (
-        f'<svg class="rv-still" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" '
-        f'style="max-width: {width:.0f}px">{"".join(parts)}</svg>'
+        f'<svg class="rv-still" viewBox="0 0 {width:.0f} {height:.0f}" style="max-width: {width:.0f}px" '
+        f'role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )

@@ -1,7 +1,8 @@
 // Chapter 1: one handle in every model's latent plane, at the same place relative to each cloud of codes.
 import { clamp, format, formatPoint, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
 import {
-  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette, renderLive, watchTheme,
+  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
+  renderLive, watchTheme,
 } from "./stage.js";
 
 const LIMIT = 3; // standard deviations from the cloud's mean that the handle may go, on each axis
@@ -25,8 +26,9 @@ export async function mount(stage, host) {
   stage.append(grid);
   const panels = models.map((model, m) => makePanel(model, weights[m]));
   const reset = h("button", { type: "button", class: "rv-button", onclick: () => move(start) }, "Reset");
-  const together = models.length > 1 ? "The handles move together: as many standard deviations from each cloud’s mean, on each axis. " : "";
-  hint.prepend(together);
+  if (models.length > 1) {
+    hint.prepend("The handles move together: as many standard deviations from each cloud’s mean, on each axis. ");
+  }
   stage.append(h("div", { class: "rv-actions" }, hint, reset));
   const voice = makeVoice(stage);
   const loop = makeLoop(draw);
@@ -44,7 +46,8 @@ export async function mount(stage, host) {
     const tip = h("div", { class: "rv-tip", hidden: true }), tipImage = makeImage(tip, side, "code");
     plane.frame.append(tip);
     const panel = {
-      name, kind, mean, std, plane, tip, tipImage, tipped: -1, mu: arrays.mu, logVar: arrays.log_var, decode: makeDecoder(arrays),
+      name, kind, mean, std, plane, tip, tipImage, tipped: -1, mu: arrays.mu, logVar: arrays.log_var,
+      decode: makeDecoder(arrays),
       decoded: makeImage(pictures, side, "decoded"), nearest: makeImage(pictures, side, "nearest real"),
       numbers: makeNumbers(root, {
         z: "z", code: "nearest code", ball: "nearest ball", image: "nearest real image",
@@ -77,7 +80,8 @@ export async function mount(stage, host) {
   }
   function describe(panel) {
     const { z, code, real } = measure(panel);
-    return `${TITLES[panel.kind].split(":")[0]}: z is ${formatPoint(z)}. Nearest code: ${classOf(code.index)}, ${format(code.distance)} standard deviations away. ` +
+    return `${TITLES[panel.kind].split(":")[0]}: z is ${formatPoint(z)}. ` +
+      `Nearest code: ${classOf(code.index)}, ${format(code.distance)} standard deviations away. ` +
       `The decoded image is ${format(real.rms, 3)} from the nearest real one, ${classOf(real.index)}.`;
   }
 

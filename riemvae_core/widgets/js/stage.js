@@ -124,7 +124,7 @@ function tickStep(half) {
 export function makePlane(parent, { name, center, half, describedby, changed }) {
   const canvas = h("canvas", {
     class: "rv-plane", tabindex: 0, role: "slider", "aria-label": name, "aria-describedby": describedby,
-    "aria-valuemin": format(center[0] - half).replace("−", "-"), "aria-valuemax": format(center[0] + half).replace("−", "-"),
+    "aria-valuemin": (center[0] - half).toFixed(2), "aria-valuemax": (center[0] + half).toFixed(2),
   });
   const frame = h("div", { class: "rv-plane-frame" }, canvas), back = document.createElement("canvas");
   parent.append(frame);
