@@ -1,10 +1,7 @@
 # Thin by intent: each target is one or two commands. Everything is relative, so a path with spaces works.
 PY := .venv/bin/python
-# waiting threads sleep instead of spinning: busy machines need it, small models do not mind
-export OMP_WAIT_POLICY ?= PASSIVE
 
 # Threads that wait by spinning slow small models down many times on a machine with other work.
-# waiting threads sleep instead of spinning: busy machines need it, small models do not mind
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test lint lab notebooks zoo bench clean

@@ -36,8 +36,6 @@ def prepare_kernels(root: Path) -> None:
     os.environ["RIEMVAE_BOOK"] = "1"
     os.environ.setdefault("PYTHONHASHSEED", "0")
     os.environ.setdefault("OMP_NUM_THREADS", str(available_threads()))
-    # waiting threads sleep instead of spinning: on a busy machine that is ten times faster for small models
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # threads that wait by spinning make a small model's training many times slower on a machine with other work
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
