@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from myst_nb.sphinx_ import SphinxNbRenderer
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
@@ -11,6 +12,7 @@ from sphinx.util import logging
 from .svg import inline_svg
 
 LOGGER = logging.getLogger(__name__)
+RECORD = "application/papermill.record/"
 
 
 def is_cell_output(node: nodes.Node) -> bool:
@@ -61,5 +63,22 @@ class InlineFigures(SphinxPostTransform):
         LOGGER.warning(message, location=(self.env.docname, cell.line), type="riemvae", subtype=subtype)
 
 
+def is_record(output: dict) -> bool:
+    """Whether an output is a value glued for the text, which no page shows where it is made."""
+    return bool(output.get("data")) and all(mime.startswith(RECORD) for mime in output["data"])
+
+
+def keep_records_out(renderer: type[SphinxNbRenderer]) -> None:
+    """Keep MyST-NB from making one more figure of the same name of each value that a figure's cell glues."""
+    render = renderer._render_nb_cell_code_outputs
+
+    def without_records(self, token, outputs):
+        render(self, token, [output for output in outputs if not is_record(output)])
+
+    if render.__name__ != without_records.__name__:
+        renderer._render_nb_cell_code_outputs = without_records
+
+
 def setup(app: Sphinx) -> None:
+    keep_records_out(SphinxNbRenderer)
     app.add_post_transform(InlineFigures)
