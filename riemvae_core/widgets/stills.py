@@ -9,11 +9,11 @@ import matplotlib.image
 import numpy as np
 from torch import Tensor
 
-Pixels = int | float
+Number = int | float
 MINUS = str.maketrans("-", "−")
 
 
-def number(value: float, digits: int = 2) -> str:
+def number(value: Number, digits: int = 2) -> str:
     """Fixed decimals and a real minus sign, as the live figures write."""
     return f"{value:.{digits}f}".translate(MINUS)
 
@@ -32,7 +32,7 @@ class Plane(NamedTuple):
         return self.side / (2 * self.half)
 
     def at(self, z) -> tuple[float, float]:
-        """Pixels of a point."""
+        """Number of a point."""
         return (
             self.x + (float(z[0]) - self.center[0] + self.half) * self.scale,
             self.y + (self.half - float(z[1]) + self.center[1]) * self.scale,
@@ -69,12 +69,12 @@ class Plane(NamedTuple):
         return f'<circle class="rv-knob" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
 
 
-def text(x: Pixels, y: Pixels, words: str, anchor: str = "start") -> str:
+def text(x: Number, y: Number, words: str, anchor: str = "start") -> str:
     """A line of text in the page's color and font."""
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def picture(x: Pixels, y: Pixels, side: Pixels, image: Tensor, caption: str) -> str:
+def picture(x: Number, y: Number, side: Number, image: Tensor, caption: str) -> str:
     """An image as ink on the page's ground, its caption below."""
     values = np.asarray(image.detach().cpu().squeeze(0).clamp(0, 1))
     rgba = np.zeros((*values.shape, 4), np.uint8)
@@ -89,7 +89,7 @@ def picture(x: Pixels, y: Pixels, side: Pixels, image: Tensor, caption: str) -> 
     )
 
 
-def still(width: Pixels, height: Pixels, label: str, *parts: str) -> str:
+def still(width: Number, height: Number, label: str, *parts: str) -> str:
     """The whole picture, with its alternative text."""
     return (
         f'<svg class="rv-still" viewBox="0 0 {width:.0f} {height:.0f}" style="max-width: {width:.0f}px" '

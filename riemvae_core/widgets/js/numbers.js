@@ -117,3 +117,4 @@ export const format = (value, digits = 2) =>
   Number.isFinite(value) ? value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−") : "–";
 export const formatPoint = (z, digits = 2) => `(${format(z[0], digits)}, ${format(z[1], digits)})`;
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+export const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);

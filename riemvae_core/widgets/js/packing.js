@@ -1,7 +1,7 @@
 // Chapter 2: the balls of a VAE at any beta and epoch; drag one, change its radii, read its bill.
 import { handlesOf, makeBill, paintSelected, STEM } from "./ball.js";
 import {
-  aggregate, clamp, expectedSquaredError, format, formatPoint, klBarrier, klPull, makeDecoder, nearestPoint,
+  aggregate, clamp, expectedSquaredError, format, formatPoint, isPair, klBarrier, klPull, makeDecoder, nearestPoint,
 } from "./numbers.js";
 import {
   ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, motionIsReduced,
@@ -27,7 +27,8 @@ export async function mount(stage, host) {
   const indices = ({ beta, epoch, selected }) => ({ b: betas.indexOf(beta), e: epochs.indexOf(epoch), selected });
   const state = fromHost() ?? indices(start);
   let ball = trained();
-  if (isBall(host.get("mu"), host.get("log_var"))) ball = { mu: [...host.get("mu")], logVar: [...host.get("log_var")] };
+  const given = [host.get("mu"), host.get("log_var")];
+  if (given.every(isPair)) ball = { mu: [...given[0]], logVar: [...given[1]] };
   let colors = readPalette(stage), picked = imageOf(state.selected);
 
   // ---- the decoder of a beta is fetched when that beta is first chosen
@@ -48,7 +49,7 @@ export async function mount(stage, host) {
   const drawn = goal();
   let glide = null;
   function settle(moving) {
-    const to = goal();
+    const to = goal(), others = moving || glide !== null; // at rest they stand in the cached background
     if (moving && !motionIsReduced()) {
       glide = { from: { mu: drawn.mu.slice(), logVar: drawn.logVar.slice() }, to, began: performance.now() };
     } else {
@@ -56,7 +57,7 @@ export async function mount(stage, host) {
       drawn.mu.set(to.mu);
       drawn.logVar.set(to.logVar);
     }
-    plane.repaint();
+    if (others) plane.repaint();
     loop.invalidate();
   }
   function advance(now) {
@@ -73,9 +74,6 @@ export async function mount(stage, host) {
   function fromHost() {
     const found = indices({ beta: host.get("beta"), epoch: host.get("epoch"), selected: host.get("selected") });
     return found.b >= 0 && found.e >= 0 && Number.isInteger(found.selected) ? found : null;
-  }
-  function isBall(mu, logVar) {
-    return [mu, logVar].every((v) => Array.isArray(v) && v.length === 2 && v.every(Number.isFinite));
   }
   function choose(patch, tell = true) {
     Object.assign(state, patch);
@@ -100,11 +98,10 @@ export async function mount(stage, host) {
       const next = fromHost();
       if (next && Object.keys(next).some((k) => next[k] !== state[k])) choose(next, false);
     });
-  for (const key of ["mu", "log_var"])
+  for (const [key, part] of Object.entries({ mu: "mu", log_var: "logVar" }))
     host.on(key, () => {
-      const mu = host.get("mu"), logVar = host.get("log_var");
-      if (!isBall(mu, logVar)) return;
-      if ([0, 1].some((k) => mu[k] !== ball.mu[k] || logVar[k] !== ball.logVar[k])) reshape({ mu, logVar }, false);
+      const value = host.get(key);
+      if (isPair(value) && value.some((v, k) => v !== ball[part][k])) reshape({ [part]: value }, false);
     });
 
   // ---- the bill and the aggregates
@@ -260,7 +257,7 @@ export async function mount(stage, host) {
     event.preventDefault();
   });
 
-  const unwatch = watchTheme(() => { colors = readPalette(stage); settle(false); });
+  const unwatch = watchTheme(() => { colors = readPalette(stage); plane.repaint(); loop.invalidate(); });
   await fetchDecoder(state.b);
   host.figure.__rv = {
     frames: loop.frames,

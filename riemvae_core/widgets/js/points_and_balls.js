@@ -1,5 +1,5 @@
 // Chapter 1: one handle in every model's latent plane, at the same place relative to each cloud of codes.
-import { clamp, format, formatPoint, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
+import { clamp, format, formatPoint, isPair, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
 import {
   ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
   renderLive, watchTheme,
@@ -15,7 +15,7 @@ export async function mount(stage, host) {
   const images = Float32Array.from(shown.images, (v) => v / 255), pixels = side * side;
   const imageOf = (i) => images.subarray(i * pixels, (i + 1) * pixels);
   const classOf = (i) => classes[shown.labels[i]];
-  let u = valid(host.get("position")) ? [...host.get("position")] : [...start];
+  let u = isPair(host.get("position")) ? [...host.get("position")] : [...start];
   let colors = readPalette(stage);
 
   const hint = h("p", { class: "rv-hint", id: newId() });
@@ -58,7 +58,6 @@ export async function mount(stage, host) {
   }
 
   // ---- state
-  function valid(p) { return Array.isArray(p) && p.length === 2 && p.every(Number.isFinite); }
   const zOf = ({ mean, std }) => [mean[0] + u[0] * std[0], mean[1] + u[1] * std[1]];
   const uOf = ({ mean, std }, z) => [(z[0] - mean[0]) / std[0], (z[1] - mean[1]) / std[1]];
   function move(to, tell = true) {
@@ -69,7 +68,7 @@ export async function mount(stage, host) {
     loop.invalidate();
     voice.say(() => panels.map(describe).join(" "));
   }
-  host.on("position", () => { if (valid(host.get("position"))) move(host.get("position"), false); });
+  host.on("position", () => { if (isPair(host.get("position"))) move(host.get("position"), false); });
 
   // everything that a panel says about its handle
   function measure(panel) {
