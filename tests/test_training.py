@@ -195,7 +195,8 @@ def killed(tmp_path_factory):
     """The folder that killed_runs.py filled."""
     folder = tmp_path_factory.mktemp("killed")
     root = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"PYTHONPATH": str(root)}
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = os.environ | one_thread | {"PYTHONPATH": str(root)}
     script = [sys.executable, str(root / "tests" / "killed_runs.py"), str(folder)]
     ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
