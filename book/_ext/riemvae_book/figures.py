@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import myst_nb.sphinx_
 from docutils import nodes
 from myst_nb.sphinx_ import SphinxNbRenderer
+from myst_parser.mdit_to_docutils.base import token_line
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
@@ -68,17 +70,27 @@ def is_record(output: dict) -> bool:
     return bool(output.get("data")) and all(mime.startswith(RECORD) for mime in output["data"])
 
 
-def keep_records_out(renderer: type[SphinxNbRenderer]) -> None:
-    """Keep MyST-NB from making one more figure of the same name of each value that a figure's cell glues."""
-    render = renderer._render_nb_cell_code_outputs
+def is_picture(output: dict) -> bool:
+    return any(mime.startswith("image/") for mime in output.get("data", {}))
 
-    def without_records(self, token, outputs):
-        render(self, token, [output for output in outputs if not is_record(output)])
 
-    if render.__name__ != without_records.__name__:
-        renderer._render_nb_cell_code_outputs = without_records
+class FigureRenderer(SphinxNbRenderer):
+    """MyST-NB makes a figure of every output of a figure's cell; this one makes one, of its picture."""
+
+    def _render_nb_cell_code_outputs(self, token, outputs):
+        outputs = [output for output in outputs if not is_record(output)]
+        if "figure" in token.meta["metadata"].get("mystnb", {}) and any(map(is_picture, outputs)):
+            rest = [output for output in outputs if "data" in output and not is_picture(output)]
+            if rest:
+                where = (self.sphinx_env.docname, token_line(token, 0))
+                message = (
+                    "a figure's cell shows something besides its figure: end its last line with a semicolon"
+                )
+                LOGGER.warning(message, location=where, type="riemvae", subtype="output")
+            outputs = [output for output in outputs if output not in rest]
+        super()._render_nb_cell_code_outputs(token, outputs)
 
 
 def setup(app: Sphinx) -> None:
-    keep_records_out(SphinxNbRenderer)
+    myst_nb.sphinx_.SphinxNbRenderer = FigureRenderer  # the parser takes its renderer from there
     app.add_post_transform(InlineFigures)
