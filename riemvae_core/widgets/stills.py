@@ -32,7 +32,7 @@ class Plane(NamedTuple):
         return self.side / (2 * self.half)
 
     def at(self, z) -> tuple[float, float]:
-        """Number of a point."""
+        """The pixel of a point: right for the first coordinate, up for the second."""
         return (
             self.x + (float(z[0]) - self.center[0] + self.half) * self.scale,
             self.y + (self.half - float(z[1]) + self.center[1]) * self.scale,
