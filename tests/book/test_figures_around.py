@@ -34,6 +34,15 @@ def test_the_planes_follow_the_theme(page):
     assert shown == {"light": [0x1F, 0x23, 0x28, 255], "dark": [0xE3, 0xE7, 0xEB, 255]}
 
 
+def test_no_id_is_used_twice(page):
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((el) => el.id)")
+    assert len(ids) == len(set(ids)) > 6
+    named = page.evaluate(
+        "[...document.querySelectorAll('label')].every((el) => el.control?.type === 'range')"
+    )
+    assert named
+
+
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
     with opened(browser, folder.as_uri(), width=width) as page:

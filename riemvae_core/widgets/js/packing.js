@@ -133,7 +133,7 @@ export async function mount(stage, host) {
   stage.append(h("div", { class: "rv-packing" }, left, right));
   const plane = makePlane(left, {
     name: "Latent plane with 240 balls", center: [0, 0], half: HALF, describedby: hint.id,
-    changed: () => { plane.repaint(); loop.invalidate(); },
+    changed: () => loop.now(),
   });
   const sliders = h("div", { class: "rv-sliders" });
   left.append(sliders);

@@ -41,7 +41,7 @@ export async function mount(stage, host) {
     grid.append(root);
     const plane = makePlane(left, {
       name: `Latent plane of the ${kind === "ae" ? "autoencoder" : "VAE"}`, center: mean, half: half * Math.max(...std),
-      describedby: hint.id, changed: () => { plane.repaint(); loop.invalidate(); },
+      describedby: hint.id, changed: () => loop.now(),
     });
     const tip = h("div", { class: "rv-tip", hidden: true }), tipImage = makeImage(tip, side, "code");
     plane.frame.append(tip);
