@@ -122,8 +122,11 @@ class TrainPanel(ipywidgets.VBox):
         for name, color in (("reconstruction", "data"), ("pull", "prior"), ("barrier", "posterior")):
             curve = self.losses[name]
             curves.plot(range(1, len(curve) + 1), curve, color=plotting.COLORS[color], label=name, marker="o")
-        curves.set(yscale="log", xlabel="epoch", ylabel="mean over the training images")
-        curves.legend(frameon=False)
+        curves.set(yscale="log", xlabel="epoch", ylabel="mean over the training images: squared error; nats")
+        curves.xaxis.get_major_locator().set_params(integer=True)
+        curves.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3)
+        for ax in (plane, curves):
+            ax.spines[["top", "right"]].set_visible(False)
         file = io.BytesIO()
         figure.savefig(file, format="png")
         pull, barrier = float(gaussians.kl_pull(mu).mean()), float(gaussians.kl_barrier(log_var).mean())
