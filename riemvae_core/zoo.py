@@ -126,7 +126,7 @@ def snapshots(name: str) -> Snapshots:
 
 
 class Study(NamedTuple):
-    """Committed results of a study in ``benchmarks/studies``: settings, and one dictionary a trained model."""
+    """Committed results of a study in ``benchmarks/studies``: settings, one dictionary a trained model."""
 
     settings: dict[str, Any]
     runs: list[dict[str, Any]]
