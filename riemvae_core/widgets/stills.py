@@ -61,7 +61,10 @@ class Plane(NamedTuple):
             if log_var is not None:
                 r = [max(0.5, float(v)) for v in (0.5 * log_var[i]).exp() * self.scale]
             parts.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{r[0]:.1f}" ry="{r[1]:.1f}"/>')
-        return f'<g class="{"rv-dots" if log_var is None else "rv-balls"}">{"".join(parts)}</g>'
+        box = f"{self.x} {self.y} {self.side} {self.side}"  # what lies outside of the plane is cut off
+        place = 'x="{}" y="{}" width="{}" height="{}"'.format(*box.split())
+        kind = "rv-dots" if log_var is None else "rv-balls"
+        return f'<svg {place} viewBox="{box}" class="{kind}">{"".join(parts)}</svg>'
 
     def handle(self, z) -> str:
         """The point that a hand drags, at z."""

@@ -1,8 +1,10 @@
 """The live figures in their surroundings: theme, width, motion, paper, a missing file, a kernel."""
 
 import base64
+import io
 from contextlib import contextmanager
 
+import matplotlib.image
 import pytest
 from figures import PACKING, PAIR, POINTS, check_packing, check_points, opened, plane, settle, state
 
@@ -93,6 +95,17 @@ def test_without_scripts_and_on_paper_a_picture_stands(browser, folder):
         page.emulate_media(media="print")
         assert still.is_visible()
         assert page.locator(".rv-stage").first.is_hidden()
+
+
+@pytest.mark.parametrize(("theme", "ground", "ink"), [("light", 1.0, 0.2), ("dark", 0x12 / 255, 0.8)])
+def test_the_still_picture_s_images_are_ink_on_the_ground(browser, folder, theme, ground, ink):
+    with opened(browser, folder.as_uri()) as page:
+        page.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
+        page.emulate_media(media="print")
+        decoded = page.locator("figure").first.locator("svg.rv-still image").nth(2)  # trousers
+        shown = matplotlib.image.imread(io.BytesIO(decoded.screenshot()))[..., :3].mean(-1)
+        assert shown[shown.shape[0] // 2, 4] == pytest.approx(ground, abs=0.05)
+        assert abs(shown[shown.shape[0] // 4, shown.shape[1] // 2] - ink) < 0.25
 
 
 def test_a_missing_file_leaves_the_picture_and_says_why(browser, address):
