@@ -1,6 +1,9 @@
 # Thin by intent: each target is one or two commands. Everything is relative, so a path with spaces works.
 PY := .venv/bin/python
 
+# Threads that wait by spinning slow small models down many times on a machine with other work.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help env book test lint lab notebooks zoo bench clean
 
 help:  ## what each target does

@@ -9,7 +9,7 @@ import torch
 def check(
     yours: Callable[..., Any],
     expected: Callable[..., Any],
-    cases: Sequence[tuple[Any, ...]],
+    cases: Sequence[Sequence[Any]],
     tolerance: float = 1e-4,
 ) -> bool:
     """Call both functions on each case, print their values side by side, and say whether all agree.

@@ -70,12 +70,11 @@ def draw_balls(
         raise ValueError(f"radius must be positive, got {radius}")
     widths, heights = (2.0 * radius * torch.exp(0.5 * log_var)).detach().cpu().unbind(-1)
     tint = COLORS.get(color, color)
-    for face, line in (((tint, alpha), 0.0), ("none", 0.7)):
-        collection = EllipseCollection(
-            widths.numpy(), heights.numpy(), np.zeros(len(mu)), units="xy", offsets=mu.detach().cpu().numpy(),
-            transOffset=ax.transData, facecolors=face, edgecolors=(tint, 0.8), linewidths=line,
-        )  # fmt: skip
-        ax.add_collection(collection)
+    collection = EllipseCollection(
+        widths.numpy(), heights.numpy(), np.zeros(len(mu)), units="xy", offsets=mu.detach().cpu().numpy(),
+        transOffset=ax.transData, facecolors=(tint, alpha), edgecolors=(tint, 0.8), linewidths=0.7,
+    )  # fmt: skip
+    ax.add_collection(collection)
 
 
 def draw_prior(ax: Axes, radii: Sequence[float] = (1.0, 2.0)) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.idx import ASSETS
 from riemvae_core.models import VAE, Autoencoder, ModelConfig, make_model
+from riemvae_core.numerics import Interval, confidence_interval
 from riemvae_core.training import evaluate, fit, read_tensors, save_atomically
 
 PROBES_PER_CLASS = 24
@@ -123,15 +125,32 @@ def snapshots(name: str) -> Snapshots:
     return Snapshots(moments, tensors["snapshots.mu"].float(), tensors["snapshots.log_var"].float())
 
 
-def load_study(name: str) -> dict[str, Any]:
-    """The committed results of a study in ``benchmarks/studies``: settings, seeds and numbers, as a
-    dictionary.
-    """
+class Study(NamedTuple):
+    """Committed results of a study in ``benchmarks/studies``: settings, one dictionary a trained model."""
+
+    settings: dict[str, Any]
+    runs: list[dict[str, Any]]
+
+    def interval(self, value: Callable[[dict[str, Any]], float], **job: Any) -> Interval:
+        """Mean of ``value(run)`` over the runs of a job (its seeds), with the 95% interval.
+
+        ``job`` names the entries that a run must have: ``interval(value, d=2, kind="ae")``. Raises ValueError
+        when fewer than two runs have them.
+        """
+        chosen = [run for run in self.runs if all(run.get(k) == v for k, v in job.items())]
+        if len(chosen) < 2:
+            raise ValueError(f"job must match at least 2 runs, got {len(chosen)} for {job}")
+        return confidence_interval([float(value(run)) for run in chosen])
+
+
+def load_study(name: str) -> Study:
+    """The results of a study by name. Raises ValueError for a name that has none."""
     folder = ASSETS / "studies"
     known = sorted(p.stem for p in folder.glob("*.json"))
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known) or '(none)'}, got {name!r}")
-    return json.loads((folder / f"{name}.json").read_text())
+    results = json.loads((folder / f"{name}.json").read_text())
+    return Study(results["settings"], results["runs"])
 
 
 def train(name: str, *, progress: bool | None = None) -> Path:

@@ -1,7 +1,8 @@
 """Train in processes that are killed at chosen and at random moments, start again, keep the final weights.
 
 ``python killed_runs.py FOLDER`` is started by test_training.py: a fresh interpreter that forks, so that one
-import serves all runs. Each moment leaves ``FOLDER/<moment>.safetensors``, with the number of kills in it.
+import serves all runs. It trains nothing itself, since only a process of a single thread forks safely. Each
+moment leaves ``FOLDER/<moment>.safetensors``, with the number of kills in it.
 """
 
 import os
@@ -87,36 +88,52 @@ MOMENTS = {
 }
 
 
-def killed(run, checkpoint, after_seconds=None):
-    """Whether a fork that runs it was killed, by itself or after some seconds."""
+def fork(run, after_seconds=None):
+    """How a process that runs it ends: 0, or the negative number of the signal that ended it."""
     child = os.fork()
     if child == 0:
-        run(checkpoint)
+        signal.alarm(100)  # whatever hangs is ended, and seen
+        run()
         os._exit(0)
     if after_seconds is not None:
         time.sleep(after_seconds)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+    return os.waitstatus_to_exitcode(status)
+
+
+def finish(checkpoint, path, kills):
+    """Run to the end, from the checkpoint if there is one, and keep the weights."""
+
+    def run():
+        training.save_atomically(train(checkpoint), path, {"kills": str(kills)})
+
+    assert fork(run) == 0, path.stem
 
 
 def main(folder):
     torch.set_num_threads(1)
-    train(None)  # the first run pays for what is imported late
+    warm_up()
     began = time.perf_counter()
-    training.save_atomically(train(None), folder / "unbroken.safetensors", {"kills": "0"})
+    finish(None, folder / "unbroken.safetensors", 0)
     seconds = time.perf_counter() - began
     for moment, run in MOMENTS.items():
         checkpoint = folder / f"{moment}.checkpoint"
-        kills = int(killed(run, checkpoint))
-        training.save_atomically(train(checkpoint), folder / f"{moment}.safetensors", {"kills": str(kills)})
+        kills = fork(lambda run=run, checkpoint=checkpoint: run(checkpoint)) == -signal.SIGKILL
+        finish(checkpoint, folder / f"{moment}.safetensors", int(kills))
     dice = random.Random(0)
     for turn in range(4):
         checkpoint = folder / f"random-{turn}.checkpoint"
-        kills = sum(killed(train, checkpoint, dice.uniform(0, seconds)) for _ in range(4))
-        training.save_atomically(
-            train(checkpoint), folder / f"random-{turn}.safetensors", {"kills": str(kills)}
-        )
+        ends = [fork(lambda c=checkpoint: train(c), dice.uniform(0, seconds)) for _ in range(4)]
+        finish(checkpoint, folder / f"random-{turn}.safetensors", ends.count(-signal.SIGKILL))
+
+
+def warm_up():
+    """Import what is imported late; no gradient is taken, for that would start a thread."""
+    load_images("digits")
+    weight = torch.zeros(1, requires_grad=True)
+    weight.grad = torch.ones(1)
+    torch.optim.Adam([weight]).step()
 
 
 if __name__ == "__main__":

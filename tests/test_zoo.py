@@ -13,6 +13,7 @@ import torch
 from riemvae_core import training, zoo
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.models import ModelConfig, make_model
+from riemvae_core.numerics import confidence_interval
 from riemvae_core.training import evaluate, fit, read_tensors, save_atomically
 
 TINY = zoo.Recipe(
@@ -242,10 +243,16 @@ def test_the_command_trains_compares_and_ships(cache, monkeypatch, capsys):
 
 
 def test_studies_come_as_they_were_committed(cache):
+    runs = [{"d": d, "seed": seed, "nats": d + seed / 10} for d in (2, 4) for seed in range(3)]
     folder = zoo.ASSETS / "studies"
     folder.mkdir(parents=True)
-    (folder / "packing.json").write_text(json.dumps({"seeds": [0, 1], "nats": [1.5, 2.5]}))
-    assert zoo.load_study("packing") == {"seeds": [0, 1], "nats": [1.5, 2.5]}
+    (folder / "packing.json").write_text(json.dumps({"settings": {"epochs": 5}, "runs": runs}))
+    study = zoo.load_study("packing")
+    assert study == zoo.Study({"epochs": 5}, runs)
+    assert study.interval(lambda run: run["nats"], d=4) == confidence_interval([4.0, 4.1, 4.2])
+    assert study.interval(lambda run: run["nats"]).mean == pytest.approx(3.1)
+    with pytest.raises(ValueError, match=r"job must match at least 2 runs, got 1 for \{'d': 2, 'seed': 0\}"):
+        study.interval(lambda run: run["nats"], d=2, seed=0)
     with pytest.raises(ValueError, match="name must be one of packing, got 'unpacking'"):
         zoo.load_study("unpacking")
 

@@ -11,8 +11,23 @@
   }));
   globalThis.__rv = {
     define: (name, mount, unpack) => { figures[name] = { mount, unpack }; },
-    asset: (name, header, text) => { assets[name] = { header, data: Uint8Array.from(atob(text), (c) => c.charCodeAt(0)) }; },
+    asset: (name, header, text) => { assets[name] = { header, text }; },
   };
+
+  // An asset's bytes come deflated, each array as planes: first the low bytes of all its numbers, then the next ones.
+  async function inflate({ header, text }) {
+    const packed = new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]).stream();
+    const stream = packed.pipeThrough(new DecompressionStream("deflate"));
+    const planes = new Uint8Array(await new Response(stream).arrayBuffer()), data = new Uint8Array(planes.length);
+    let offset = 0;
+    for (const { dtype, shape } of header) {
+      const n = shape.reduce((a, b) => a * b, 1), size = Number(dtype[1]);
+      for (let byte = 0, k = offset; byte < size; byte++)
+        for (let i = 0; i < n; i++) data[offset + i * size + byte] = planes[k++];
+      offset += n * size;
+    }
+    return { header, data };
+  }
 
   async function start(figure) {
     const name = figure.dataset.rvModule, stage = document.createElement("div");
@@ -24,7 +39,7 @@
       figure.classList.add("rv-live");
       await mount(stage, {
         figure, props: JSON.parse(figure.dataset.rvProps),
-        asset: async (asset) => { await load(`${asset}.js`); return unpack(assets[asset]); },
+        asset: async (asset) => { await load(`${asset}.js`); return unpack(await inflate(assets[asset])); },
         get: () => undefined, set() {}, on() {}, // no kernel here
       });
       figure.dataset.rvReady = "";

@@ -1,4 +1,4 @@
-"""The book's live figures. In a notebook each is a widget; in a build of the book it stands in the page by itself."""
+"""The book's live figures: widgets in a notebook, standing by themselves in the pages of the book."""
 
 from riemvae_core.widgets.host import write_static
 from riemvae_core.widgets.packing_figure import packing

@@ -1,4 +1,4 @@
-"""What the live figures carry: packed arrays, whose content is a function of the zoo and the bundled data alone."""
+"""What the live figures carry: packed arrays, a function of the zoo and the bundled data alone."""
 
 import functools
 from collections.abc import Mapping
@@ -84,16 +84,13 @@ def probes_name(data: str) -> str:
 
 @functools.cache
 def asset(name: str) -> Packed:
-    """An asset by name: probe images and labels; a model's decoder and codes; the snapshots of the beta sweep."""
+    """An asset by name: probe images and labels; a model's decoder and codes; the beta sweep's snapshots."""
     if name not in asset_names():
         raise ValueError(f"name must be one of {', '.join(asset_names())}, got {name!r}")
     if name == SNAPSHOTS:
         runs = [zoo.snapshots(zoo.beta_name(beta)) for beta in zoo.BETAS]
         return pack(
-            {
-                part: torch.stack([getattr(r, part) for r in runs]).half().numpy()
-                for part in ("mu", "log_var")
-            }
+            {part: torch.stack([getattr(r, part) for r in runs]).half().numpy() for part in ("mu", "log_var")}
         )
     if name.endswith("-probes"):
         images, labels = probes(name.removesuffix("-probes"))

@@ -31,7 +31,10 @@ HALF = 4.0
 
 
 class Bill(NamedTuple):
-    """What a ball costs, in squared error summed over pixels; reconstruction and total are None where no decoder is kept."""
+    """What a ball costs, in squared error summed over pixels.
+
+    Reconstruction and total are None at epochs whose decoder isn't kept.
+    """
 
     reconstruction: float | None
     pull: float
@@ -42,7 +45,7 @@ class Bill(NamedTuple):
 def expected_squared_error(
     model: VAE, x: Float[Tensor, "c h w"], mu: Float[Tensor, " d"], log_var: Float[Tensor, " d"]
 ) -> Float[Tensor, ""]:
-    r"""$E\|x-g(\mu+\sigma\odot\epsilon)\|^2$ over $\epsilon\sim N(0,I)$ in two dimensions, by 5 x 5 Gauss-Hermite nodes."""
+    r"""$E\|x-g(\mu+\sigma\odot\epsilon)\|^2$ over $\epsilon\sim N(0,I)$, by 5 x 5 Gauss-Hermite nodes."""
     nodes, weights = (
         torch.as_tensor(v, dtype=mu.dtype, device=mu.device) for v in np.polynomial.hermite_e.hermegauss(5)
     )
@@ -74,9 +77,9 @@ def epochs() -> tuple[int, ...]:
 def packing(see: str = "", try_this: str = ""):
     """The balls of 240 test images at each beta and epoch, and the bill of one of them.
 
-    ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a widget:
-    ``beta``, ``epoch``, ``selected``, ``mu`` and ``log_var`` are read, set and observed; ``bill`` is read and observed.
-    A new beta, epoch or ball puts the ball where training left it.
+    ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
+    widget: ``beta``, ``epoch``, ``selected``, ``mu`` and ``log_var`` are read, set and observed; ``bill`` is
+    read and observed. A new beta, epoch or ball puts the ball where training left it.
     """
     props, caption = _props(), captions(see, try_this)
     return StaticFigure("packing", props, _still(props), caption) if in_book() else Packing(props | caption)
@@ -118,9 +121,7 @@ class Packing(anywidget.AnyWidget):
     def __init__(self, props: dict) -> None:
         names = [props["probes"], props["snapshots"], *props["decoders"]]
         mu, log_var = trained_ball(**props["start"])
-        super().__init__(
-            _props=props, _assets=live_assets(names), mu=mu, log_var=log_var, **props["start"]
-        )
+        super().__init__(_props=props, _assets=live_assets(names), mu=mu, log_var=log_var, **props["start"])
         self._write_bill()
 
     @traitlets.validate("beta")
@@ -178,17 +179,18 @@ def _still(props: dict) -> str:
         decoded = zoo.load(zoo.beta_name(start["beta"])).decode(torch.tensor([mu], device="cpu"))[0]
     plane = stills.Plane(40.0, 10.0, 400.0, (0.0, 0.0), HALF)
     x, y = plane.at((0.0, 0.0))
-    lines = [
-        f"β = {start['beta']:g}, epoch {start['epoch']}, a {props['classes'][START_CLASS]}",
+    state = f"β = {start['beta']:g}, epoch {start['epoch']}"
+    parts = [
         f"reconstruction {stills.number(price.reconstruction)}",
         f"β × pull {stills.number(price.pull)}",
         f"β × barrier {stills.number(price.barrier)}",
         f"total {stills.number(price.total)}",
     ]
-    label = f"240 balls in the plane at {lines[0].split(', a ')[0]}, around the unit circle of the prior; the bill of one: " + ", ".join(lines[1:])
+    lines = [f"{state}, a {props['classes'][START_CLASS]}", *parts]
+    label = f"240 balls around the prior's unit circle at {state}; the bill of one: {', '.join(parts)}"
     return stills.still(
         740, 440, label, plane.frame(), plane.balls(run.mu[-1], run.log_var[-1]),
-        f'<circle cx="{x}" cy="{y}" r="{plane.scale}" fill="none" stroke="var(--rv-prior)" stroke-width="1.6"/>',
+        f'<circle cx="{x}" cy="{y}" r="{plane.scale}" fill="none" stroke="var(--rv-prior)"/>',
         plane.handle(mu),
         stills.picture(470, 10, 120, image, "the image"),
         stills.picture(610, 10, 120, decoded, "decoded center"),

@@ -36,7 +36,7 @@ def train_panel():
 
 
 class TrainPanel(ipywidgets.VBox):
-    """The panel in a notebook. Training runs in a thread, so the notebook stays free; Stop acts after the epoch."""
+    """The panel in a notebook. It trains in a thread: the notebook stays free, Stop acts after an epoch."""
 
     def __init__(self) -> None:
         wide = {"layout": ipywidgets.Layout(width="26rem"), "style": {"description_width": "5rem"}}
@@ -85,7 +85,8 @@ class TrainPanel(ipywidgets.VBox):
             self.status.value = f"Training on {device} ..."
             self.model = make_model("vae", config, seed=0).to(device)
             history = fit(
-                self.model, load_images("fashion").images, epochs=epochs, callback=self._after_epoch, progress=False
+                self.model, load_images("fashion").images, epochs=epochs, callback=self._after_epoch,
+                progress=False,
             )  # fmt: skip
             self._draw(self.model)
             ended = "Stopped" if history.epochs < epochs else "Done"
@@ -121,12 +122,15 @@ class TrainPanel(ipywidgets.VBox):
         for name, color in (("reconstruction", "data"), ("pull", "prior"), ("barrier", "posterior")):
             curve = self.losses[name]
             curves.plot(range(1, len(curve) + 1), curve, color=plotting.COLORS[color], label=name, marker="o")
-        curves.set(yscale="log", xlabel="epoch", ylabel="mean over the training images")
-        curves.legend(frameon=False)
+        curves.set(yscale="log", xlabel="epoch", ylabel="mean over the training images: squared error; nats")
+        curves.xaxis.get_major_locator().set_params(integer=True)
+        curves.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3)
+        for ax in (plane, curves):
+            ax.spines[["top", "right"]].set_visible(False)
         file = io.BytesIO()
         figure.savefig(file, format="png")
         pull, barrier = float(gaussians.kl_pull(mu).mean()), float(gaussians.kl_barrier(log_var).mean())
-        words = f"240 balls in the plane, mean pull {pull:.2f} and barrier {barrier:.2f} nats; curves of the losses"
+        words = f"240 balls, mean pull {pull:.2f} and barrier {barrier:.2f} nats; curves of the losses"
         data = base64.b64encode(file.getvalue()).decode()
         self.picture.value = f'<img alt="{words}" src="data:image/png;base64,{data}" style="max-width: 100%">'
 
@@ -139,11 +143,11 @@ class StaticPanel:
         for epoch in SHOWN_EPOCHS:
             mu, log_var = (part[run.epochs.index(epoch)] for part in (run.mu, run.log_var))
             pull, barrier = float(gaussians.kl_pull(mu).mean()), float(gaussians.kl_barrier(log_var).mean())
-            plane = stills.Plane(26.0, 26.0, 160.0, (0.0, 0.0), LIMIT)
+            plane = stills.Plane(30.0, 26.0, 160.0, (0.0, 0.0), LIMIT)
             x, y = plane.at((0.0, 0.0))
             parts.append(
                 stills.still(
-                    190, 256, f"240 balls at epoch {epoch}: pull {pull:.2f}, barrier {barrier:.2f} nats",
+                    200, 256, f"240 balls at epoch {epoch}: pull {pull:.2f}, barrier {barrier:.2f} nats",
                     stills.text(plane.x, 16, f"epoch {epoch}"),
                     plane.frame(),
                     f'<circle cx="{x}" cy="{y}" r="{plane.scale}" fill="none" stroke="var(--rv-prior)"/>',
@@ -154,9 +158,9 @@ class StaticPanel:
             )  # fmt: skip
             barriers.append(barrier)
         caption = caption_html(
-            f"In a training with β = 1 the balls of 240 test images shrink apart: their mean barrier grows from "
-            f"{barriers[0]:.2f} nats at epoch {SHOWN_EPOCHS[0]} to {barriers[-1]:.2f} at epoch {SHOWN_EPOCHS[-1]}.",
-            "Open this chapter as a notebook: here a panel with β, width, epochs, Start and Stop trains such a model on "
-            "your machine and draws its balls and losses as it goes.",
+            "In a training with β = 1 the balls of 240 test images shrink apart: their mean barrier grows "
+            f"from {barriers[0]:.2f} to {barriers[-1]:.2f} nats.",
+            "Open this chapter as a notebook: here a panel with β, width, epochs, Start and Stop trains such "
+            "a model on your machine and draws its balls and losses as it goes.",
         )
         return f'<figure class="rv-figure"><div class="rv-stills">{"".join(parts)}</div>{caption}</figure>'

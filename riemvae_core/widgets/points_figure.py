@@ -32,9 +32,10 @@ def points_and_balls(
 ):
     """Points against balls: drag a handle through each model's latent plane and see what it decodes to.
 
-    ``models`` are names of the zoo with two latent dimensions and the same data. ``see`` and ``try_this`` are the two
-    sentences of the caption, plain text. In a notebook the result is a widget: ``position`` (standard deviations from
-    each cloud's mean, clipped to +-3) and ``z`` (model name to latent point) are read, set and observed.
+    ``models`` are names of the zoo with two latent dimensions and the same data. ``see`` and ``try_this`` are
+    the two sentences of the caption, plain text. In a notebook the result is a widget: ``position`` (standard
+    deviations from each cloud's mean, clipped to +-3) and ``z`` (model name to latent point) are read, set
+    and observed.
     """
     names = tuple(models)
     allowed = planar_models()
@@ -79,8 +80,8 @@ def rms_to_nearest(y: Float[Tensor, "m c h w"], images: Float[Tensor, "n c h w"]
 def start_position(names: Sequence[str]) -> list[float]:
     """Where an autoencoder's decoded image is furthest from every probe image; without one, the cloud's mean.
 
-    Searched for the first autoencoder on a grid of 41 x 41 within two standard deviations of its cloud's mean; in
-    standard deviations from that mean.
+    Searched for the first autoencoder on a grid of 41 x 41 within two standard deviations of its cloud's
+    mean; in standard deviations from that mean.
     """
     name = next((n for n in names if zoo.recipe(n).kind == "ae"), None)
     if name is None:
@@ -130,7 +131,7 @@ class PointsAndBalls(anywidget.AnyWidget):
 
     @traitlets.observe("z")
     def _lead(self, change) -> None:
-        """Set z of one model and the handle moves in all; where several are given, the first that changed counts."""
+        """Set z of one model and the handle moves in all; of several given, the first that changed counts."""
         for m in self._props["models"]:
             to = change["new"].get(m["name"])
             here = [c + p * s for c, p, s in zip(m["mean"], self.position, m["std"], strict=True)]

@@ -9,10 +9,11 @@ import matplotlib.image
 import numpy as np
 from torch import Tensor
 
+Number = int | float
 MINUS = str.maketrans("-", "−")
 
 
-def number(value: float, digits: int = 2) -> str:
+def number(value: Number, digits: int = 2) -> str:
     """Fixed decimals and a real minus sign, as the live figures write."""
     return f"{value:.{digits}f}".translate(MINUS)
 
@@ -31,7 +32,7 @@ class Plane(NamedTuple):
         return self.side / (2 * self.half)
 
     def at(self, z) -> tuple[float, float]:
-        """Pixels of a point."""
+        """The pixel of a point: right for the first coordinate, up for the second."""
         return (
             self.x + (float(z[0]) - self.center[0] + self.half) * self.scale,
             self.y + (self.half - float(z[1]) + self.center[1]) * self.scale,
@@ -40,10 +41,8 @@ class Plane(NamedTuple):
     def frame(self) -> str:
         """A quiet ground with the values at its edges."""
         right, bottom = self.x + self.side, self.y + self.side
-        low, high = (number(c - self.half, 1) for c in self.center), (
-            number(c + self.half, 1) for c in self.center
-        )
-        (x0, y0), (x1, y1) = low, high
+        digits = 0 if float(self.half).is_integer() else 1
+        (x0, y0), (x1, y1) = ([number(c + sign * self.half, digits) for c in self.center] for sign in (-1, 1))
         parts = [
             f'<rect x="{self.x}" y="{self.y}" width="{self.side}" height="{self.side}" '
             'fill="none" stroke="var(--rv-grid)"/>',
@@ -62,20 +61,23 @@ class Plane(NamedTuple):
             if log_var is not None:
                 r = [max(0.5, float(v)) for v in (0.5 * log_var[i]).exp() * self.scale]
             parts.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{r[0]:.1f}" ry="{r[1]:.1f}"/>')
-        return f'<g class="{"rv-dots" if log_var is None else "rv-balls"}">{"".join(parts)}</g>'
+        box = f"{self.x} {self.y} {self.side} {self.side}"  # what lies outside of the plane is cut off
+        place = 'x="{}" y="{}" width="{}" height="{}"'.format(*box.split())
+        kind = "rv-dots" if log_var is None else "rv-balls"
+        return f'<svg {place} viewBox="{box}" class="{kind}">{"".join(parts)}</svg>'
 
     def handle(self, z) -> str:
         """The point that a hand drags, at z."""
         x, y = self.at(z)
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="var(--rv-ink)" stroke="var(--rv-ground)" stroke-width="2"/>'
+        return f'<circle class="rv-knob" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
 
 
-def text(x: float, y: float, words: str, anchor: str = "start") -> str:
+def text(x: Number, y: Number, words: str, anchor: str = "start") -> str:
     """A line of text in the page's color and font."""
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def picture(x: float, y: float, side: float, image: Tensor, caption: str) -> str:
+def picture(x: Number, y: Number, side: Number, image: Tensor, caption: str) -> str:
     """An image as ink on the page's ground, its caption below."""
     values = np.asarray(image.detach().cpu().squeeze(0).clamp(0, 1))
     rgba = np.zeros((*values.shape, 4), np.uint8)
@@ -90,9 +92,9 @@ def picture(x: float, y: float, side: float, image: Tensor, caption: str) -> str
     )
 
 
-def still(width: float, height: float, label: str, *parts: str) -> str:
+def still(width: Number, height: Number, label: str, *parts: str) -> str:
     """The whole picture, with its alternative text."""
     return (
-        f'<svg class="rv-still" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" '
-        f'style="max-width: {width:.0f}px">{"".join(parts)}</svg>'
+        f'<svg class="rv-still" viewBox="0 0 {width:.0f} {height:.0f}" style="max-width: {width:.0f}px" '
+        f'role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )

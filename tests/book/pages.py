@@ -57,7 +57,8 @@ LOOK_AT_WIDTH = """() => {
   if (document.documentElement.scrollWidth <= room) return problems;
   for (const el of document.querySelectorAll("article *")) {
     if (el.getBoundingClientRect().right > room + 1) {
-      problems.push(`wider than the page: ${el.tagName} class="${el.getAttribute("class") || ""}"`);
+      const near = el.closest("[class], [id]");
+      problems.push(`wider than the page: ${el.tagName} in ${near.id} ${near.getAttribute("class")}`);
     }
     if (problems.length > 4) break;
   }

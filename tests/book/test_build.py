@@ -38,7 +38,10 @@ PLOT = """\
 import matplotlib_inline.backend_inline as backend
 import matplotlib.pyplot as plt
 backend.set_matplotlib_formats("svg")
-plt.plot([0, 1], color="#D4682A");
+from myst_nb import glue
+plt.plot([0, 1], color="#D4682A")
+glue("slope", 1.0, display=False)
+%LAST%
 ```
 """
 NAMED = """---
@@ -131,14 +134,24 @@ def test_a_chapter_that_fails_fails_the_build(scratch):
 
 @pytest.mark.slow
 def test_a_figure_is_drawn_into_the_page_and_asked_for_its_texts(scratch):
-    scratch.write("chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%", NAMED))
+    scratch.write(
+        "chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%", NAMED).replace("%LAST%", "plt.xlabel('z');")
+    )
     code, log = scratch.build("-n", "-W", "--keep-going")
     assert code == 0, log
-    assert 'aria-label="A rising line"' in scratch.page
+    assert scratch.page.count('aria-label="A rising line"') == 1
     assert "var(--rv-posterior, #d4682a)" in scratch.page
     assert "<img" not in re.search(r"<article.*</article>", scratch.page, re.S)[0]
 
-    scratch.write("chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%\n", ""))
+    scratch.write(
+        "chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%", NAMED).replace("%LAST%", "plt.xlabel('z')")
+    )
+    code, log = scratch.build("-n", "-W", "--keep-going")
+    assert code != 0
+    assert "end its last line with a semicolon" in log
+    assert "Duplicate explicit target" not in log
+
+    scratch.write("chapters/01_a.md", CHAPTER + PLOT.replace("%METADATA%\n", "").replace("%LAST%", ""))
     code, log = scratch.build("-n", "-W", "--keep-going")
     assert code != 0
     assert "a cell's figure has no alt text" in log

@@ -22,7 +22,8 @@ kernelspec:
 
 {cite:t}`kingma2014`, {cite:p}`kingma2014,shi2025`, {numref}`fig-cloud`, {eq}`eq-sum`, {ref}`ex-one`.
 Also {prf:ref}`thm-shell`, {ref}`sec-top`, {ref}`here <sec-top>`, {term}`posterior collapse <collapse>`.
-See {doc}`02_kl`, [next](02_kl.md#price) and {math}`a^2`. It is {glue:text}`kl:.2f` or {glue:text}`unknown`.
+See {doc}`02_kl`, [next](02_kl.md#price), [home](../book/index.md)
+and {math}`a^2`. It is {glue:text}`kl:.2f` or {glue:text}`unknown`.
 % a note to ourselves
 
 $$
@@ -131,13 +132,13 @@ def test_pages_come_in_the_order_of_the_contents(project):
     [
         "Kingma and Welling (2014), (Kingma and Welling, 2014; Shi et al., 2025), Figure 1, (1), Exercise 1.",
         "Also Theorem 1, “Points have no inside”, here, posterior collapse.",
-        "See KL packs the balls, [next](02_kl.ipynb#price) and $a^2$. It is 3.14 or `unknown`.",
+        "See KL packs the balls, [next](02_kl.ipynb#price), home\nand $a^2$. It is 3.14 or `unknown`.",
         "$$\nx = \\mu \\tag{1}\n$$",
         "$$\ny = 1 \\tag{2}\n$$",
         "*Figure 1. See points, as in (2).*",
         "> **Theorem 1 (Shells)**\n>\n> A ball is a shell.",
         "> **Exercise 1 (The first)**\n>\n> Do it:\n>\n> ```python\n> keep {this}`alone`\n> ```",
-        "**Exercise 2 (The second)**\nA body of its own.",
+        "**Exercise 2 (The second)**\n\nA body of its own.",
         "> **Note**\n>\n> Careful.",
         "```python\ndef shell(r):\n    return r\n```",
         "- D. P. Kingma, M. Welling. Auto-Encoding Variational Bayes. ICLR. 2014.",

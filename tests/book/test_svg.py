@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
-from riemvae_book.svg import color_variables, inline_svg
+from riemvae_book.svg import SVG, color_variables, inline_svg, short_path
 
 PALETTE = {
     "ink": {"light": "#1F2328", "dark": "#E6E6E6"},
@@ -95,3 +95,11 @@ def test_no_style_or_address_leaks_into_the_page(drawn):
 def test_something_else_than_svg_is_refused():
     with pytest.raises(ValueError, match="source must be an SVG document"):
         inline_svg("<html/>", "balls", "a-", PALETTE)
+
+
+def test_coordinates_keep_a_hundredth_of_a_point():
+    assert (
+        short_path("M 10.123456 -0.004 L 3.5 7 C 1.999 2.0 1e-05 0") == "M 10.12 -0 L 3.5 7 C 2 2.0 1e-05 0"
+    )
+    source = f'<svg xmlns="{SVG}" width="10pt"><path d="M 1.23456 2"/></svg>'
+    assert 'd="M 1.23 2"' in inline_svg(source, "a dot", "p-", {})

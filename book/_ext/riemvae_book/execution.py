@@ -36,6 +36,8 @@ def prepare_kernels(root: Path) -> None:
     os.environ["RIEMVAE_BOOK"] = "1"
     os.environ.setdefault("PYTHONHASHSEED", "0")
     os.environ.setdefault("OMP_NUM_THREADS", str(available_threads()))
+    # threads that wait by spinning slow small models down many times on a machine with other work
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(root) not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, paths)])

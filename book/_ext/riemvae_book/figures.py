@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import myst_nb.sphinx_
 from docutils import nodes
+from myst_nb.sphinx_ import SphinxNbRenderer
+from myst_parser.mdit_to_docutils.base import token_line
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
@@ -11,6 +14,7 @@ from sphinx.util import logging
 from .svg import inline_svg
 
 LOGGER = logging.getLogger(__name__)
+RECORD = "application/papermill.record/"
 
 
 def is_cell_output(node: nodes.Node) -> bool:
@@ -61,5 +65,32 @@ class InlineFigures(SphinxPostTransform):
         LOGGER.warning(message, location=(self.env.docname, cell.line), type="riemvae", subtype=subtype)
 
 
+def is_record(output: dict) -> bool:
+    """Whether an output is a value glued for the text, which no page shows where it is made."""
+    return bool(output.get("data")) and all(mime.startswith(RECORD) for mime in output["data"])
+
+
+def is_picture(output: dict) -> bool:
+    return any(mime.startswith("image/") for mime in output.get("data", {}))
+
+
+class FigureRenderer(SphinxNbRenderer):
+    """MyST-NB makes a figure of every output of a figure's cell; this one makes one, of its picture."""
+
+    def _render_nb_cell_code_outputs(self, token, outputs):
+        outputs = [output for output in outputs if not is_record(output)]
+        if "figure" in token.meta["metadata"].get("mystnb", {}) and any(map(is_picture, outputs)):
+            rest = [output for output in outputs if "data" in output and not is_picture(output)]
+            if rest:
+                where = (self.sphinx_env.docname, token_line(token, 0))
+                message = (
+                    "a figure's cell shows something besides its figure: end its last line with a semicolon"
+                )
+                LOGGER.warning(message, location=where, type="riemvae", subtype="output")
+            outputs = [output for output in outputs if output not in rest]
+        super()._render_nb_cell_code_outputs(token, outputs)
+
+
 def setup(app: Sphinx) -> None:
+    myst_nb.sphinx_.SphinxNbRenderer = FigureRenderer  # the parser takes its renderer from there
     app.add_post_transform(InlineFigures)

@@ -29,7 +29,7 @@ CLOSING = re.compile(r"^ *(`{3,}|~{3,}|:{3,})\s*$")
 LABEL_LINE = re.compile(r"^\((?P<label>[^)\s]+)\)=\s*$")
 LABELED_MATH = re.compile(r"\$\$(?P<body>(?:[^$]|\$(?!\$))+?)\$\$[ \t]*\((?P<label>[^)\s]+)\)")
 ATTRIBUTES = re.compile(r"(?<=[\])`*])\{[.#][^}\n]*\}")
-DOCUMENT_LINK = re.compile(r"\]\((?P<target>[^)\s#:]+\.md)(?P<anchor>#[^)\s]*)?\)")
+DOCUMENT_LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+\.md)(?P<anchor>#[^)\s]*)?\)")
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Plain:
         return f"*{self.book.facts}*"
 
     def do_exercise_start(self, argument: str, options: dict, content: list[str]) -> str:
-        return f"**{enumerated_title('exercise', self.number('exercise'), self.prose(argument))}**"
+        return f"**{enumerated_title('exercise', self.number('exercise'), self.prose(argument))}**\n"
 
     def do_solution_start(self, argument: str, options: dict, content: list[str]) -> str:
         return f"**Solution of {self.book.labels.get(argument, argument)}**"
@@ -197,7 +197,9 @@ class Plain:
     def notebook_link(self, found: re.Match) -> str:
         here = self.book.chapter.parent
         sibling = (here / found["target"]).resolve().parent == here.resolve()
-        return f"]({found['target'].removesuffix('.md')}.ipynb{found['anchor'] or ''})" if sibling else "]()"
+        if not sibling:
+            return found["text"]
+        return f"[{found['text']}]({found['target'].removesuffix('.md')}.ipynb{found['anchor'] or ''})"
 
     def role(self, found: re.Match) -> str:
         name, text = found["role"], found["text"]

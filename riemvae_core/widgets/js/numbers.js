@@ -101,8 +101,20 @@ export function expectedSquaredError(decode, x, mu, logVar) {
   return total;
 }
 
+// Means over all balls of a plane, [x0, y0, x1, y1, ...]: KL and its halves in nats, E mu^2 + E sigma^2 of each axis,
+// and how many axes carry more than 0.05 nats of barrier.
+export function aggregate(mu, logVar) {
+  const n = mu.length / 2, onAxis = (k) => (_, i) => i % 2 === k, pull = klPull(mu) / n;
+  const barrier = [0, 1].map((k) => klBarrier(logVar.filter(onAxis(k))) / n);
+  const moment = [0, 1].map((k) =>
+    (2 * klPull(mu.filter(onAxis(k))) + logVar.filter(onAxis(k)).reduce((sum, v) => sum + Math.exp(v), 0)) / n);
+  const total = barrier[0] + barrier[1];
+  return { pull, barrier: total, kl: pull + total, moment, used: barrier.filter((v) => v > 0.05).length };
+}
+
 // A number with fixed decimals and a real minus sign; a dash where there is none.
 export const format = (value, digits = 2) =>
   Number.isFinite(value) ? value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−") : "–";
 export const formatPoint = (z, digits = 2) => `(${format(z[0], digits)}, ${format(z[1], digits)})`;
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+export const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);

@@ -1,17 +1,16 @@
 // Chapter 2: the balls of a VAE at any beta and epoch; drag one, change its radii, read its bill.
+import { handlesOf, makeBill, paintSelected, STEM } from "./ball.js";
 import {
-  clamp, expectedSquaredError, format, formatPoint, klBarrier, klPull, makeDecoder, nearestPoint,
+  aggregate, clamp, expectedSquaredError, format, formatPoint, isPair, klBarrier, klPull, makeDecoder, nearestPoint,
 } from "./numbers.js";
 import {
-  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, motionIsReduced, newId, onDrag,
-  readPalette, renderLive, watchTheme,
+  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, motionIsReduced,
+  newId, onDrag, readPalette, renderLive, watchTheme,
 } from "./stage.js";
 
 const HALF = 4; // the plane shows [-4, 4] on both axes at every beta, so that pictures compare
 const RADII = [0.01, 2]; // what a radius may be
 const GLIDE = 180; // milliseconds
-const STEM = 15; // pixels between the rim of the ball and the handle of its radius
-const PARTS = { reconstruction: "reconstruction", pull: "β × pull", barrier: "β × barrier" };
 
 export async function mount(stage, host) {
   const { probes, snapshots, decoders, betas, epochs, classes, side, draws, start } = host.props;
@@ -21,10 +20,15 @@ export async function mount(stage, host) {
   const classOf = (i) => classes[shown.labels[i]];
   const block = (array, b, e) => array.subarray((b * epochs.length + e) * 2 * n, (b * epochs.length + e + 1) * 2 * n);
   const trained = (i = state.selected, b = state.b, e = state.e) => ({
-    mu: [...block(balls.mu, b, e).subarray(2 * i, 2 * i + 2)], logVar: [...block(balls.log_var, b, e).subarray(2 * i, 2 * i + 2)],
+    mu: [...block(balls.mu, b, e).subarray(2 * i, 2 * i + 2)],
+    logVar: [...block(balls.log_var, b, e).subarray(2 * i, 2 * i + 2)],
   });
-  const state = fromHost() ?? { b: betas.indexOf(start.beta), e: epochs.indexOf(start.epoch), selected: start.selected };
-  let ball = isBall(host.get("mu"), host.get("log_var")) ? { mu: [...host.get("mu")], logVar: [...host.get("log_var")] } : trained();
+  const named = () => ({ beta: betas[state.b], epoch: epochs[state.e], selected: state.selected });
+  const indices = ({ beta, epoch, selected }) => ({ b: betas.indexOf(beta), e: epochs.indexOf(epoch), selected });
+  const state = fromHost() ?? indices(start);
+  let ball = trained();
+  const given = [host.get("mu"), host.get("log_var")];
+  if (given.every(isPair)) ball = { mu: [...given[0]], logVar: [...given[1]] };
   let colors = readPalette(stage), picked = imageOf(state.selected);
 
   // ---- the decoder of a beta is fetched when that beta is first chosen
@@ -36,19 +40,24 @@ export async function mount(stage, host) {
   const decoder = () => (state.e === last ? ready[state.b] : undefined);
 
   // ---- what glides: the balls as drawn, on their way to where they are
-  const drawn = { mu: Float32Array.from(block(balls.mu, state.b, state.e)), logVar: Float32Array.from(block(balls.log_var, state.b, state.e)) };
-  let glide = null;
-  function goal() {
-    const mu = Float32Array.from(block(balls.mu, state.b, state.e)), logVar = Float32Array.from(block(balls.log_var, state.b, state.e));
+  const goal = () => {
+    const mu = block(balls.mu, state.b, state.e).slice(), logVar = block(balls.log_var, state.b, state.e).slice();
     mu.set(ball.mu, 2 * state.selected);
     logVar.set(ball.logVar, 2 * state.selected);
     return { mu, logVar };
-  }
+  };
+  const drawn = goal();
+  let glide = null;
   function settle(moving) {
-    const to = goal();
-    if (moving && !motionIsReduced()) glide = { from: { mu: drawn.mu.slice(), logVar: drawn.logVar.slice() }, to, began: performance.now() };
-    else { glide = null; drawn.mu.set(to.mu); drawn.logVar.set(to.logVar); }
-    plane.repaint();
+    const to = goal(), others = moving || glide !== null; // at rest they stand in the cached background
+    if (moving && !motionIsReduced()) {
+      glide = { from: { mu: drawn.mu.slice(), logVar: drawn.logVar.slice() }, to, began: performance.now() };
+    } else {
+      glide = null;
+      drawn.mu.set(to.mu);
+      drawn.logVar.set(to.logVar);
+    }
+    if (others) plane.repaint();
     loop.invalidate();
   }
   function advance(now) {
@@ -63,17 +72,16 @@ export async function mount(stage, host) {
 
   // ---- changing the state: another beta, epoch or ball puts the ball where training left it
   function fromHost() {
-    const found = { b: betas.indexOf(host.get("beta")), e: epochs.indexOf(host.get("epoch")), selected: host.get("selected") };
+    const found = indices({ beta: host.get("beta"), epoch: host.get("epoch"), selected: host.get("selected") });
     return found.b >= 0 && found.e >= 0 && Number.isInteger(found.selected) ? found : null;
   }
-  function isBall(mu, logVar) { return [mu, logVar].every((v) => Array.isArray(v) && v.length === 2 && v.every(Number.isFinite)); }
   function choose(patch, tell = true) {
     Object.assign(state, patch);
     picked = imageOf(state.selected);
     ball = trained();
     fetchDecoder(state.b);
     settle(true);
-    if (tell) host.set({ beta: betas[state.b], epoch: epochs[state.e], selected: state.selected, mu: ball.mu, log_var: ball.logVar });
+    if (tell) host.set({ ...named(), mu: ball.mu, log_var: ball.logVar });
     voice.say(describe);
   }
   function reshape({ mu = ball.mu, logVar = ball.logVar }, tell = true) {
@@ -90,25 +98,24 @@ export async function mount(stage, host) {
       const next = fromHost();
       if (next && Object.keys(next).some((k) => next[k] !== state[k])) choose(next, false);
     });
-  for (const key of ["mu", "log_var"])
+  for (const [key, part] of Object.entries({ mu: "mu", log_var: "logVar" }))
     host.on(key, () => {
-      const mu = host.get("mu"), logVar = host.get("log_var");
-      if (isBall(mu, logVar) && [0, 1].some((k) => mu[k] !== ball.mu[k] || logVar[k] !== ball.logVar[k])) reshape({ mu, logVar }, false);
+      const value = host.get(key);
+      if (isPair(value) && value.some((v, k) => v !== ball[part][k])) reshape({ [part]: value }, false);
     });
 
   // ---- the bill and the aggregates
   function billOf({ mu, logVar }) {
     const decode = decoder(), beta = betas[state.b];
-    const bill = { reconstruction: decode ? expectedSquaredError(decode, picked, mu, logVar) : null, pull: beta * klPull(mu), barrier: beta * klBarrier(logVar) };
-    return { ...bill, total: decode ? bill.reconstruction + bill.pull + bill.barrier : null };
+    const pull = beta * klPull(mu), barrier = beta * klBarrier(logVar);
+    const reconstruction = decode ? expectedSquaredError(decode, picked, mu, logVar) : null;
+    return { reconstruction, pull, barrier, total: decode ? reconstruction + pull + barrier : null };
   }
-  function aggregate() {
-    const { mu, logVar } = goal(), pull = klPull(mu) / n;
-    const barrier = [0, 1].map((k) => klBarrier(logVar.filter((_, i) => i % 2 === k)) / n);
-    const moment = [0, 1].map((k) => mu.reduce((sum, m, i) => (i % 2 === k ? sum + m * m + Math.exp(logVar[i]) : sum), 0) / n);
+  function everyBall() {
+    const { mu, logVar } = goal();
     let outside = 0;
     for (let i = 0; i < n; i++) outside += !plane.inside(mu.subarray(2 * i, 2 * i + 2));
-    return { pull, barrier: barrier[0] + barrier[1], kl: pull + barrier[0] + barrier[1], moment, used: barrier.filter((v) => v > 0.05).length, outside };
+    return { ...aggregate(mu, logVar), outside };
   }
   let theirs = { key: "" };
   function trainedBill() { // costs a quadrature: once for each state
@@ -120,12 +127,13 @@ export async function mount(stage, host) {
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },
     "Drag a ball by its center, its radii by the two small handles; a click on another ball takes that one. " +
-    "Keys in the plane: arrows move (Shift: five times as far), + and − change both radii, N and P take the next or the previous ball, Home puts it back.");
+    "Keys in the plane: arrows move (Shift: five times as far), + and − change both radii, N and P take the next or " +
+    "the previous ball, Home puts it back.");
   const left = h("div", { class: "rv-left" }), right = h("div", { class: "rv-right" });
   stage.append(h("div", { class: "rv-packing" }, left, right));
   const plane = makePlane(left, {
     name: "Latent plane with 240 balls", center: [0, 0], half: HALF, describedby: hint.id,
-    changed: () => { plane.repaint(); loop.invalidate(); },
+    changed: () => loop.now(),
   });
   const sliders = h("div", { class: "rv-sliders" });
   left.append(sliders);
@@ -134,21 +142,24 @@ export async function mount(stage, host) {
   const epochSlider = makeSlider(sliders, { name: "epoch", ...stops(epochs, ""), oninput: (e) => choose({ e }) });
   const radiusSliders = [0, 1].map((k) =>
     makeSlider(sliders, {
-      name: `radius σ${"₁₂"[k]}`, min: Math.log(RADII[0]), max: Math.log(RADII[1]), step: 0.01, text: (v) => format(Math.exp(v), 3),
+      name: `radius σ${"₁₂"[k]}`, min: Math.log(RADII[0]), max: Math.log(RADII[1]), step: 0.01,
+      text: (v) => format(Math.exp(v), 3),
       oninput: (v) => reshape({ logVar: ball.logVar.map((old, axis) => (axis === k ? 2 * v : old)) }),
     }));
   const pictures = h("div", { class: "rv-pictures rv-strip" });
   right.append(pictures);
-  const views = ["the image", "decoded center", "draw 1", "draw 2", "draw 3", "draw 4"].map((words) => makeImage(pictures, side, words));
+  const views = ["the image", "decoded center", "draw 1", "draw 2", "draw 3", "draw 4"]
+    .map((words) => makeImage(pictures, side, words));
   const bill = makeBill(right);
   const everyone = h("div", { class: "rv-everyone" }, h("p", { class: "rv-over" }, "All 240 balls"));
   stage.append(everyone);
   const numbers = makeNumbers(everyone, {
-    kl: "mean KL", parts: "= pull + barrier", first: "E μ₁² + E σ₁²", second: "E μ₂² + E σ₂²", used: "axes in use", outside: "outside the frame",
+    kl: "mean KL", parts: "= pull + barrier", first: "E μ₁² + E σ₁²", second: "E μ₂² + E σ₂²",
+    used: "axes in use", outside: "outside the frame",
   });
-  const back = h("button", { type: "button", class: "rv-button", onclick: () => { reshape(trained(), true); } }, "Put the ball back");
-  const reset = h("button", { type: "button", class: "rv-button",
-    onclick: () => choose({ b: betas.indexOf(start.beta), e: epochs.indexOf(start.epoch), selected: start.selected }) }, "Reset");
+  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
+  const back = button("Put the ball back", () => reshape(trained()));
+  const reset = button("Reset", () => choose(indices(start)));
   stage.append(h("div", { class: "rv-actions" }, hint, back, reset));
   const voice = makeVoice(stage);
   const loop = makeLoop(draw);
@@ -161,22 +172,26 @@ export async function mount(stage, host) {
     [[0, 0], ...draws].forEach((eps, v) => {
       views[v + 1].show(decode?.(ball.mu.map((m, k) => m + Math.exp(0.5 * ball.logVar[k]) * eps[k])), colors.ink);
     });
-    bill(mine, trainedBill(), state.e === last ? "" : `Decoders are kept for epoch ${epochs[last]} only: at epoch ${epochs[state.e]} the KL part of the bill is known, the reconstruction isn’t.`);
-    const all = aggregate();
+    bill(mine, trainedBill(), state.e === last ? "" : `Decoders are kept for epoch ${epochs[last]} only: ` +
+      `at epoch ${epochs[state.e]} the KL part of the bill is known, the reconstruction isn’t.`);
+    const all = everyBall();
     numbers({
-      kl: `${format(all.kl, 3)} nats`, parts: `${format(all.pull, 3)} + ${format(all.barrier, 3)}`, first: format(all.moment[0], 3),
-      second: format(all.moment[1], 3), used: `${all.used} of 2`, outside: `${all.outside}`,
+      kl: `${format(all.kl, 3)} nats`, parts: `${format(all.pull, 3)} + ${format(all.barrier, 3)}`,
+      first: format(all.moment[0], 3), second: format(all.moment[1], 3), used: `${all.used} of 2`,
+      outside: `${all.outside}`,
     });
     betaSlider.set(state.b);
     epochSlider.set(state.e);
     radiusSliders.forEach((slider, k) => slider.set(0.5 * ball.logVar[k]));
-    plane.value(ball.mu, `ball of a ${classOf(state.selected)}, center ${formatPoint(ball.mu)}, total ${format(mine.total)}`);
+    plane.value(ball.mu, `${classOf(state.selected)}, center ${formatPoint(ball.mu)}, total ${format(mine.total)}`);
     return gliding;
   }
   function describe() {
     const mine = billOf(ball);
-    return `β ${betas[state.b]}, epoch ${epochs[state.e]}. Ball of a ${classOf(state.selected)}: center ${formatPoint(ball.mu)}, radii ` +
-      `${ball.logVar.map((v) => format(Math.exp(0.5 * v), 3)).join(" and ")}. Reconstruction ${format(mine.reconstruction)}, pull ${format(mine.pull)}, barrier ${format(mine.barrier)}, total ${format(mine.total)}.`;
+    const radii = ball.logVar.map((v) => format(Math.exp(0.5 * v), 3)).join(" and ");
+    const parts = Object.entries(mine).map(([part, value]) => `${part} ${format(value ?? NaN)}`).join(", ");
+    return `β ${betas[state.b]}, epoch ${epochs[state.e]}. Ball of a ${classOf(state.selected)}: ` +
+      `center ${formatPoint(ball.mu)}, radii ${radii}. Its bill: ${parts}.`;
   }
   function paintBalls(c) {
     disk(c, plane.toPixels([0, 0]), plane.scale);
@@ -194,79 +209,8 @@ export async function mount(stage, host) {
     }
   }
   const selectedBall = () => [drawn.mu, drawn.logVar].map((a) => a.subarray(2 * state.selected, 2 * state.selected + 2));
-  function handles() {
-    const [mu, logVar] = selectedBall(), [x, y] = plane.toPixels(mu), r = [0, 1].map((k) => Math.exp(0.5 * logVar[k]) * plane.scale);
-    return { center: [x, y], rims: [[x + r[0], y], [x, y - r[1]]], radii: [[x + r[0] + STEM, y], [x, y - r[1] - STEM]] };
-  }
-  function paintBall(c) {
-    const home = trained(), [mu, logVar] = selectedBall(), { center, rims, radii } = handles();
-    c.lineWidth = 1.2;
-    c.strokeStyle = colors.data;
-    c.setLineDash([4, 3]);
-    ellipse(c, plane, home.mu, home.logVar);
-    c.stroke();
-    c.setLineDash([]);
-    ellipse(c, plane, mu, logVar);
-    c.fillStyle = faint(colors.posterior, 0.3);
-    c.fill();
-    c.strokeStyle = colors.posterior;
-    c.lineWidth = 2;
-    c.stroke();
-    c.fillStyle = colors.posterior;
-    for (const eps of draws) {
-      disk(c, plane.toPixels([0, 1].map((k) => mu[k] + Math.exp(0.5 * logVar[k]) * eps[k])), 1.8);
-      c.fill();
-    }
-    c.strokeStyle = colors.ink;
-    c.lineWidth = 1;
-    radii.forEach((at, k) => {
-      c.beginPath();
-      c.moveTo(...rims[k]);
-      c.lineTo(...at);
-      c.stroke();
-      knob(c, at, 4.5, colors.ground, colors.ink);
-    });
-    knob(c, center, 5.5, colors.ink, colors.ground);
-  }
-  function knob(c, at, radius, fill, line) {
-    disk(c, at, radius);
-    c.fillStyle = fill;
-    c.fill();
-    c.lineWidth = 1.6;
-    c.strokeStyle = line;
-    c.stroke();
-  }
-
-  // ---- the bill as a small table: two bars on one scale above two columns of numbers
-  function makeBill(parent) {
-    const cell = () => h("td"), bars = [0, 1].map(() => h("div", { class: "rv-bar", "aria-hidden": "true" }));
-    const pieces = bars.map((bar) => Object.fromEntries(Object.keys(PARTS).map((part) => {
-      const piece = h("i", { class: `rv-${part}` });
-      bar.append(piece);
-      return [part, piece];
-    })));
-    const rows = {}, body = h("tbody");
-    for (const [part, words] of Object.entries({ ...PARTS, total: "total" })) {
-      rows[part] = [cell(), cell()];
-      const key = part === "total" ? "" : h("i", { class: `rv-key rv-${part}` });
-      body.append(h("tr", {}, h("th", { scope: "row" }, key, words), ...rows[part]));
-    }
-    const head = ["this ball", "as trained"].map((words, k) => h("th", { scope: "col" }, words, bars[k]));
-    const note = h("p", { class: "rv-note" });
-    parent.append(h("table", { class: "rv-bill" },
-      h("caption", {}, "The ball’s bill, in squared error summed over the pixels"),
-      h("thead", {}, h("tr", {}, h("td"), ...head)), body), note);
-    return (mine, home, remark) => {
-      const sum = (b) => (b.reconstruction ?? 0) + b.pull + b.barrier;
-      let full = 1.6 * sum(home) + 1e-9;
-      while (full < sum(mine)) full *= 2;
-      [mine, home].forEach((b, k) => {
-        for (const part of Object.keys(PARTS)) pieces[k][part].style.width = `${(100 * (b[part] ?? 0)) / full}%`;
-        for (const part of Object.keys(rows)) rows[part][k].textContent = format(b[part] ?? NaN);
-      });
-      note.textContent = remark;
-    };
-  }
+  const handles = () => handlesOf(plane, ...selectedBall());
+  const paintBall = (c) => paintSelected(c, plane, colors, { home: trained(), ball: selectedBall(), draws });
 
   // ---- pointer and keys
   let drag = null;
@@ -275,7 +219,8 @@ export async function mount(stage, host) {
     start(at, event) {
       const reach = event.pointerType === "mouse" ? 9 : 18, { center, radii } = handles();
       const axis = radii.findIndex((knobAt) => near(at, knobAt, reach));
-      if (near(at, center, reach) && !(axis >= 0 && !near(at, center, reach / 2))) drag = { offset: [at[0] - center[0], at[1] - center[1]] };
+      const onCenter = near(at, center, axis < 0 ? reach : reach / 2);
+      if (onCenter) drag = { offset: [at[0] - center[0], at[1] - center[1]] };
       else if (axis >= 0) drag = { axis };
       else {
         const hit = nearestPoint(drawn.mu, plane.toPlane(...at), () => 1 / plane.scale);
@@ -290,7 +235,8 @@ export async function mount(stage, host) {
       if (drag.offset) reshape({ mu: plane.toPlane(x - drag.offset[0], y - drag.offset[1]) });
       else {
         const { center } = handles(), length = (drag.axis === 0 ? x - center[0] : center[1] - y) - STEM;
-        reshape({ logVar: ball.logVar.map((v, k) => (k === drag.axis ? 2 * Math.log(Math.max(RADII[0], length / plane.scale)) : v)) });
+        const wanted = 2 * Math.log(Math.max(RADII[0], length / plane.scale));
+        reshape({ logVar: ball.logVar.map((v, k) => (k === drag.axis ? wanted : v)) });
       }
     },
     end() { drag = null; },
@@ -300,25 +246,26 @@ export async function mount(stage, host) {
     },
   });
   plane.canvas.addEventListener("keydown", (event) => {
-    const step = event.shiftKey ? 0.25 : 0.05, arrow = ARROWS[event.key], grow = { "+": 1, "=": 1, "-": -1, "−": -1, _: -1 }[event.key];
+    const step = event.shiftKey ? 0.25 : 0.05, arrow = ARROWS[event.key];
+    const grow = { "+": 1, "=": 1, "-": -1, "−": -1, _: -1 }[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (arrow) reshape({ mu: ball.mu.map((m, k) => m + step * arrow[k]) });
     else if (grow) reshape({ logVar: ball.logVar.map((v) => v + grow * 0.1) });
-    else if (/^[np]$/i.test(event.key)) choose({ selected: (state.selected + (event.key.toLowerCase() === "n" ? 1 : n - 1)) % n });
+    else if (/^[np]$/i.test(event.key)) choose({ selected: (state.selected + (/n/i.test(event.key) ? 1 : n - 1)) % n });
     else if (event.key === "Home") reshape(trained());
     else return;
     event.preventDefault();
   });
 
-  const unwatch = watchTheme(() => { colors = readPalette(stage); settle(false); });
+  const unwatch = watchTheme(() => { colors = readPalette(stage); plane.repaint(); loop.invalidate(); });
   await fetchDecoder(state.b);
   host.figure.__rv = {
     frames: loop.frames,
     decode: (z) => Float32Array.from(ready[state.b](z)),
     get state() {
       return {
-        beta: betas[state.b], epoch: epochs[state.e], selected: state.selected, mu: ball.mu, log_var: ball.logVar,
-        bill: billOf(ball), trained: trainedBill(), aggregate: aggregate(), gliding: glide !== null, handles: handles(),
+        ...named(), mu: ball.mu, log_var: ball.logVar, bill: billOf(ball), trained: trainedBill(),
+        aggregate: everyBall(), gliding: glide !== null, handles: handles(),
       };
     },
   };

@@ -1,7 +1,8 @@
 // Chapter 1: one handle in every model's latent plane, at the same place relative to each cloud of codes.
-import { clamp, format, formatPoint, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
+import { clamp, format, formatPoint, isPair, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
 import {
-  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette, renderLive, watchTheme,
+  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
+  renderLive, watchTheme,
 } from "./stage.js";
 
 const LIMIT = 3; // standard deviations from the cloud's mean that the handle may go, on each axis
@@ -14,7 +15,7 @@ export async function mount(stage, host) {
   const images = Float32Array.from(shown.images, (v) => v / 255), pixels = side * side;
   const imageOf = (i) => images.subarray(i * pixels, (i + 1) * pixels);
   const classOf = (i) => classes[shown.labels[i]];
-  let u = valid(host.get("position")) ? [...host.get("position")] : [...start];
+  let u = isPair(host.get("position")) ? [...host.get("position")] : [...start];
   let colors = readPalette(stage);
 
   const hint = h("p", { class: "rv-hint", id: newId() });
@@ -25,8 +26,9 @@ export async function mount(stage, host) {
   stage.append(grid);
   const panels = models.map((model, m) => makePanel(model, weights[m]));
   const reset = h("button", { type: "button", class: "rv-button", onclick: () => move(start) }, "Reset");
-  const together = models.length > 1 ? "The handles move together: as many standard deviations from each cloud’s mean, on each axis. " : "";
-  hint.prepend(together);
+  if (models.length > 1) {
+    hint.prepend("The handles move together: as many standard deviations from each cloud’s mean, on each axis. ");
+  }
   stage.append(h("div", { class: "rv-actions" }, hint, reset));
   const voice = makeVoice(stage);
   const loop = makeLoop(draw);
@@ -39,12 +41,13 @@ export async function mount(stage, host) {
     grid.append(root);
     const plane = makePlane(left, {
       name: `Latent plane of the ${kind === "ae" ? "autoencoder" : "VAE"}`, center: mean, half: half * Math.max(...std),
-      describedby: hint.id, changed: () => { plane.repaint(); loop.invalidate(); },
+      describedby: hint.id, changed: () => loop.now(),
     });
     const tip = h("div", { class: "rv-tip", hidden: true }), tipImage = makeImage(tip, side, "code");
     plane.frame.append(tip);
     const panel = {
-      name, kind, mean, std, plane, tip, tipImage, tipped: -1, mu: arrays.mu, logVar: arrays.log_var, decode: makeDecoder(arrays),
+      name, kind, mean, std, plane, tip, tipImage, tipped: -1, mu: arrays.mu, logVar: arrays.log_var,
+      decode: makeDecoder(arrays),
       decoded: makeImage(pictures, side, "decoded"), nearest: makeImage(pictures, side, "nearest real"),
       numbers: makeNumbers(root, {
         z: "z", code: "nearest code", ball: "nearest ball", image: "nearest real image",
@@ -55,7 +58,6 @@ export async function mount(stage, host) {
   }
 
   // ---- state
-  function valid(p) { return Array.isArray(p) && p.length === 2 && p.every(Number.isFinite); }
   const zOf = ({ mean, std }) => [mean[0] + u[0] * std[0], mean[1] + u[1] * std[1]];
   const uOf = ({ mean, std }, z) => [(z[0] - mean[0]) / std[0], (z[1] - mean[1]) / std[1]];
   function move(to, tell = true) {
@@ -66,7 +68,7 @@ export async function mount(stage, host) {
     loop.invalidate();
     voice.say(() => panels.map(describe).join(" "));
   }
-  host.on("position", () => { if (valid(host.get("position"))) move(host.get("position"), false); });
+  host.on("position", () => { if (isPair(host.get("position"))) move(host.get("position"), false); });
 
   // everything that a panel says about its handle
   function measure(panel) {
@@ -77,7 +79,8 @@ export async function mount(stage, host) {
   }
   function describe(panel) {
     const { z, code, real } = measure(panel);
-    return `${TITLES[panel.kind].split(":")[0]}: z is ${formatPoint(z)}. Nearest code: ${classOf(code.index)}, ${format(code.distance)} standard deviations away. ` +
+    return `${TITLES[panel.kind].split(":")[0]}: z is ${formatPoint(z)}. ` +
+      `Nearest code: ${classOf(code.index)}, ${format(code.distance)} standard deviations away. ` +
       `The decoded image is ${format(real.rms, 3)} from the nearest real one, ${classOf(real.index)}.`;
   }
 

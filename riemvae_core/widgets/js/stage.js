@@ -11,8 +11,8 @@ export function h(tag, attributes = {}, ...children) {
   return el;
 }
 
-let serial = 0;
-export const newId = () => `rv-id-${++serial}`;
+// Unique in the document: figures of several kinds, each with its own copy of this library, count together.
+export const newId = () => `rv-id-${(globalThis.__rvIds = (globalThis.__rvIds ?? 0) + 1)}`;
 
 // ---- colors: the palette is the stylesheet's; these stand in where it is absent
 const FALLBACK = {
@@ -49,7 +49,8 @@ export function makeLoop(draw) {
     if (again) invalidate();
   };
   const invalidate = () => { request ||= requestAnimationFrame(run); };
-  return { frames, invalidate, stop: () => cancelAnimationFrame(request) };
+  const stop = () => cancelAnimationFrame(request);
+  return { frames, invalidate, stop, now() { stop(); run(performance.now()); } };
 }
 
 // ---- a polite voice that waits until the hand rests
@@ -124,15 +125,15 @@ function tickStep(half) {
 export function makePlane(parent, { name, center, half, describedby, changed }) {
   const canvas = h("canvas", {
     class: "rv-plane", tabindex: 0, role: "slider", "aria-label": name, "aria-describedby": describedby,
-    "aria-valuemin": format(center[0] - half).replace("−", "-"), "aria-valuemax": format(center[0] + half).replace("−", "-"),
+    "aria-valuemin": (center[0] - half).toFixed(2), "aria-valuemax": (center[0] + half).toFixed(2),
   });
   const frame = h("div", { class: "rv-plane-frame" }, canvas), back = document.createElement("canvas");
   parent.append(frame);
   const front = canvas.getContext("2d"), behind = back.getContext("2d");
   let width = 0, side = 1, dirty = true;
-  const resize = () => {
+  const fit = () => { // the canvas to its frame; whether that changed anything
     const now = Math.floor(frame.clientWidth), ratio = Math.min(3, devicePixelRatio || 1);
-    if (now < 60 || (now === width && canvas.width === Math.round(now * ratio))) return;
+    if (now < 60 || (now === width && canvas.width === Math.round(now * ratio))) return false;
     width = now;
     side = width - MARGIN.left - MARGIN.right;
     const height = side + MARGIN.top + MARGIN.bottom;
@@ -142,10 +143,9 @@ export function makePlane(parent, { name, center, half, describedby, changed }) 
       target.height = Math.round(height * ratio);
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
     }
-    dirty = true;
-    changed();
+    return (dirty = true);
   };
-  const observer = new ResizeObserver(resize);
+  const observer = new ResizeObserver(() => { if (fit()) changed(); });
   observer.observe(frame);
   const plane = {
     canvas, frame,
@@ -163,7 +163,7 @@ export function makePlane(parent, { name, center, half, describedby, changed }) 
     inside: (z) => Math.abs(z[0] - center[0]) <= half && Math.abs(z[1] - center[1]) <= half,
     repaint() { dirty = true; },
     draw(colors, paintBack, paintFront) {
-      resize();
+      fit();
       if (!width) return;
       if (dirty) { grid(behind, colors); clipped(behind, paintBack); dirty = false; }
       front.clearRect(0, 0, width, canvas.height);

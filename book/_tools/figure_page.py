@@ -1,0 +1,48 @@
+"""A page with the live figures and nothing else: what the browser's tests and the frame benchmark open."""
+
+import os
+import shutil
+from pathlib import Path
+
+from riemvae_core import widgets
+
+STATIC = Path(__file__).resolve().parents[1] / "_static"
+PAGE = """<!doctype html>
+<html lang="en" data-theme="light">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>The live figures</title>
+<link rel="stylesheet" href="_static/riemvae.css">
+<script src="_static/rv_loader.js"></script>
+<link rel="icon" href="data:,">
+<style>
+body {{ max-width: 48rem; margin: 0 auto; padding: 0 1rem; font-family: sans-serif; }}
+body {{ background: var(--rv-ground); }}
+</style>
+</head>
+<body><main><h1 style="color: var(--rv-ink)">The live figures</h1>{figures}</main></body>
+</html>
+"""
+
+
+def write_figure_page(outdir: Path) -> Path:
+    """Write index.html with both chapters' figures, and all that it loads, below ``outdir``."""
+    before = os.environ.get("RIEMVAE_BOOK")
+    os.environ["RIEMVAE_BOOK"] = "1"
+    try:
+        shown = [
+            widgets.points_and_balls(see="Two planes.", try_this="Drag the handle."),
+            widgets.packing(see="240 balls.", try_this="Move one."),
+            widgets.points_and_balls(("fashion-vae-2d",), see="One plane.", try_this="Drag."),
+        ]
+        figures = "\n".join(figure._repr_html_() for figure in shown)
+    finally:
+        if before is None:
+            del os.environ["RIEMVAE_BOOK"]
+        else:
+            os.environ["RIEMVAE_BOOK"] = before
+    widgets.write_static(outdir / "_static" / "riemvae")
+    for name in ("rv_loader.js", "riemvae.css"):
+        shutil.copyfile(STATIC / name, outdir / "_static" / name)
+    (outdir / "index.html").write_text(PAGE.format(figures=figures), encoding="utf8")
+    return outdir / "index.html"

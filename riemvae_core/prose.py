@@ -1,0 +1,14 @@
+"""Numbers on their way from a cell into the text."""
+
+from typing import Any
+
+
+def say(**values: Any) -> None:
+    """Give values to the chapter's text: ``say(far_ae=0.4)`` is quoted as ``{glue:text}`far-ae:.2f```.
+
+    Underscores become hyphens. Nothing is shown where it is called. Needs MyST-NB, as the book does.
+    """
+    from myst_nb import glue
+
+    for name, value in values.items():
+        glue(name.replace("_", "-"), value, display=False)
