@@ -29,7 +29,7 @@ from riemvae_core.geodesics import (
     low_cost_path,
 )
 from riemvae_core.metric import PosteriorMetric, PullbackMetric
-from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, make_model
+from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, make_model, standardize_codes
 from riemvae_core.networks import count_parameters
 from riemvae_core.numerics import (
     Interval,
@@ -97,4 +97,5 @@ __all__ = [
     "sample_two_stage",
     "sample_uniform",
     "standard_normal",
+    "standardize_codes",
 ]

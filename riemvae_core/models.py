@@ -1,5 +1,6 @@
 """The models of the book: an autoencoder stores points, a VAE stores balls."""
 
+import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -164,6 +165,33 @@ class VAE(_Coder):
         pull, barrier = gaussians.kl_pull(mu), gaussians.kl_barrier(log_var)
         weighted = self.config.pull * pull + self.config.barrier * barrier
         return VAELosses(reconstruction + self.config.beta * weighted, reconstruction, pull, barrier)
+
+
+@torch.no_grad()
+def standardize_codes(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]) -> Autoencoder | VAE:
+    r"""A copy whose codes of these images have mean 0 and standard deviation 1 on each axis.
+
+    The encoder's last layer takes the affine map in, the decoder's first layer its inverse, so every
+    reconstruction stays what it was (chapter 1: an autoencoder's loss can't tell the two apart; a VAE's balls
+    move and scale with their centers). Raises ValueError for a decoder whose first layer is not linear, or an
+    axis on which all codes coincide.
+    """
+    copied = copy.deepcopy(model)
+    first = next(layer for layer in copied.decoder.modules() if not isinstance(layer, nn.Sequential))
+    if not isinstance(first, nn.Linear):
+        raise ValueError(f"model must have a decoder whose first layer is linear, got {type(first).__name__}")
+    codes = copied.encode(images)
+    mu = codes.mu if isinstance(codes, Balls) else codes
+    mean, scale = mu.mean(0), mu.std(0)
+    if not bool((scale > 0).all()):
+        raise ValueError(f"images must have codes that differ on every axis, got deviations {scale.tolist()}")
+    first.bias.add_(first.weight @ mean)
+    first.weight.mul_(scale)
+    copied.mu_head.bias.sub_(mean).div_(scale)
+    copied.mu_head.weight.div_(scale[:, None])
+    if isinstance(copied, VAE):
+        copied.log_var_head.bias.sub_(2.0 * scale.log())
+    return copied
 
 
 MODELS: dict[str, type[Autoencoder] | type[VAE]] = {"ae": Autoencoder, "vae": VAE}

@@ -17,7 +17,9 @@ from riemvae_core.models import (
     ModelConfig,
     VAELosses,
     make_model,
+    standardize_codes,
 )
+from riemvae_core.numerics import make_generator
 
 SMALL = ModelConfig(image_shape=(1, 4, 4), latent_dim=3, width=8, depth=1)
 
@@ -174,3 +176,33 @@ def test_bad_arguments_are_named(call, words):
     with pytest.raises(ValueError, match="must") as caught:
         call()
     laws.message_names(caught.value, *words)
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_standardized_codes_draw_the_same_images(kind):
+    images = torch.rand(40, 1, 4, 4, generator=make_generator(5), dtype=torch.float64)
+    config = ModelConfig(image_shape=(1, 4, 4), latent_dim=3, width=8, depth=1)
+    model = make_model(kind, config, seed=2).double()
+    with torch.no_grad():
+        model.mu_head.bias.add_(4.0)
+        standard = standardize_codes(model, images)
+        before, after = model.encode(images), standard.encode(images)
+        mu, mu_after = (before.mu, after.mu) if kind == "vae" else (before, after)
+        torch.testing.assert_close(mu_after.mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
+        torch.testing.assert_close(mu_after.std(0), torch.ones(3, dtype=torch.float64))
+        torch.testing.assert_close(standard.decode(mu_after), model.decode(mu))
+        if kind == "vae":
+            expected = before.log_var - 2 * mu.std(0).log()
+            torch.testing.assert_close(after.log_var, expected)
+
+
+def test_codes_that_cannot_be_standardized(no_hook):
+    images = torch.rand(4, 1, 8, 8, generator=make_generator(5))
+    conv = make_model("ae", ModelConfig(image_shape=(1, 8, 8), network="conv", width=4), seed=0)
+    assert standardize_codes(conv, images).decode(torch.zeros(1, 2)).shape == (1, 1, 8, 8)
+    mlp = make_model("ae", ModelConfig(image_shape=(1, 8, 8), width=4, depth=1), seed=0)
+    with pytest.raises(ValueError, match="images must have codes that differ on every axis"):
+        standardize_codes(mlp, images[:1].expand(4, -1, -1, -1))
+    mlp.decoder[0] = torch.nn.Identity()
+    with pytest.raises(ValueError, match="first layer is linear, got Identity"):
+        standardize_codes(mlp, images)
