@@ -77,7 +77,8 @@ def sample_mixture(
     """n draws from a mixture of full Gaussians fitted to the codes by scikit-learn's EM.
 
     With ``log_var`` it is fitted to one draw from each ball instead of the means. Ten components are what
-    paper 1 compares with. Raises ValueError for shapes or more components than codes.
+    Chadebec and Allassonniere (2022) compare with. Raises ValueError for shapes, or more components than
+    codes.
     """
     from sklearn.mixture import GaussianMixture  # slow to import, so only when asked for
 

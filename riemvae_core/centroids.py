@@ -55,7 +55,7 @@ def matched_rho(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], keep: I
     The mean is over the posteriors j and their draws z, c is the centroid nearest to $\mu_j$, and m the
     Mahalanobis distance in c's own units: $m_c(\mu_j)^2+\sum_k\sigma_{jk}^2/\sigma_{ck}^2$. A ball
     that is alone has the uniform law $N(\mu_c,(\rho^2/d)\Sigma_c)$, for which $\mathbb E\,m_c^2=\rho^2$: the
-    two sides match. Without a unit; $\sqrt d$ if all balls are kept. Derived in chapter 5.
+    two sides match. Without a unit; $\sqrt d$ if all balls are kept. Derived for this book.
     """
     n, d = mu.shape
     if len(keep) == n:

@@ -70,7 +70,7 @@ def geodesic(
     spends at most ``max_steps`` evaluations. The result is never longer than the straight line of
     ``n_points`` points: where the search ends so, this line comes back, not converged.
 
-    Chadebec and Allassonniere (2022), eq. (4); derived in chapter 7. Raises ValueError for ends of different
+    Chadebec and Allassonniere (2022), eq. (4). Raises ValueError for ends of different
     shapes, dtypes or with numbers that aren't finite, a metric of a wrong shape or one that autograd can't
     follow, and bad settings; FloatingPointError where no start has a finite energy.
     """
@@ -194,7 +194,7 @@ def low_cost_path(
 
     ``metric`` gives log V by its ``log_volume`` where it has one, else by a Cholesky factor. Costs are taken
     relative to the middle of their range on the straight lines, and ratios of V beyond e^35 (e^300 in double
-    precision) from there count as that. Derived in chapter 7. Raises what ``geodesic`` raises.
+    precision) from there count as that. Raises what ``geodesic`` raises.
     """
     _check(a, b, n_points, settings.get("nodes"), 1, None)
     with torch.no_grad():

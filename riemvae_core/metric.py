@@ -160,7 +160,7 @@ class PosteriorMetric:
 
         n_centroids: None keeps every ball; a number keeps that many medoids (see ``choose_medoids``).
         background: the volume of the empty space over that of all balls, if these are apart; above 0. It sets
-        $\tau=\frac{\lambda}{\rho^2}(\text{background}\cdot N)^{-2/d}$ for N centroids (derived in chapter 6).
+        $\tau=\frac{\lambda}{\rho^2}(\text{background}\cdot N)^{-2/d}$ for N centroids, derived for this book.
         rho: a number, or "matched": $\rho^2=\mathbb E\,m_c(z)^2$, the mean over all posteriors of the squared
         Mahalanobis distance to the centroid that stands for them. It is d if every ball is kept, and then
         balls that are apart have the aggregate posterior for their uniform law; with fewer it grows. "paper":

@@ -107,7 +107,7 @@ def mixture_of_metric(metric) -> BallMixture:
 
     Ball i alone is $N(\mu_i,\tfrac{\rho^2}{d}\Sigma_i)$, its Riemannian volume $(2\pi\rho^2/d)^{d/2}$
     whatever its radii; the background is $N(0,\tfrac1{\tau d}I)$ with volume
-    $(2\pi\lambda/(\tau d))^{d/2}$ (derived in chapter 6). In two dimensions with isotropic balls this is the
+    $(2\pi\lambda/(\tau d))^{d/2}$ (derived for this book). In two dimensions with isotropic balls this is the
     uniform law itself; in more the law is nowhere less than this, and is more where balls overlap. Raises
     ValueError for a metric without balls or of infinite volume (tau = 0 with a background).
     """

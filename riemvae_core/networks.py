@@ -1,4 +1,4 @@
-"""Encoder bodies (images to features) and decoders (codes to logits): MLP, light conv, paper 1's conv."""
+"""Encoder bodies (images to features) and decoders (codes to logits): MLP, light conv, a published one."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -91,7 +91,7 @@ def _conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
 
 
 def _paper_conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
-    """Paper 1's net for MNIST and CIFAR10, as its released code builds it: 32 x 32, batch norm, ReLU."""
+    """The net of Chadebec and Allassonniere (2022) for MNIST and CIFAR10, as their code builds it."""
     c, h, w = image_shape
     if (h, w) != (32, 32):
         raise ValueError(

@@ -1,4 +1,4 @@
-r"""The sampler that was released with paper 1, rule by rule, and the law that it really has."""
+r"""The released sampler of Chadebec and Allassonniere (2022), rule by rule, and its true law."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -74,7 +74,7 @@ def released_log_density(
     With momenta of standard deviation s and a force $c\,\nabla\log\sqrt{\det G'}$ in general
     $\sqrt{\det G}\,(\sqrt{\det G'})^{c(1/s^2-1)}$: paths keep $-c\log\sqrt{\det G'}+\tfrac12|v|^2$, so that
     proposals are reversible for the power $c/s^2$, and the acceptance trades c of it for one $\sqrt{\det G}$.
-    Derived in chapter 6.
+    Derived for this book, and tested against the sampler itself.
     """
     rules = rules or ReleasedRules()
     priced, forced, force = _parts(metric, rules)

@@ -41,8 +41,8 @@ def sample_riemannian_gaussian(
 ) -> RiemannianDraws:
     r"""Draw n points from $\tfrac1C\exp\big(-\mathrm{dist}_G(z,c)^2/(2\sigma)\big)$, a density against dM.
 
-    Paper 1, eq. (6): ``sigma`` is a squared length. A velocity v from $N(0,\sigma G(c)^{-1})$ is followed by
-    the exponential map, where the distance is $\|v\|$ as long as the geodesic is a shortest path, and
+    Chadebec and Allassonniere (2022), eq. (6): ``sigma`` is a squared length. A velocity v from
+    $N(0,\sigma G(c)^{-1})$ is followed by the exponential map, where the distance is $\|v\|$ as long as the geodesic is a shortest path, and
     weighed by the volume's growth $|\det\partial z/\partial v|\sqrt{\det G(z)/\det G(c)}$, differences in
     every direction; n of 4 n (at least 400) are then resampled. ``check_shortest`` solves for the geodesic to
     each and leaves out those that another path reaches sooner; spaces without a cut locus don't need it.

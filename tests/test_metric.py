@@ -298,7 +298,7 @@ def test_in_the_plane_round_balls_make_a_mixture_of_gaussians():
     ball = math.pi * RHO**2
     density = ball * bumps.log_prob(z[:, None]).exp().sum(-1) + math.pi * LAM / TAU * wide.log_prob(z).exp()
     laws.close(metric.log_volume(z), density.log())
-    # the wide one's share relative to a ball's, as chapter 6 has it
+    # the wide one's share relative to a ball's, from the exact volumes
     assert math.pi * LAM / TAU / ball == pytest.approx(LAM / (TAU * RHO**2))
 
 
