@@ -42,10 +42,11 @@ def sample_riemannian_gaussian(
     r"""Draw n points from $\tfrac1C\exp\big(-\mathrm{dist}_G(z,c)^2/(2\sigma)\big)$, a density against dM.
 
     Chadebec and Allassonniere (2022), eq. (6): ``sigma`` is a squared length. A velocity v from
-    $N(0,\sigma G(c)^{-1})$ is followed by the exponential map, where the distance is $\|v\|$ as long as the geodesic is a shortest path, and
-    weighed by the volume's growth $|\det\partial z/\partial v|\sqrt{\det G(z)/\det G(c)}$, differences in
-    every direction; n of 4 n (at least 400) are then resampled. ``check_shortest`` solves for the geodesic to
-    each and leaves out those that another path reaches sooner; spaces without a cut locus don't need it.
+    $N(0,\sigma G(c)^{-1})$ is followed by the exponential map, where the distance is $\|v\|$ as long as
+    the geodesic is a shortest path, and weighed by the volume's growth $|\det\partial z/\partial
+    v|\sqrt{\det G(z)/\det G(c)}$, differences in every direction; n of 4 n (at least 400) are then
+    resampled. ``check_shortest`` solves for the geodesic to each and leaves out those that another path
+    reaches sooner; spaces without a cut locus don't need it.
 
     ``z`` is ``[n, d]`` with center's device and dtype. Converged: an effective sample size of n or more and
     a Pareto tail of the weights below 0.7. Raises ValueError for bad arguments, FloatingPointError where a

@@ -28,10 +28,11 @@ def sample_uniform(
     r"""Draw n points from the uniform law of a metric, $p(z)=\sqrt{\det G(z)}/\int\sqrt{\det G}$.
 
     Chadebec and Allassonniere (2022), section 4.5. ``importance`` weighs draws from the mixture of the
-    balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of the three whose
-    diagnostics hold and, if none does, the one with the least r-hat among smc and hmc. Importance and smc
-    need a metric made of balls; any other metric goes to hmc and needs ``start``, one row a chain.
-    ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so on).
+    balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of
+    the three whose diagnostics hold and, if none does, the one with the least r-hat among smc and hmc.
+    Importance and smc need a metric made of balls; any other metric goes to hmc and needs ``start``, one
+    row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
+    on).
 
     ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
     False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.

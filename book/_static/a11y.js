@@ -14,10 +14,10 @@ addEventListener("DOMContentLoaded", () => {
   all(".citation-list[role=list] [role=doc-biblioentry]", (el) => el.setAttribute("role", "listitem"));
 });
 
-// A formula or table that scrolls sideways can be reached, and scrolled, from the keyboard.
+// A formula, table or plot that scrolls sideways can be reached, and scrolled, from the keyboard.
 addEventListener("load", async () => {
   await globalThis.MathJax?.startup?.promise;
-  const wide = "div.math, div.math > mjx-container, .pst-scrollable-table-container";
+  const wide = "div.math, div.math > mjx-container, .pst-scrollable-table-container, figure";
   const reach = () => document.querySelectorAll(wide).forEach((el) => {
     if (el.scrollWidth > el.clientWidth + 1) el.tabIndex = 0;
     else el.removeAttribute("tabindex");
