@@ -1,17 +1,14 @@
 """Fixtures that more than one file of tests needs: the built book, a server for it, a browser."""
 
-import functools
-import http.server
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
-from browser import FLAGS, find_browser
+from browser import FLAGS, find_browser, serving
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
@@ -37,21 +34,11 @@ def site(root: Path) -> Path:
     return root / "_build" / "html"
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):
-        """Say nothing: the tests' own output is what is read."""
-
-
 @pytest.fixture(scope="session")
 def served(site: Path) -> Iterator[str]:
     """The address under which the built book is served."""
-    handler = functools.partial(QuietHandler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,14 @@
-"""Find a Chromium for the checks of the built book, or get one."""
+"""Find a Chromium for the checks of the built book, or get one; serve a folder to it."""
 
+import functools
+import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
@@ -20,6 +25,25 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):
+        """Say nothing: what is read is the output of the checks themselves."""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address under which a folder is served on this machine, for as long as the context lasts."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def installed_browser() -> str | None:

@@ -1,17 +1,9 @@
 """The page with the live figures, on disk and served."""
 
-import functools
-import http.server
-import threading
-
 import pytest
+from browser import serving
 from figure_page import write_figure_page
 from figures import opened
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):
-        """Say nothing."""
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +14,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def address(folder):
     """Where the page is served."""
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(folder) as where:
+        yield where
 
 
 @pytest.fixture
