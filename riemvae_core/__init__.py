@@ -29,7 +29,7 @@ from riemvae_core.geodesics import (
     low_cost_path,
 )
 from riemvae_core.metric import PosteriorMetric, PullbackMetric
-from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, make_model, standardize_codes
+from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, centers, make_model, standardize_codes
 from riemvae_core.networks import count_parameters
 from riemvae_core.numerics import (
     Interval,
@@ -61,6 +61,7 @@ __all__ = [
     "SamplingWarning",
     "UniformDraws",
     "bhattacharyya",
+    "centers",
     "class_names",
     "confidence_interval",
     "count_parameters",

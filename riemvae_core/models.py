@@ -167,6 +167,12 @@ class VAE(_Coder):
         return VAELosses(reconstruction + self.config.beta * weighted, reconstruction, pull, barrier)
 
 
+def centers(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """Where a model of either kind puts images: an autoencoder's codes, the centers of a VAE's balls."""
+    codes = model.encode(images)
+    return codes.mu if isinstance(codes, Balls) else codes
+
+
 @torch.no_grad()
 def standardize_codes(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]) -> Autoencoder | VAE:
     r"""A copy whose codes of these images have mean 0 and standard deviation 1 on each axis.
@@ -180,8 +186,7 @@ def standardize_codes(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]
     first = next(layer for layer in copied.decoder.modules() if not isinstance(layer, nn.Sequential))
     if not isinstance(first, nn.Linear):
         raise ValueError(f"model must have a decoder whose first layer is linear, got {type(first).__name__}")
-    codes = copied.encode(images)
-    mu = codes.mu if isinstance(codes, Balls) else codes
+    mu = centers(copied, images)
     mean, scale = mu.mean(0), mu.std(0)
     if not bool((scale > 0).all()):
         raise ValueError(f"images must have codes that differ on every axis, got deviations {scale.tolist()}")

@@ -37,8 +37,7 @@ def work(kind: str, seed: int) -> dict[str, object]:
         for s in range(DECODERS)
     ]
     with torch.no_grad():
-        codes = model.encode(images)
-        z = codes.mu if isinstance(codes, rc.Balls) else codes
+        z = rc.centers(model, images)
         steps = torch.linspace(-2.5, 2.5, 61)
         places = torch.cartesian_prod(steps, steps)
         drawings = torch.stack([d.decode(places) for d in decoders])

@@ -32,15 +32,11 @@ def nearest_distance(images: torch.Tensor, train: torch.Tensor) -> torch.Tensor:
 def measure(model: torch.nn.Module, train: torch.Tensor, test: torch.Tensor, seed: int) -> dict[str, object]:
     """The numbers of one model. Codes of a VAE are its balls' centers."""
 
-    def encode(x: torch.Tensor) -> torch.Tensor:
-        codes = model.encode(x)
-        return codes.mu if isinstance(codes, rc.Balls) else codes
-
     def error(z: torch.Tensor) -> float:
         return (model.decode(z) - test).square().flatten(1).sum(-1).mean().item()
 
     generator = rc.make_generator(1000 + seed)
-    z_train, z_test = encode(train), encode(test)
+    z_train, z_test = rc.centers(model, train), rc.centers(model, test)
     spread, d = z_train.std(0), z_train.shape[-1]
     threshold = nearest_distance(model.decode(z_test), train).quantile(0.95)
     factor = torch.linalg.cholesky(torch.cov(z_train.T) + 1e-6 * torch.eye(d))
