@@ -66,6 +66,14 @@ def beta_name(beta: float) -> str:
     return f"fashion-beta-{beta:g}"
 
 
+CONV_BETAS, CONV_SEEDS = (0.01, 1.0), (0, 1, 2)
+
+
+def conv_name(beta: float, seed: int = 0) -> str:
+    """The zoo's name of a 16-dimensional conv VAE of all Fashion-MNIST: ``fashion-full-beta-1-seed-0``."""
+    return f"fashion-full-beta-{beta:g}-seed-{seed}"
+
+
 def _recipes() -> dict[str, Recipe]:
     """The catalogue. Decoders are narrow because the live figures carry them in the page."""
     fashion = ModelConfig(width=256, decoder_width=128, depth=3)
@@ -80,6 +88,10 @@ def _recipes() -> dict[str, Recipe]:
     for beta in BETAS:
         config = dataclasses.replace(sweep, beta=beta)
         recipes[beta_name(beta)] = Recipe("fashion", "vae", config, epochs=60, snapshots=moments)
+    for beta in CONV_BETAS:  # 0.01 is what Chadebec and Allassonniere (2022) train MNIST with
+        config = ModelConfig(latent_dim=16, network="conv", width=32, beta=beta)
+        for seed in CONV_SEEDS:
+            recipes[conv_name(beta, seed)] = Recipe("fashion-full", "vae", config, epochs=12, seed=seed)
     return recipes
 
 
