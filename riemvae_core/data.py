@@ -1,10 +1,11 @@
-"""Named image sets as tensors. Everything here is bundled or drawn: no network is needed."""
+"""Named image sets as tensors: three that are bundled or drawn, and the full sets they stand for."""
 
 import functools
 import hashlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from riemvae_core.full_sets import FULL_SETS, load_full_set
 from riemvae_core.idx import ASSETS
 
 
@@ -23,19 +25,31 @@ class ImageSet(NamedTuple):
     labels: Int64[Tensor, " n"]
 
 
+_CLOTHES = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 CLASS_NAMES = {
-    "fashion": (
-        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-    ),
+    "fashion": _CLOTHES,
     "digits": tuple("0123456789"),
     "rings-and-disks": ("disk", "ring"),
-}  # fmt: skip
+    "fashion-full": _CLOTHES,
+    "mnist": tuple("0123456789"),
+}
 SPLITS = ("train", "test")
 
 
-def data_names() -> tuple[str, ...]:
-    """The names that ``load_images`` knows."""
-    return tuple(_LOADERS)
+def data_names(bundled: bool = False) -> tuple[str, ...]:
+    """The names that ``load_images`` knows, or those of them that need neither a file nor a network."""
+    return tuple(_BUNDLED) if bundled else (*_BUNDLED, *FULL_SETS)
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -44,31 +58,55 @@ def class_names(name: str) -> tuple[str, ...]:
     return CLASS_NAMES[name]
 
 
-def load_images(name: str, split: str = "train", *, pad_to: int | None = None) -> ImageSet:
+def load_images(
+    name: str,
+    split: str = "train",
+    *,
+    pad_to: int | None = None,
+    limit: int | None = None,
+    folder: Path | str | None = None,
+) -> ImageSet:
     """A named image set as tensors on the CPU.
 
-    ``fashion``: 12,000 training and 2,000 test images of Fashion-MNIST, balanced, 1 x 28 x 28 (Xiao, Rasul
-    and Vollgraf 2017). ``digits``: scikit-learn's 1,797 handwritten digits, 1 x 8 x 8, every fifth of them
-    for testing. ``rings-and-disks``: binary images of disks and rings of several sizes and thicknesses, 1 x
-    28 x 28, drawn anew in the manner of Chadebec and Allassonniere (2022).
+    Bundled or drawn, so that no network is needed: ``fashion``, 12,000 training and 2,000 test images of
+    Fashion-MNIST, balanced, 1 x 28 x 28 (Xiao, Rasul and Vollgraf 2017); ``digits``, scikit-learn's 1,797
+    handwritten digits, 1 x 8 x 8, every fifth of them for testing; ``rings-and-disks``, binary images of
+    disks and rings of several sizes and thicknesses, 1 x 28 x 28, drawn anew in the manner of Chadebec and
+    Allassonniere (2022).
+
+    The full sets: ``fashion-full`` and ``mnist``, 60,000 and 10,000 images, 1 x 28 x 28. Their files are
+    taken from ``folder`` if it is given, else from the folder in the environment variable ``RIEMVAE_DATA``,
+    else from Debian's package ``dataset-fashion-mnist``, else downloaded.
 
     Images are float32 in [0, 1], shape ``[n, c, h, w]``; labels are int64, shape ``[n]``. ``pad_to`` frames
-    the images with zeros up to that many pixels a side (32 in the same paper). Raises ValueError for an
-    unknown name or split, and for a bundled file that is missing or whose bytes differ from the manifest.
+    the images with zeros up to that many pixels a side (32 in the same paper); ``limit`` keeps the first so
+    many images. Raises ValueError for an unknown name or split, for a bundled file that is missing or whose
+    bytes differ from the manifest, for a folder without the files and for files that are damaged; OSError
+    when nothing can be downloaded.
     """
     _check_name(name)
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    images, labels = _LOADERS[name](split)
-    x = torch.from_numpy(images.astype(np.float32)[:, None])
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be None or at least 1, got {limit}")
+    if name in FULL_SETS:
+        raw, labels = load_full_set(name, split, folder, limit)
+        images = raw.astype(np.float32)
+        images /= np.float32(255)
+    elif folder is not None:
+        raise ValueError(f"folder must be None for {name}, which needs no files, got {folder}")
+    else:
+        images, labels = _BUNDLED[name](split)
+        images, labels = images.astype(np.float32)[:limit, None], labels[:limit]
+    x = torch.from_numpy(images)
     if pad_to is not None:
         x = _pad(x, pad_to)
     return ImageSet(x, torch.from_numpy(labels.astype(np.int64)))
 
 
 def _check_name(name: str) -> None:
-    if name not in _LOADERS:
-        raise ValueError(f"name must be one of {', '.join(_LOADERS)}, got {name!r}")
+    if name not in CLASS_NAMES:
+        raise ValueError(f"name must be one of {', '.join(CLASS_NAMES)}, got {name!r}")
 
 
 def _pad(x: Tensor, side: int) -> Tensor:
@@ -133,7 +171,7 @@ def _rings_and_disks(split: str) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.float32), is_ring.astype(np.int64)
 
 
-_LOADERS: dict[str, Callable[[str], tuple[np.ndarray, np.ndarray]]] = {
+_BUNDLED: dict[str, Callable[[str], tuple[np.ndarray, np.ndarray]]] = {
     "fashion": _fashion,
     "digits": _digits,
     "rings-and-disks": _rings_and_disks,

@@ -134,7 +134,7 @@ def test_numerics_and_data_make_nothing_on_a_default_device():
     assert numerics.standard_normal((3,), torch.zeros(1, device="cpu"), generator).device.type == "cpu"
     assert numerics.standard_normal((3,), torch.zeros(1, device="meta"), generator).device.type == "meta"
     assert numerics.confidence_interval([1.0, 2.0, 3.0]).mean == 2.0
-    for name in data.data_names():
+    for name in data.data_names(bundled=True):
         few = data.first_of_each_class(data.load_images(name, "test", pad_to=32), 2)
         assert few.images.device.type == few.labels.device.type == "cpu"
 

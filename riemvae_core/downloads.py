@@ -1,0 +1,102 @@
+"""Files of the full image sets: found where the reader keeps them, or downloaded and checked."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from platformdirs import user_cache_path
+from tqdm import tqdm
+
+ROUNDS = 2  # how often the list of mirrors is gone through; the second round resumes what the first left
+TIMEOUT = 30.0  # seconds without an answer or a byte
+CHUNK = 1 << 20
+
+
+class DataFile(NamedTuple):
+    """A file as it is published: its name, its bytes' sha256, the addresses that serve it.
+
+    ``also`` lists the names under which its contents lie once they are unpacked.
+    """
+
+    name: str
+    sha256: str
+    urls: tuple[str, ...]
+    also: tuple[str, ...] = ()
+
+
+def download_dir() -> Path:
+    """Where downloads are kept: ``data`` in the folder in ``RIEMVAE_CACHE``, else in the user's cache."""
+    return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae")) / "data"
+
+
+def find_file(file: DataFile, folders: list[Path]) -> Path | None:
+    """The first of the folders' entries that is the file, or what comes out of it when it is unpacked."""
+    names = (file.name, *file.also)
+    for folder in folders:
+        if folder.name in file.also and folder.is_dir():
+            return folder
+        for name in names:
+            if (folder / name).exists():
+                return folder / name
+    return None
+
+
+def download(file: DataFile, folder: Path) -> Path:
+    """The file in ``folder``, fetched with pooch from the first mirror that serves the right bytes.
+
+    A file that is there already is kept if its sha256 is right. What a broken connection leaves in
+    ``<name>.part`` is gone on with, from the same mirror or another, by this call or a later one. Raises
+    OSError, with each mirror's fault and what to do without a network, when none of them delivers, and
+    ImportError if pooch is missing.
+    """
+    try:
+        import pooch
+        import requests
+    except ImportError as error:
+        raise ImportError("downloads need the package pooch: pip install 'riemvae-core[data]'") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    faults = {}
+    for url in file.urls * ROUNDS:
+        try:
+            return Path(
+                pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=_resume(file.name))
+            )
+        except (requests.RequestException, ValueError) as error:  # ValueError: pooch's word for a wrong hash
+            faults[url] = f"{type(error).__name__}: {error}"
+    listed = "\n".join(f"  {url}\n    {fault}" for url, fault in faults.items())
+    raise OSError(
+        f"{file.name} can't be downloaded:\n{listed}\n"
+        f"Without a network, put the file into a folder and name it with folder= or in RIEMVAE_DATA, or take "
+        f'the bundled set: load_images("fashion").'
+    )
+
+
+def _resume(name: str):
+    """A downloader for pooch that goes on with ``<name>.part`` where the server allows it."""
+    import requests
+
+    def fetch(url: str, output_file: str, _pooch: object) -> None:
+        part = Path(output_file).with_name(f"{name}.part")
+        start = part.stat().st_size if part.exists() else 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                part.unlink()  # not the beginning of what is served here: anew in the next round
+            response.raise_for_status()
+            if response.status_code != requests.codes.partial_content:
+                start = 0
+            length = response.headers.get("Content-Length")
+            bar = tqdm(
+                total=start + int(length) if length else None,
+                initial=start,
+                unit="B",
+                unit_scale=True,
+                desc=name,
+            )
+            with part.open("ab" if start else "wb") as out, bar:
+                for chunk in response.iter_content(CHUNK):
+                    out.write(chunk)
+                    bar.update(len(chunk))
+        os.replace(part, output_file)
+
+    return fetch
