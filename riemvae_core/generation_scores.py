@@ -1,0 +1,148 @@
+r"""How near a sample of images is to the real thing, measured on feature tensors ``[n, f]``."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.neighbors import count_containing, nearest
+
+
+class PrecisionRecall(NamedTuple):
+    """The share of the sample that lies among the real images, and of these among the sample."""
+
+    precision: float
+    recall: float
+
+
+class DensityCoverage(NamedTuple):
+    """How crowded with real images the sample's places are, and the share of real images that it reaches."""
+
+    density: float
+    coverage: float
+
+
+class SamplerDistance(NamedTuple):
+    """Frechet distance, density and coverage against reconstructions of held-out images."""
+
+    frechet: float
+    density: float
+    coverage: float
+
+
+def _check(least: int = 1, **sets: Tensor) -> None:
+    shapes = [tuple(x.shape) for x in sets.values()]
+    if any(len(s) != 2 or s[0] < least or s[1] < 1 for s in shapes) or len({s[1] for s in shapes}) > 1:
+        raise ValueError(
+            f"{', '.join(sets)} must be [n, f] with the same f and n at least {least}, "
+            f"got {', '.join(map(str, shapes))}"
+        )
+
+
+def _check_k(k: int, **sets: Tensor) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    _check(least=k + 1, **sets)
+
+
+def _root(x: Float[Tensor, "n f"]) -> Float[Tensor, "m f"]:
+    """R with R^T R the covariance of x, by the QR decomposition of the centered rows."""
+    return torch.linalg.qr((x - x.mean(0)) / (len(x) - 1) ** 0.5, mode="r").R
+
+
+@torch.no_grad()
+def frechet_distance(a: Float[Tensor, "n f"], b: Float[Tensor, "m f"]) -> float:
+    r"""Frechet distance of the Gaussians fitted to two sets of features, $W_2^2$ (squared, as in FID).
+
+    $\|m_a-m_b\|^2+\operatorname{tr}\big(S_a+S_b-2(S_a^{1/2}S_bS_a^{1/2})^{1/2}\big)$ with means m and
+    covariances S (over n - 1). With $S=R^\top R$ the last trace is the sum of the singular values of
+    $R_aR_b^\top$: no matrix root is taken, and singular covariances lose no digits. Float64 inside.
+
+    Its bias shrinks as 1/n: two samples of one law are not at 0, and only sets of equal sizes compare.
+    Dowson and Landau (1982); Heusel et al. (2017). Raises ValueError for shapes or fewer than 2 rows.
+    """
+    _check(a=a, b=b, least=2)
+    a, b = a.double(), b.double()
+    root_a, root_b = _root(a), _root(b)
+    shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
+    apart = (a.mean(0) - b.mean(0)).square().sum() + root_a.square().sum() + root_b.square().sum()
+    return max(0.0, (apart - 2.0 * shared).item())
+
+
+def _radii(x: Float[Tensor, "n f"], k: int) -> Float[Tensor, " n"]:
+    """Distance of each row to its k-th nearest other row."""
+    return nearest(x, x, k + 1).distances[:, k]
+
+
+def precision_recall(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: int = 3) -> PrecisionRecall:
+    """Improved precision and recall: a set's manifold is what balls around its points cover.
+
+    Each ball reaches to the k-th nearest neighbor in its own set. Precision is the share of ``fake`` on the
+    manifold of ``real``, recall the share of ``real`` on that of ``fake``. Both are 1 for a copier, and one
+    far point of the set whose manifold is meant widens it. Kynkäänniemi et al. (2019), eq. (1)-(3). Raises
+    ValueError for shapes, k below 1 or fewer than k + 1 rows.
+    """
+    _check_k(k, real=real, fake=fake)
+
+    def share(of: Tensor, among: Tensor) -> float:
+        return (count_containing(of, among, _radii(among, k)) > 0).double().mean().item()
+
+    return PrecisionRecall(share(fake, real), share(real, fake))
+
+
+def density_coverage(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: int = 5) -> DensityCoverage:
+    r"""Density and coverage, which an outlier among the fakes can't raise.
+
+    With $B_i$ the ball around real image i up to its k-th real neighbor: density is the mean number of balls
+    that hold a fake over k (1 for the same law, and above 1 where fakes crowd), coverage the share of balls
+    that hold at least one (near $1-2^{-k}$ for the same law and as many fakes). Naeem et al. (2020), eq. (3)
+    and (4). Raises ValueError for shapes, k below 1 or fewer than k + 1 rows of ``real``.
+    """
+    _check(fake=fake, real=real)
+    _check_k(k, real=real)
+    radii = _radii(real, k)
+    density = count_containing(fake, real, radii).double().mean().item() / k
+    covered = nearest(real, fake).distances[:, 0] <= radii
+    return DensityCoverage(density, covered.double().mean().item())
+
+
+def sampler_distance(
+    fake: Float[Tensor, "n f"], heldout_reconstructions: Float[Tensor, "m f"], k: int = 5
+) -> SamplerDistance:
+    """How far decoded samples are from reconstructions of held-out images: what the sampler alone does wrong.
+
+    Frechet distance, density and coverage as above, with the reconstructions for the real images. Both sets
+    went through the same decoder, so its blur is in both and cancels: a perfect sampler is at a Frechet
+    distance near 0 (two halves of the reconstructions say how near), at density 1 and at a coverage near
+    $1-2^{-k}$. Defined for this book. Raises ValueError as these do.
+    """
+    _check(fake=fake, heldout_reconstructions=heldout_reconstructions)
+    frechet = frechet_distance(fake, heldout_reconstructions)
+    return SamplerDistance(frechet, *density_coverage(heldout_reconstructions, fake, k))
+
+
+def novelty(
+    fake: Float[Tensor, "n f"],
+    train_reconstructions: Float[Tensor, "m f"],
+    heldout_reconstructions: Float[Tensor, "k f"],
+) -> float:
+    r"""How often a sample lies further from every training reconstruction than a held-out one does.
+
+    $P(D>D')+\tfrac12P(D=D')$, with D the distance of a random fake to the nearest training reconstruction and
+    $D'$ that of a random held-out reconstruction: the statistic of Mann and Whitney (1947) over its largest
+    value. It is 1/2 for a sampler as far from the training set as unseen images are, 0 for a copier, 1 for
+    one that strays. Defined for this book. Raises ValueError for shapes or an empty set.
+    """
+    _check(
+        fake=fake,
+        train_reconstructions=train_reconstructions,
+        heldout_reconstructions=heldout_reconstructions,
+    )
+    drawn, unseen = (
+        nearest(x, train_reconstructions).distances[:, 0].contiguous()
+        for x in (fake, heldout_reconstructions)
+    )
+    unseen = unseen.sort().values
+    below, up_to = (torch.searchsorted(unseen, drawn, right=right) for right in (False, True))
+    return (0.5 * (below + up_to).double().mean() / len(unseen)).item()

@@ -1,0 +1,86 @@
+"""Nearest neighbors among many points, and balls that contain a point: matrix products, a block at a time."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from riemvae_core.numerics import chunks
+
+# of one block of pairs: small enough to be still in a processor's cache when it is read again
+BLOCK_BYTES = 2**24
+
+
+class Neighbors(NamedTuple):
+    """Distances from each point to its nearest others, the nearest first, and the rows of these."""
+
+    distances: Float[Tensor, "n k"]
+    indices: Int[Tensor, "n k"]
+
+
+def _check_points(points: Tensor, others: Tensor) -> None:
+    fits = points.ndim == others.ndim == 2 and points.shape[1] == others.shape[1]
+    if not fits or others.dtype != points.dtype:
+        raise ValueError(
+            "points and others must be [n, f] and [m, f] of one dtype, "
+            f"got {list(points.shape)} {points.dtype} and {list(others.shape)} {others.dtype}"
+        )
+
+
+def _less_own_square(
+    points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], offset: Float[Tensor, " m"]
+) -> Iterator[tuple[slice, Tensor]]:
+    r"""Blocks of rows of $\mathrm{offset}_j-2\langle x_i,y_j\rangle$: squared distances but for
+    $\|x_i\|^2$.
+    """
+    for rows in chunks(len(points), others.element_size() * len(others), BLOCK_BYTES):
+        yield rows, torch.addmm(offset, points[rows], others.T, alpha=-2)
+
+
+@torch.no_grad()
+def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = 1) -> Neighbors:
+    r"""The k nearest of ``others`` to each point, by Euclidean distance.
+
+    They are found by $\|y\|^2-2\langle x,y\rangle$ around the others' mean, one matrix product a block; their
+    distances are then taken by differences, so that a copy is at distance 0. A point that stands in both
+    sets is its own nearest. Raises ValueError for shapes, dtypes and k out of range.
+    """
+    _check_points(points, others)
+    if not 1 <= k <= len(others):
+        raise ValueError(f"k must lie between 1 and the number of others ({len(others)}), got {k}")
+    center = others.mean(0)
+    x, y = points - center, others - center
+    distances, indices = (
+        points.new_empty(len(x), k),
+        torch.empty(len(x), k, dtype=torch.long, device=x.device),
+    )
+    for rows, block in _less_own_square(x, y, y.square().sum(1)):
+        found = block.argmin(1, keepdim=True) if k == 1 else block.topk(k, dim=1, largest=False).indices
+        exact = (points[rows, None] - others[found]).norm(dim=2)
+        distances[rows], order = exact.sort(dim=1, stable=True)
+        indices[rows] = found.gather(1, order)
+    return Neighbors(distances, indices)
+
+
+@torch.no_grad()
+def count_containing(
+    points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], radii: Float[Tensor, " m"]
+) -> Int[Tensor, " n"]:
+    r"""In how many of the balls $\|x-y_j\|\le r_j$ each point lies.
+
+    Squares are expanded around the others' mean: a point within about $10^{-6}$ (float32) or $10^{-15}$
+    (float64) of the squared size of the set from a surface may fall on either side. Raises ValueError for
+    shapes and dtypes.
+    """
+    _check_points(points, others)
+    if radii.shape != others.shape[:1]:
+        raise ValueError(f"radii must be [{len(others)}], one a center, got {list(radii.shape)}")
+    center = others.mean(0)
+    x, y = points - center, others - center
+    limit = -x.square().sum(1, keepdim=True)
+    counts = torch.empty(len(x), dtype=torch.long, device=x.device)
+    for rows, block in _less_own_square(x, y, y.square().sum(1) - radii.square()):
+        counts[rows] = (block <= limit[rows]).sum(1)
+    return counts

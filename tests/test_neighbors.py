@@ -1,0 +1,77 @@
+"""Nearest neighbors against scikit-learn, whatever the sizes of the blocks."""
+
+import laws
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from riemvae_core import neighbors
+from riemvae_core.neighbors import Neighbors, count_containing, nearest
+
+
+def clouds(n=60, m=90, f=7, dtype=torch.float64):
+    x, y = laws.random_tensors(1, (n + m, f), dtype=dtype)[0].split([n, m])
+    return 3.0 * x + 100.0, 2.0 * y + 101.0
+
+
+@pytest.mark.parametrize("block_bytes", [1, 5000, 2**24])
+@pytest.mark.parametrize("k", [1, 4, 90])
+def test_neighbors_are_scikit_learns(monkeypatch, block_bytes, k):
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", block_bytes)
+    x, y = clouds()
+    distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(y).kneighbors(x)
+    found = nearest(x, y, k)
+    assert isinstance(found, Neighbors)
+    laws.close(found.distances, torch.from_numpy(distances))
+    assert torch.equal(found.indices, torch.from_numpy(indices))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 5000, 2**24])
+def test_counts_are_those_of_all_pairs(monkeypatch, block_bytes):
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", block_bytes)
+    x, y = clouds()
+    radii = nearest(y, y, 12).distances[:, 11]
+    expected = (torch.cdist(x, y) <= radii).sum(1)
+    assert 0 < expected.max() < 90
+    assert torch.equal(count_containing(x, y, radii), expected)
+
+
+def test_single_precision_far_from_the_origin_keeps_its_digits():
+    x, y = clouds(dtype=torch.float32)
+    found, exact = nearest(x, y, 3), nearest(x.double(), y.double(), 3)
+    assert found.distances.dtype == torch.float32
+    assert torch.equal(found.indices, exact.indices)
+    laws.close(found.distances.double(), exact.distances, rtol=1e-5, atol=0.0)
+
+
+def test_a_copy_is_at_distance_zero_and_a_point_is_its_own_nearest():
+    x, y = clouds(dtype=torch.float32)
+    assert nearest(y[:20], y).distances.abs().max() == 0.0
+    assert torch.equal(nearest(y, y, 2).indices[:, 0], torch.arange(len(y), device="cpu"))
+    laws.leaves_inputs_alone(lambda a, b: nearest(a, b, 2), x, y)
+
+
+@pytest.mark.usefixtures("meta_by_default")
+def test_nothing_is_made_on_a_default_device():
+    x, y = clouds()
+    found = nearest(x, y, 2)
+    assert {t.device.type for t in (*found, count_containing(x, y, y[:, 0]))} == {"cpu"}
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x, y: nearest(x, y[:, :3]), ("points", "[60, 7]", "[90, 3]")),
+        (lambda x, y: nearest(x[0], y), ("points", "[7]")),
+        (lambda x, y: nearest(x, y.float()), ("dtype", "float64", "float32")),
+        (lambda x, y: nearest(x, y, 0), ("k", "90", "got 0")),
+        (lambda x, y: nearest(x, y, 91), ("k", "90", "got 91")),
+        (lambda x, y: count_containing(x, y, x[:, 0]), ("radii", "[90]", "[60]")),
+        (lambda x, y: count_containing(x, y[:, :2], y[:, 0]), ("others", "[90, 2]")),
+    ],
+)
+def test_what_does_not_fit_is_named(call, words):
+    with pytest.raises(ValueError, match="must") as caught:
+        call(*clouds())
+    laws.message_names(caught.value, *words)
