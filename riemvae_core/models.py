@@ -1,4 +1,4 @@
-"""The models of the book: an autoencoder stores points, a VAE stores balls."""
+"""The models of the book: an autoencoder stores points, a VAE balls, a VQ-VAE the numbers of codes."""
 
 import copy
 from dataclasses import dataclass
@@ -7,12 +7,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from riemvae_core import gaussians
-from riemvae_core.networks import make_networks
-
-LIKELIHOODS = ("gaussian", "bernoulli")
+from riemvae_core.coders import Coder, check_likelihood
+from riemvae_core.vqvae import VQVAE, VQConfig
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,9 @@ class ModelConfig:
     noise: bool = True
 
     def __post_init__(self) -> None:
-        if self.likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {self.likelihood!r}")
-        if self.likelihood == "bernoulli" and self.linear_output:
-            raise ValueError("linear_output must be False with likelihood 'bernoulli', got True")
+        check_likelihood(self.likelihood, self.linear_output)
+        if self.network == "grid":
+            raise ValueError("network must not be 'grid' here, got 'grid': it stores codes, see VQConfig")
         if min(self.beta, self.pull, self.barrier) < 0:
             raise ValueError(
                 f"beta, pull and barrier must be at least 0, got {self.beta}, {self.pull}, {self.barrier}"
@@ -76,57 +73,11 @@ class VAELosses(NamedTuple):
     barrier: Float[Tensor, " n"]
 
 
-class _Coder(nn.Module):
-    """What both models share: the nets, the way back to images, and the price of a reconstruction."""
+class Autoencoder(Coder):
+    """Stores each image as a point, ``[n, d]`` in all; beta, pull, barrier and noise have no effect."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        nets = make_networks(
-            config.network,
-            config.image_shape,
-            config.latent_dim,
-            width=config.width,
-            decoder_width=config.decoder_width,
-            depth=config.depth,
-            activation=config.activation,
-        )
-        self.body, self.decoder = nets.body, nets.decoder
-        self.mu_head = nn.Linear(nets.features, config.latent_dim)
-
-    def features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
-        """What the encoder's body makes of images. Raises ValueError for images of another shape."""
-        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.image_shape:
-            raise ValueError(
-                f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}"
-            )
-        return self.body(x)
-
-    def logits(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c h w"]:
-        """What the decoder says of codes before the sigmoid. Raises ValueError for codes of another size."""
-        if z.shape[-1:] != (self.config.latent_dim,):
-            raise ValueError(f"z must end in {self.config.latent_dim} coordinates, got shape {list(z.shape)}")
-        flat = self.decoder(z.reshape(-1, z.shape[-1]))
-        return flat.reshape(*z.shape[:-1], *self.config.image_shape)
-
-    def decode(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c h w"]:
-        """Images for codes, in [0, 1] unless the config says ``linear_output``."""
-        logits = self.logits(z)
-        return logits if self.config.linear_output else torch.sigmoid(logits)
-
-    def reconstruction_loss(
-        self, x: Float[Tensor, "n c h w"], z: Float[Tensor, "n d"]
-    ) -> Float[Tensor, " n"]:
-        """What it costs to decode z when x was meant: summed over the pixels, one value an image."""
-        if self.config.likelihood == "bernoulli":
-            loss = functional.binary_cross_entropy_with_logits(self.logits(z), x, reduction="none")
-        else:
-            loss = (x - self.decode(z)).square()
-        return loss.flatten(1).sum(-1)
-
-
-class Autoencoder(_Coder):
-    """Stores each image as a point, ``[n, d]`` in all; beta, pull, barrier and noise have no effect."""
+        super().__init__(config, (config.latent_dim,))
 
     def encode(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The point of each image."""
@@ -140,7 +91,7 @@ class Autoencoder(_Coder):
         return AutoencoderLosses(reconstruction, reconstruction)
 
 
-class VAE(_Coder):
+class VAE(Coder):
     r"""Stores each image as a ball. Kingma and Welling (2014); the loss of Chadebec and Allassonniere (2022),
     eq. (3).
 
@@ -149,7 +100,7 @@ class VAE(_Coder):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, (config.latent_dim,))
         self.log_var_head = nn.Linear(self.mu_head.in_features, config.latent_dim)
 
     def encode(self, x: Float[Tensor, "n c h w"]) -> Balls:
@@ -167,8 +118,12 @@ class VAE(_Coder):
         return VAELosses(reconstruction + self.config.beta * weighted, reconstruction, pull, barrier)
 
 
-def centers(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """Where a model of either kind puts images: an autoencoder's codes, the centers of a VAE's balls."""
+def centers(
+    model: Autoencoder | VAE | VQVAE, images: Float[Tensor, "n c h w"]
+) -> Float[Tensor, "n *places d"]:
+    """Where a model puts images: an autoencoder's points, the centers of a VAE's balls, a VQ-VAE's codes."""
+    if isinstance(model, VQVAE):
+        return model.locate(images)
     codes = model.encode(images)
     return codes.mu if isinstance(codes, Balls) else codes
 
@@ -199,16 +154,25 @@ def standardize_codes(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]
     return copied
 
 
-MODELS: dict[str, type[Autoencoder] | type[VAE]] = {"ae": Autoencoder, "vae": VAE}
+MODELS: dict[str, type[Autoencoder] | type[VAE] | type[VQVAE]] = {
+    "ae": Autoencoder,
+    "vae": VAE,
+    "vq": VQVAE,
+}
 
 
-def make_model(kind: str, config: ModelConfig, seed: int) -> Autoencoder | VAE:
+def make_model(kind: str, config: ModelConfig | VQConfig, seed: int) -> Autoencoder | VAE | VQVAE:
     """A model with weights drawn from the seed, on the CPU; torch's global generator is left as it was.
 
-    ``kind`` is ``ae`` or ``vae``.
+    ``kind`` is ``ae`` or ``vae`` with a ``ModelConfig``, ``vq`` with a ``VQConfig``.
     """
     if kind not in MODELS:
         raise ValueError(f"kind must be one of {', '.join(MODELS)}, got {kind!r}")
+    expected = VQConfig if kind == "vq" else ModelConfig
+    if not isinstance(config, expected):
+        raise ValueError(
+            f"config must be a {expected.__name__} for kind {kind!r}, got a {type(config).__name__}"
+        )
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
         return MODELS[kind](config)

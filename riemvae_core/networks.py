@@ -1,4 +1,4 @@
-"""Encoder bodies (images to features) and decoders (codes to logits): MLP, light conv, a published one."""
+"""Encoder bodies (images to features) and decoders (codes to logits): MLP, conv, grid, a published one."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -34,11 +34,13 @@ def make_networks(
     depth: int,
     activation: str,
 ) -> Networks:
-    """Build a named pair: ``mlp``, ``conv`` (light) or ``paper-conv`` (Chadebec and Allassonniere 2022).
+    """Build a named pair: ``mlp``, ``conv`` (light), ``grid``, ``paper-conv`` (Chadebec, Allassonniere 2022).
 
     ``width`` and ``depth`` are the units of a hidden layer and their number (for ``conv``: the channels of
     the first layer; its depth is fixed). ``depth=0`` gives a linear map. ``decoder_width`` is ``width``
-    unless given. Raises ValueError for an unknown name or activation, or sizes that the net can't take.
+    unless given. ``grid`` is convolutions only: features and codes are [b, h/4, w/4, .], a vector in each
+    place; ``width`` are its channels and ``depth`` the 3 x 3 layers at that size. Raises ValueError for an
+    unknown name or activation, or sizes that the net can't take.
     """
     if name not in _BUILDERS:
         raise ValueError(f"network must be one of {', '.join(_BUILDERS)}, got {name!r}")
@@ -90,6 +92,33 @@ def _conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
     return Networks(body, 2 * k * (h // 4) * (w // 4), decoder)
 
 
+class _Permute(nn.Module):
+    """Axes in another order: channels last for what works on each place alone, first for convolutions."""
+
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(self.order)
+
+
+def _grid(image_shape, latent_dim, widths, depth, activation) -> Networks:
+    c, h, w = image_shape
+    if h % 4 or w % 4:
+        raise ValueError(f"image_shape must have sides divisible by 4 for network 'grid', got {h} x {w}")
+    k, m = widths
+    body = [nn.Conv2d(c, k, 4, stride=2, padding=1), activation()]  # h/2
+    body += [nn.Conv2d(k, k, 4, stride=2, padding=1), activation()]  # h/4
+    decoder = [nn.Linear(latent_dim, m), _Permute(0, 3, 1, 2), activation()]
+    for _ in range(depth):
+        body += [nn.Conv2d(k, k, 3, padding=1), activation()]
+        decoder += [nn.Conv2d(m, m, 3, padding=1), activation()]
+    decoder += [nn.ConvTranspose2d(m, m, 4, stride=2, padding=1), activation()]  # h/2
+    decoder += [nn.ConvTranspose2d(m, c, 4, stride=2, padding=1)]  # h
+    return Networks(nn.Sequential(*body, _Permute(0, 2, 3, 1)), k, nn.Sequential(*decoder))
+
+
 def _paper_conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
     """The net of Chadebec and Allassonniere (2022) for MNIST and CIFAR10, as their code builds it."""
     c, h, w = image_shape
@@ -110,7 +139,7 @@ def _paper_conv(image_shape, latent_dim, widths, depth, activation) -> Networks:
     return Networks(nn.Sequential(*encoder, nn.Flatten()), 1024 * 2 * 2, decoder)
 
 
-_BUILDERS = {"mlp": _mlp, "conv": _conv, "paper-conv": _paper_conv}
+_BUILDERS = {"mlp": _mlp, "conv": _conv, "grid": _grid, "paper-conv": _paper_conv}
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -85,6 +85,19 @@ def test_every_net_gives_the_shapes_it_promises(name, shape):
         assert nets.decoder(torch.zeros(3, 4)).shape == (3, *shape)
 
 
+@pytest.mark.parametrize("depth", [0, 2])
+def test_a_grid_has_a_vector_in_each_place_that_sees_its_surroundings_only(depth):
+    body, features, decoder = make_networks("grid", (2, 8, 12), 5, width=4, depth=depth, activation="tanh")
+    x = torch.rand(3, 2, 8, 12, requires_grad=True)
+    assert body(x).shape == (3, 2, 3, features)
+    assert decoder(torch.randn(3, 2, 3, 5)).shape == (3, 2, 8, 12)
+    body(x)[0, 0, 0].sum().backward()
+    reach = x.grad[0].abs().sum(0) > 0
+    assert reach[:4, :4].all()
+    assert reach[:, -1].any() == (depth == 2)
+    assert not x.grad[1:].any()
+
+
 def test_only_trained_scalars_are_counted():
     layer = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     assert count_parameters(layer) == 3 * 4 + 4 + 4 + 4
@@ -96,7 +109,7 @@ def test_only_trained_scalars_are_counted():
 @pytest.mark.parametrize(
     ("name", "shape", "changes", "words"),
     [
-        ("unet", (1, 8, 8), {}, ("network", "mlp, conv, paper-conv", "'unet'")),
+        ("unet", (1, 8, 8), {}, ("network", "mlp, conv, grid, paper-conv", "'unet'")),
         ("mlp", (1, 8, 8), {"activation": "selu"}, ("activation", "silu, gelu", "'selu'")),
         ("mlp", (1, 8, 8), {"width": 0}, ("width", "positive", "got 0")),
         ("mlp", (1, 8, 8), {"decoder_width": 0}, ("decoder_width", "positive", "got 8, 0")),
@@ -104,6 +117,7 @@ def test_only_trained_scalars_are_counted():
         ("mlp", (1, 0, 8), {}, ("image_shape", "positive", "(1, 0, 8)")),
         ("mlp", (8, 8), {}, ("image_shape (c, h, w)", "(8, 8)")),
         ("conv", (1, 30, 28), {}, ("image_shape", "divisible by 4", "30 x 28")),
+        ("grid", (1, 30, 28), {}, ("image_shape", "divisible by 4", "'grid'", "30 x 28")),
         ("paper-conv", (1, 28, 28), {}, ("image_shape", "32 x 32", "28 x 28", "pad_to=32")),
     ],
 )

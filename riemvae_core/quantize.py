@@ -1,0 +1,110 @@
+"""Codes as cluster centers: the nearest code, the straight-through gradient, the usage of a codebook."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from riemvae_core.numerics import check_points, chunks
+
+
+class Quantized(NamedTuple):
+    r"""Points moved to their codes, and what that says of the codebook.
+
+    ``z_q`` has the value of the code and hands its gradient to the point. ``codebook_loss``,
+    $\|\mathrm{sg}[z]-e\|^2$, and ``commitment``, $\|z-\mathrm{sg}[e]\|^2$, are the same number with
+    different gradients: the first moves the code, the second the point. ``counts`` says how many points
+    each code got; ``used`` is the number of codes that got any, ``perplexity`` the number of equally
+    popular codes that would be as unpredictable.
+    """
+
+    z_q: Float[Tensor, "*batch d"]
+    codes: Int[Tensor, "*batch"]
+    codebook_loss: Float[Tensor, "*batch"]
+    commitment: Float[Tensor, "*batch"]
+    counts: Int[Tensor, " k"]
+    used: Int[Tensor, ""]
+    perplexity: Float[Tensor, ""]
+
+
+@torch.no_grad()
+def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Int[Tensor, "*batch"]:
+    r"""The code nearest to each point, $k^*(z)=\arg\min_k\|z-e_k\|^2$, as its row in the codebook.
+
+    $\|z-e\|^2$ less $\|z\|^2$, which is the same for all codes, takes one matrix product; with the origin
+    moved to the middle of the codebook it keeps its digits wherever the codes lie. Of codes equally near
+    the first counts, up to rounding. Memory stays within 128 MB. Raises ValueError for shapes that don't
+    fit.
+    """
+    check_codebook(codebook)
+    check_points(z, codebook.shape[-1])
+    center = codebook.mean(0)
+    e = codebook - center
+    half_norm = 0.5 * e.square().sum(-1)
+    points = z.reshape(-1, z.shape[-1])
+    codes = torch.empty(len(points), dtype=torch.int64, device=z.device)
+    for s in chunks(len(points), len(codebook) * z.element_size()):
+        codes[s] = torch.addmm(half_norm, points[s] - center, e.T, alpha=-1.0).argmin(-1)
+    return codes.reshape(z.shape[:-1])
+
+
+def straight_through(z: Float[Tensor, "*batch d"], e: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+    r"""The value of e with the gradient of z: $z + \mathrm{sg}[e - z]$, without its rounding.
+
+    Whatever gradient arrives here goes to z as it is, although e doesn't change when z moves a little; e
+    gets none. Bengio et al. (2013); van den Oord et al. (2017), section 3.2. Raises ValueError unless the
+    two shapes agree.
+    """
+    if e.shape != z.shape:
+        raise ValueError(f"e must have z's shape {tuple(z.shape)}, got {tuple(e.shape)}")
+    return e.detach() + (z - z.detach())
+
+
+def quantize(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Quantized:
+    r"""Move each point to its nearest code, $z_q = e_{k^*(z)}$, with the straight-through gradient.
+
+    van den Oord et al. (2017), eqs. (1)-(3). Squared distances are summed over the d axes, one value a point.
+    Raises ValueError for shapes that don't fit, or no point at all.
+    """
+    codes = nearest_code(z, codebook)
+    e = functional.embedding(codes, codebook)
+    counts = count_codes(codes, len(codebook))
+    return Quantized(
+        z_q=straight_through(z, e),
+        codes=codes,
+        codebook_loss=(z.detach() - e).square().sum(-1),
+        commitment=(z - e.detach()).square().sum(-1),
+        counts=counts,
+        used=(counts > 0).sum(),
+        perplexity=perplexity(counts.to(z.dtype)),
+    )
+
+
+def count_codes(codes: Int[Tensor, "*batch"], k: int) -> Int[Tensor, " k"]:
+    """How often each of k codes occurs. Raises ValueError for a code outside of 0 to k - 1."""
+    flat = codes.flatten()
+    if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) < k:
+        raise ValueError(f"codes must lie in 0 to {k - 1}, got {int(flat.min())} to {int(flat.max())}")
+    return torch.bincount(flat, minlength=k)
+
+
+def perplexity(counts: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:
+    r"""How many equally popular codes would be as unpredictable: $\exp(-\sum_k p_k\log p_k)$, from 1 to k.
+
+    $p_k$ is the share of code k in ``counts``, which needs no norm. Raises ValueError where all counts are
+    0 or one is negative.
+    """
+    total = counts.sum(-1, keepdim=True)
+    if counts.numel() == 0 or not bool((total > 0).all()) or bool((counts < 0).any()):
+        raise ValueError(
+            f"counts must be at least 0 with a positive sum, got sums {total.flatten().tolist()}"
+        )
+    return torch.special.entr(counts / total).sum(-1).exp()
+
+
+def check_codebook(codebook: Tensor) -> None:
+    """Raise ValueError unless the codebook is [k, d] with at least one code."""
+    if codebook.ndim != 2 or codebook.numel() == 0:
+        raise ValueError(f"codebook must be [k, d] with at least one code, got {tuple(codebook.shape)}")
