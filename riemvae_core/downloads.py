@@ -9,19 +9,20 @@ from tqdm import tqdm
 
 ROUNDS = 2  # how often the list of mirrors is gone through; the second round resumes what the first left
 TIMEOUT = 30.0  # seconds without an answer or a byte
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # bytes; of a broken connection at most so many are lost
 
 
 class DataFile(NamedTuple):
-    """A file as it is published: its name, its bytes' sha256, the addresses that serve it.
+    """A file as it is published: its name, its bytes' sha256 and the addresses that serve it.
 
-    ``also`` lists the names under which its contents lie once they are unpacked.
+    ``also`` are names of the same contents in another form; ``unpacked`` is the folder that comes out of it.
     """
 
     name: str
     sha256: str
     urls: tuple[str, ...]
     also: tuple[str, ...] = ()
+    unpacked: str | None = None
 
 
 def download_dir() -> Path:
@@ -30,14 +31,15 @@ def download_dir() -> Path:
 
 
 def find_file(file: DataFile, folders: list[Path]) -> Path | None:
-    """The first of the folders' entries that is the file, or what comes out of it when it is unpacked."""
-    names = (file.name, *file.also)
+    """The file, or the folder it was unpacked to, in the first of the folders that has it."""
     for folder in folders:
-        if folder.name in file.also and folder.is_dir():
-            return folder
-        for name in names:
-            if (folder / name).exists():
-                return folder / name
+        for path in (folder / name for name in (file.name, *file.also)):
+            if path.is_file():
+                return path
+        if file.unpacked:
+            for path in (folder / file.unpacked, folder):
+                if path.name == file.unpacked and path.is_dir():
+                    return path
     return None
 
 

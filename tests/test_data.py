@@ -111,6 +111,14 @@ def test_names_are_listed():
     assert data.class_names("digits")[7] == "7"
 
 
+@pytest.mark.parametrize("name", data.data_names(bundled=True))
+def test_the_limit_keeps_the_first(name):
+    whole, few = data.load_images(name, "test"), data.load_images(name, "test", limit=7)
+    assert torch.equal(few.images, whole.images[:7])
+    assert torch.equal(few.labels, whole.labels[:7])
+    assert len(data.load_images(name, "test", limit=10**6).images) == len(whole.images)
+
+
 def test_first_of_each_class_keeps_order_and_classes():
     images = data.load_images("digits", "test")
     few = data.first_of_each_class(images, 3)
@@ -133,6 +141,8 @@ def test_first_of_each_class_refuses_what_a_class_does_not_hold(per_class):
         (lambda: data.class_names("Fashion"), ("name", "fashion, digits, rings-and-disks", "'Fashion'")),
         (lambda: data.load_images("digits", "valid"), ("split", "train, test", "'valid'")),
         (lambda: data.load_images("fashion", pad_to=20), ("pad_to", "at least 28", "20")),
+        (lambda: data.load_images("fashion", limit=0), ("limit", "at least 1", "got 0")),
+        (lambda: data.load_images("digits", folder="here"), ("folder", "None for digits", "got here")),
     ],
 )
 def test_bad_arguments_are_named(call, words):
