@@ -1,5 +1,6 @@
 r"""Sums over many balls, weighted by how near they are: the arithmetic behind the metric they draw."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 # weights below exp(-80) of the largest one change no digit, and exp of a hugely negative number is slow
 FLOOR = -80.0
-# as many balls at a time as keep a block of points x balls in a processor's cache
-BLOCK = 1024
+# weights are worked on in blocks of points x balls that stay in a processor's cache, of so many balls or more
+CACHE_BYTES, BLOCK = 2**21, 1024
+# all weights of a chunk of points; from 32 MB on, a common allocator asks the system for new pages every time
+STORE_BYTES = 31 * 2**20
 
 
 def _has_float64(device: torch.device) -> bool:
@@ -38,33 +41,43 @@ class BallSums:
         precision = torch.exp(-log_var.to(self.dtype))[order]
         self._center = self._mu.mean(0)
         offset = self._mu - self._center
-        self._factors = torch.cat([precision, precision * offset], dim=1)  # [n, 2d]
-        self._minus_constant = -(precision * offset.square()).sum(1) / rho**2
+        constant = (precision * offset.square()).sum(1, keepdim=True)
+        self._factors = torch.cat([precision, precision * offset, constant], dim=1)  # [n, 2d + 1]
+        # a diagonal above this loses nothing to weights that were raised to the floor
+        self._least = math.exp(0.5 * FLOOR) * precision.sum(0)
 
     @property
     def precision(self) -> Float[Tensor, "n d"]:
         r"""The precisions $p_{ik}=\sigma_{ik}^{-2}$ of the balls in the order kept here."""
         return self._factors[:, : self._mu.shape[1]]
 
+    @property
+    def chunk_rows(self) -> int:
+        """So many points at a time keep a block within ``CACHE_BYTES``, all blocks within ``STORE_BYTES``."""
+        size = self.dtype.itemsize
+        return max(1, min(CACHE_BYTES // (size * min(self.n, BLOCK)), STORE_BYTES // (size * self.n)))
+
+    def _blocks(self, m: int) -> Iterator[slice]:
+        size = max(BLOCK, CACHE_BYTES // (self.dtype.itemsize * max(m, 1)))
+        for start, stop in ((0, self.n_expanded), (self.n_expanded, self.n)):
+            for first in range(start, stop, size):
+                yield slice(first, min(first + size, stop))
+
     def _features(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
         rows = (z - self._center) / self.rho
-        return torch.cat([-rows.square(), rows * (2.0 / self.rho)], dim=1)
+        last = torch.full_like(rows[:, :1], -1.0 / self.rho**2)
+        return torch.cat([-rows.square(), rows * (2.0 / self.rho), last], dim=1)
 
     def _expanded(
         self, features: Float[Tensor, "m e"], block: slice, out: Tensor | None = None
     ) -> Float[Tensor, "m b"]:
-        return torch.addmm(self._minus_constant[block], features, self._factors[block].T, out=out)
+        return torch.mm(features, self._factors[block].T, out=out)
 
     def _by_difference(self, z: Float[Tensor, "m d"], block: slice) -> Float[Tensor, "m b"]:
         scaled, logs = self.precision[block] / self.rho**2, z.new_zeros(())
         for axis in range(z.shape[1]):
             logs = logs - scaled[:, axis] * (z[:, axis, None] - self._mu[block, axis]).square()
         return logs
-
-    def _blocks(self) -> Iterator[slice]:
-        for start, stop in ((0, self.n_expanded), (self.n_expanded, self.n)):
-            for first in range(start, stop, BLOCK):
-                yield slice(first, min(first + BLOCK, stop))
 
     def sums(
         self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
@@ -74,7 +87,7 @@ class BallSums:
         b is the background; shift is the largest log among it and the weights, so nothing underflows. Torch
         can differentiate it. The logs of all weights are stored, one number for each pair of point and ball.
         """
-        features, blocks = self._features(z), list(self._blocks())
+        features, blocks = self._features(z), list(self._blocks(len(z)))
         logs = [
             self._expanded(features, b) if b.start < self.n_expanded else self._by_difference(z, b)
             for b in blocks
@@ -87,36 +100,46 @@ class BallSums:
         return diagonal, shift
 
     def sums_and_pull(
-        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
+        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"], store: Float[Tensor, " p"]
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
         r"""Diagonal and shift as ``sums`` has them, and the pull of the balls, in place and without a graph.
 
         The pull along axis k is $\sum_is_i\,\omega_i\,p_{ik}(z_k-\mu_{ik})$ with $s_i=\sum_lp_{il}/G_{ll}$;
-        $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$.
+        $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$. Weights are at
+        most 1, so the shift is 0 unless the sums of some point would drown. ``store`` keeps all weights: room
+        for m n numbers in ``dtype``, and reused, as fresh memory costs more than the sums.
         """
         (m, d), features, precision = z.shape, self._features(z), self.precision
-        store = z.new_empty(m * self.n)
-        parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks())
+        parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks(m))
         blocks = [(block, part.view(m, block.stop - block.start)) for block, part in parts]
-        shift = log_background.clone()
-        for block, weights in blocks:
+
+        def fill(block: slice, logs: Tensor) -> None:
             if block.start < self.n_expanded:
-                self._expanded(features, block, out=weights)
+                self._expanded(features, block, out=logs)
             else:
-                weights.copy_(self._by_difference(z, block))
-            torch.maximum(shift, weights.amax(1, keepdim=True), out=shift)
-        diagonal = torch.exp(log_background - shift).expand(m, d).clone()
+                logs.copy_(self._by_difference(z, block))
+
+        shift = torch.zeros_like(log_background)
+        diagonal = torch.exp(log_background).expand(m, d).clone()
         for block, weights in blocks:
-            weights.sub_(shift).clamp_(min=FLOOR).exp_()
-            diagonal.addmm_(weights, precision[block])
+            fill(block, weights)
+            diagonal.addmm_(weights.clamp_(min=FLOOR).exp_(), precision[block])
+        if not bool(((diagonal > self._least) & torch.isfinite(diagonal)).all()):
+            shift = log_background.clone()
+            for block, logs in blocks:
+                fill(block, logs)
+                torch.maximum(shift, logs.amax(1, keepdim=True), out=shift)
+            diagonal = torch.exp(log_background - shift).expand(m, d).clone()
+            for block, weights in blocks:
+                diagonal.addmm_(weights.sub_(shift).clamp_(min=FLOOR).exp_(), precision[block])
         inverse, sums, pull = 1.0 / diagonal, z.new_zeros(m, 2 * d), torch.zeros_like(z)
-        scratch = z.new_empty(m * min(self.n, BLOCK))
+        scratch = z.new_empty(max(weights.numel() for _, weights in blocks))
         for block, weights in blocks:
             scaled = scratch[: weights.numel()].view_as(weights)
             torch.mm(inverse, precision[block].T, out=scaled)
             scaled.mul_(weights)
             if block.start < self.n_expanded:
-                sums.addmm_(scaled, self._factors[block])
+                sums.addmm_(scaled, self._factors[block, : 2 * d])
                 continue
             for axis in range(d):
                 gap = z[:, axis, None] - self._mu[block, axis]

@@ -12,16 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.ball_sums import BLOCK, TOLERANCE, BallSums
+from riemvae_core.ball_sums import TOLERANCE, BallSums
 from riemvae_core.centroids import choose_medoids, matched_rho, nearest_neighbor_rho
 from riemvae_core.known_metrics import ConstantMetric, HalfPlaneMetric, SphereMetric
-from riemvae_core.numerics import check_points, chunks
+from riemvae_core.numerics import check_points
 from riemvae_core.pullback import PullbackMetric
 
 __all__ = ["ConstantMetric", "HalfPlaneMetric", "PosteriorMetric", "PullbackMetric", "SphereMetric"]
-
-# of the store for the logs of all weights, and of one block of it, which should stay in a processor's cache
-STORE_BYTES, CACHE_BYTES = 2**26, 2**21
 
 
 def _check_number(name: str, value: float, positive: bool) -> float:
@@ -95,11 +92,7 @@ class PosteriorMetric:
         if z.dtype != self.mu.dtype:
             raise ValueError(f"z must have mu's dtype {self.mu.dtype}, got {z.dtype}")
         flat, batch = z.reshape(-1, z.shape[-1]), z.shape[:-1]
-        size, n = self._balls.dtype.itemsize, len(self.mu)
-        # rows for which a block fits into CACHE_BYTES and all blocks into STORE_BYTES
-        bytes_each = size * max(min(n, BLOCK), n * CACHE_BYTES // STORE_BYTES)
-        slices = list(chunks(len(flat), bytes_each, CACHE_BYTES)) or [slice(0, 0)]
-        parts = [function(flat[s].to(self._balls.dtype)) for s in slices]
+        parts = [function(rows.to(self._balls.dtype)) for rows in flat.split(self._balls.chunk_rows)]
         whole = [part[0] if len(part) == 1 else torch.cat(part) for part in zip(*parts, strict=True)]
         return tuple(t.reshape((*batch, *t.shape[1:])).to(z.dtype) for t in whole)
 
@@ -134,9 +127,12 @@ class PosteriorMetric:
         (z_k-\mu_{ik})\,\omega_i$.
         """
 
+        balls, count = self._balls, z.shape[:-1].numel()
+        store = z.new_empty(len(self.mu) * min(balls.chunk_rows, count), dtype=balls.dtype)
+
         def rows(z: Tensor) -> tuple[Tensor, Tensor]:
             log_background = self._log_background(z)
-            diagonal, shift, pull = self._balls.sums_and_pull(z, log_background)
+            diagonal, shift, pull = balls.sums_and_pull(z, log_background, store)
             log_volume = 0.5 * (torch.log(diagonal).sum(1) + z.shape[1] * shift.squeeze(1))
             fade = self.tau * torch.exp(log_background - shift) * (1.0 / diagonal).sum(1, keepdim=True)
             return log_volume, -pull / self.rho**2 - fade * z

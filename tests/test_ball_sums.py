@@ -29,6 +29,7 @@ def test_sums_and_pull_are_those_of_scipys_distances(world, block, monkeypatch):
     z, mu, log_var, balls = world
     laws.close(balls.precision, torch.exp(-log_var))
     monkeypatch.setattr(ball_sums, "BLOCK", block)
+    monkeypatch.setattr(ball_sums, "CACHE_BYTES", 1)
     log_background = torch.full((len(z), 1), -2.0).double()
     precision, gap = torch.exp(-log_var), z[:, None] - mu
     pairs = zip(mu.numpy(), log_var.numpy(), strict=True)
@@ -36,11 +37,33 @@ def test_sums_and_pull_are_those_of_scipys_distances(world, block, monkeypatch):
     weights = torch.from_numpy(np.exp(-(np.hstack(columns) ** 2) / RHO**2))
     expected = weights @ precision + math.exp(-2.0)
     share = weights * ((1 / expected) @ precision.T)
-    diagonal, shift, pull = balls.sums_and_pull(z, log_background)
+    diagonal, shift, pull = balls.sums_and_pull(z, log_background, torch.empty(7 * len(z)).double())
     laws.close(diagonal * shift.exp(), expected, rtol=1e-8)
     laws.close(pull, (share[:, :, None] * precision * gap).sum(1), rtol=1e-8, atol=1e-8)
-    for same, other in zip(balls.sums(z, log_background), (diagonal, shift), strict=True):
-        laws.close(same, other)
+    diagonal, shift = balls.sums(z, log_background)
+    laws.close(diagonal * shift.exp(), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("distance", [1.0, 3.0, 10.0, 100.0])
+def test_sums_are_shifted_only_where_they_would_drown(dtype, distance):
+    """One far point among near ones: every digit of the pull is kept, and the background may be nothing."""
+    mu, log_var = (t.to(dtype) for t in laws.random_tensors(2, (7, 3)))
+    balls = BallSums(mu, log_var, RHO)
+    z = torch.cat([mu, mu[:1] + distance]).to(balls.dtype)
+    nothing = torch.full((len(z), 1), -torch.inf, dtype=balls.dtype)
+    diagonal, shift, pull = balls.sums_and_pull(z, nothing, z.new_empty(7 * len(z)))
+    assert bool((shift == 0).all()) == (distance < 10)
+    precision, gap = torch.exp(-log_var.double()), z[:, None].double() - mu.double()
+    logs = -(precision * gap.square()).sum(-1) / RHO**2
+    weights = torch.exp(logs - logs.amax(1, keepdim=True))
+    expected = weights @ precision
+    share = weights * ((1 / expected) @ precision.T)
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-9
+    laws.close(
+        diagonal.log() + shift, (expected.log() + logs.amax(1, keepdim=True)).to(balls.dtype), tolerance
+    )
+    laws.close(pull, (share[:, :, None] * precision * gap).sum(1).to(balls.dtype), tolerance, tolerance)
 
 
 @pytest.mark.parametrize(
