@@ -1,0 +1,90 @@
+"""A small classifier of images, whose features say how alike two images look."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from riemvae_core.numerics import chunks
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Everything that fixes a classifier's shape; hashed by the zoo.
+
+    ``width`` is the number of channels of the first convolution, ``n_features`` the length of the feature
+    vector, ``n_classes`` the number of labels.
+    """
+
+    image_shape: tuple[int, int, int] = (1, 28, 28)
+    width: int = 16
+    n_features: int = 64
+    n_classes: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.n_features, self.n_classes, *self.image_shape) < 1:
+            raise ValueError(f"width, n_features, n_classes and image_shape must be positive, got {self}")
+        if self.image_shape[1] % 4 or self.image_shape[2] % 4:
+            raise ValueError(f"image_shape must have sides divisible by 4, got {self.image_shape}")
+
+
+class ClassifierLosses(NamedTuple):
+    """Per image, nothing averaged: cross-entropy in nats, and 1 where the likeliest class is wrong."""
+
+    total: Float[Tensor, " n"]
+    error: Float[Tensor, " n"]
+
+
+class Classifier(nn.Module):
+    """Three convolutions, a feature vector, a class; the features stand in for what an eye would compare.
+
+    It plays the part that the Inception network has in the Frechet Inception distance, for small images.
+    """
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        (c, h, w), k = config.image_shape, config.width
+        self.body = nn.Sequential(
+            nn.Conv2d(c, k, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2),  # h/2
+            nn.Conv2d(k, 2 * k, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2),  # h/4
+            nn.Conv2d(2 * k, 4 * k, 3, padding=1), nn.SiLU(), nn.Flatten(),
+            nn.Linear(4 * k * (h // 4) * (w // 4), config.n_features), nn.SiLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(config.n_features, config.n_classes)
+
+    def logits(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Log odds of the classes, up to a constant. Raises ValueError for images of another shape."""
+        return self.head(self.body(self._checked(x)))
+
+    def losses(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> ClassifierLosses:
+        """The price of each image's label."""
+        logits = self.logits(x)
+        wrong = (logits.argmax(-1) != labels).to(logits.dtype)
+        return ClassifierLosses(functional.cross_entropy(logits, labels, reduction="none"), wrong)
+
+    @torch.no_grad()
+    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """The last layer before the classes, for any number of images, without a graph.
+
+        Raises ValueError for images of another shape.
+        """
+        images, size = self._checked(images), 32 * self.config.width * images[:1].numel()
+        return torch.cat([self.body(images[s]) for s in chunks(len(images), size * images.element_size())])
+
+    def _checked(self, x: Tensor) -> Tensor:
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.image_shape:
+            raise ValueError(
+                f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}"
+            )
+        return x
+
+
+def make_classifier(config: ClassifierConfig, seed: int) -> Classifier:
+    """A classifier with weights drawn from the seed, on the CPU; torch's global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
+        return Classifier(config)
