@@ -133,7 +133,7 @@ class VQVAE(Coder):
         z = self.points(x)
         return self.quantize(z).z_q if self.config.snap else z
 
-    def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n m"] | None = None) -> VQLosses:
+    def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"] | None = None) -> VQLosses:
         """The loss of each image and its parts. In training mode the codebook learns from the batch.
 
         ``eps`` decides on which points dead codes are put, and on nothing else. Raises ValueError where it is

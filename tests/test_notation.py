@@ -70,8 +70,11 @@ def shapes(annotation: object) -> Iterator[str]:
 
 
 def is_case_of(shape: str, general: str) -> bool:
-    """Whether `shape` is `general` with any dimensions for `*batch` and perhaps numbers for letters."""
-    here, there = shape.split(), general.split()
+    """Whether `shape` is `general` with any dimensions for `*batch` and perhaps numbers for letters.
+
+    The places of a grid are leading dimensions like those of a batch.
+    """
+    here, there = [one for one in shape.split() if one != "*places"], general.split()
     if there[0] == "*batch":
         there = there[1:]
         batch = here[: max(0, len(here) - len(there))]
@@ -99,6 +102,7 @@ def test_the_table_is_complete_and_without_doubles():
     ("*batch d", "*batch d", True), ("n d", "*batch d", True), ("t n d", "*batch d", True),
     ("d", "*batch d", True), ("*batch n", "*batch d", False), ("n", "*batch", True),
     ("*batch d", "n d", False), ("n d", "n", False), ("*batch d", "*batch", False), ("", "*batch d", False),
+    ("n *places d", "*batch d", True), ("*places d", "*batch d", True), ("n *places", "*batch d", False),
     ("n 2", "*batch d", True), ("*batch d", "d", False),
 ])  # fmt: skip
 def test_what_counts_as_a_case_of_a_shape(shape, general, expected):
