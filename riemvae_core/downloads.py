@@ -1,6 +1,7 @@
 """Files of the full image sets: found where the reader keeps them, or downloaded and checked."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,9 +61,8 @@ def download(file: DataFile, folder: Path) -> Path:
     faults = {}
     for url in file.urls * ROUNDS:
         try:
-            return Path(
-                pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=_resume(file.name))
-            )
+            fetch = _resume(file.name)
+            return Path(pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=fetch))
         except (requests.RequestException, ValueError) as error:  # ValueError: pooch's word for a wrong hash
             faults[url] = f"{type(error).__name__}: {error}"
     listed = "\n".join(f"  {url}\n    {fault}" for url, fault in faults.items())
@@ -73,7 +73,7 @@ def download(file: DataFile, folder: Path) -> Path:
     )
 
 
-def _resume(name: str):
+def _resume(name: str) -> Callable[[str, str, object], None]:
     """A downloader for pooch that goes on with ``<name>.part`` where the server allows it."""
     import requests
 
@@ -83,18 +83,15 @@ def _resume(name: str):
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
-                part.unlink()  # not the beginning of what is served here: anew in the next round
+                part.unlink(
+                    missing_ok=True
+                )  # not the beginning of what is served here: anew in the next round
             response.raise_for_status()
             if response.status_code != requests.codes.partial_content:
                 start = 0
             length = response.headers.get("Content-Length")
-            bar = tqdm(
-                total=start + int(length) if length else None,
-                initial=start,
-                unit="B",
-                unit_scale=True,
-                desc=name,
-            )
+            total = start + int(length) if length else None
+            bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=name)
             with part.open("ab" if start else "wb") as out, bar:
                 for chunk in response.iter_content(CHUNK):
                     out.write(chunk)
