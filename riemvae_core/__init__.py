@@ -43,6 +43,7 @@ from riemvae_core.geodesics import (
     geodesic,
     low_cost_path,
 )
+from riemvae_core.latent_space import LatentSpace, latent_space
 from riemvae_core.metric import PosteriorMetric, PullbackMetric
 from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, centers, make_model, standardize_codes
 from riemvae_core.networks import count_parameters
@@ -71,6 +72,7 @@ __all__ = [
     "HealthReport",
     "History",
     "Interval",
+    "LatentSpace",
     "ModelConfig",
     "NLLBound",
     "PosteriorMetric",
@@ -102,6 +104,7 @@ __all__ = [
     "kl_pull",
     "kl_to_standard_normal",
     "latent_health",
+    "latent_space",
     "load_images",
     "log_prob",
     "log_prob_mixture",

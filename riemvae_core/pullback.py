@@ -1,12 +1,15 @@
 r"""The metric that a decoder pulls back from the space of images."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.numerics import chunks, load_forward_mode
+
+ROWS = 64  # of a Jacobian that reverse mode works on at once
 
 
 class PullbackMetric:
@@ -16,15 +19,25 @@ class PullbackMetric:
     to a pair (mean, standard deviation) of such tensors. A pair gives the expected metric of a stochastic
     decoder, $J_\mu^\top J_\mu+J_\sigma^\top J_\sigma$; Arvanitidis, Hansen and Hauberg (2018), eq. (9).
 
-    The Jacobian is d forward-mode derivatives at once (torch.func), worked through in chunks of points within
-    a memory budget; every method can be differentiated again. G is positive definite where J has full rank.
-    Raises ValueError if z ends in no axis or decode returns something else than it should.
+    mode: ``forward`` takes d forward-mode derivatives at once (torch.func), the cheaper way as long as an
+    image has more numbers than a code has axes; ``reverse`` takes one derivative for each number of an image,
+    for decoders that torch can't follow forward.
+
+    Points are worked through in chunks within a memory budget; every method can be differentiated again. G is
+    positive definite where J has full rank. Raises ValueError if z ends in no axis, decode returns something
+    else than it should, or mode is another word.
     """
 
-    def __init__(self, decode: Callable[[Tensor], Tensor | tuple[Tensor, Tensor]]) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Tensor], Tensor | tuple[Tensor, Tensor]],
+        mode: Literal["forward", "reverse"] = "forward",
+    ) -> None:
         if not callable(decode):
             raise ValueError(f"decode must be callable, got {type(decode).__name__}")
-        self.decode = decode
+        if mode not in ("forward", "reverse"):
+            raise ValueError(f"mode must be 'forward' or 'reverse', got {mode!r}")
+        self.decode, self.mode = decode, mode
 
     def _decode_flat(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
         """The decoder's output as one row a point; mean and standard deviation side by side."""
@@ -42,7 +55,9 @@ class PullbackMetric:
 
     def jacobian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n p d"]:
         """The derivatives of all p numbers that decode returns, mean and standard deviation side by side."""
-
+        if self.mode == "reverse":
+            row = torch.func.jacrev(lambda point: self._decode_flat(point[None])[0], chunk_size=ROWS)
+            return torch.func.vmap(row)(z)
         load_forward_mode()
 
         def along(direction: Tensor) -> Tensor:

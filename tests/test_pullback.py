@@ -51,9 +51,10 @@ def test_the_sphere_in_space_pulls_back_to_the_metric_of_its_angles():
     laws.close(metric.log_volume(angles), sin.log())
 
 
-def test_its_jacobian_is_reverse_modes(network, z):
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_its_jacobian_is_that_of_each_point(network, z, mode):
     one_by_one = torch.stack([jacobian_of(network, point) for point in z])
-    metric = PullbackMetric(network)
+    metric = PullbackMetric(network, mode)
     laws.close(metric.jacobian(z), one_by_one)
     laws.close(metric(z), one_by_one.mT @ one_by_one)
     assert torch.linalg.eigvalsh(metric(z)).min() > 0
@@ -102,8 +103,9 @@ def test_batches_are_their_rows_and_chunks_change_nothing(network, z, monkeypatc
     laws.leaves_inputs_alone(metric, z)
 
 
-def test_it_can_be_differentiated_and_vmapped(network, z):
-    metric = PullbackMetric(network)
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_it_can_be_differentiated_and_vmapped(network, z, mode):
+    metric = PullbackMetric(network, mode)
     laws.has_right_gradient(metric, z[:2])
     laws.has_right_gradient(metric.log_volume, z[:2])
     laws.close(torch.func.vmap(metric)(z), metric(z))
@@ -138,6 +140,12 @@ def test_decoders_that_are_none_are_named(decode, words):
     with pytest.raises(ValueError, match="decode must") as caught:
         PullbackMetric(decode)(torch.zeros(1, 3))
     laws.message_names(caught.value, *words)
+
+
+@pytest.mark.usefixtures("no_hook")
+def test_another_mode_is_named():
+    with pytest.raises(ValueError, match="mode must be 'forward' or 'reverse', got 'both'"):
+        PullbackMetric(sphere, mode="both")
 
 
 @pytest.mark.usefixtures("no_hook")
