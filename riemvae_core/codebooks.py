@@ -68,7 +68,7 @@ def kmeans_codebook(
         )
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device if generator else "cpu"))
     seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
-    codebook = torch.as_tensor(seeds).to(points)
+    codebook = torch.as_tensor(seeds, dtype=z.dtype, device=z.device)
     steps, converged = 0, False
     while steps < max_steps and not converged:
         moved = kmeans_step(points, codebook)
