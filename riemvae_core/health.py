@@ -1,6 +1,7 @@
 """The state of a latent space in numbers and in words: what its balls do, and what a sampler will meet."""
 
 import math
+import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,8 +14,8 @@ from riemvae_core.mixture import BallMixture, mixture_of_metric
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import Interval, confidence_interval, make_generator, standard_normal
 
-DEAD_NATS = 0.01  # an axis whose mean KL is below this carries nothing
 ACTIVE_VARIANCE = 0.01  # of the centers along an axis, above which Burda et al. (2016) call it active
+DEAD_NATS = 0.005  # of mean KL: an axis of that variance pays so much where its second moment is 1
 MOMENT_TOLERANCE = 0.1  # of an axis's second moment from 1
 LONELY_SHARE = 0.9  # of its own ball in the density at a draw
 PRIOR_GAP_NATS = 1.0  # of the aggregate posterior from the prior
@@ -64,7 +65,8 @@ class HealthReport(NamedTuple):
         rows = list(_rows(self))
         width = max(len(name) for name, _ in rows)
         head = f"{self.n_balls:,} balls in {_count(len(self.kl), 'dimension')}"
-        notes = [f"! {warning}" for warning in self.warnings] or ["Nothing to warn of."]
+        notes = [textwrap.fill(f"! {w}", 100, subsequent_indent="  ") for w in self.warnings]
+        notes = notes or ["Nothing to warn of."]
         return "\n".join([head, *(f"  {name:<{width}}  {value}" for name, value in rows), *notes])
 
 
@@ -114,12 +116,12 @@ def latent_health(
 ) -> HealthReport:
     r"""Examine the balls of a data set, and the metric that is made of them.
 
-    An axis is dead where its mean KL is below 0.01 nats, active where its centers vary by more than 0.01
-    (Burda et al., 2016). At 2048 draws z of random balls, with $q(z)$ the average density of all n:
-    $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and the rest of the mean KL,
-    $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls is the Bhattacharyya
-    coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are apart (derived in
-    this book): overlap makes it smaller in three dimensions or more.
+    An axis is active where its centers vary by more than 0.01 (Burda et al., 2016), dead where its mean KL is
+    below 0.005 nats, the price of such centers where the second moment is 1. At 2048 draws z of random balls,
+    with $q(z)$ the average density of all n: $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and the
+    rest of the mean KL, $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls is the
+    Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are apart
+    (derived in this book): overlap makes it smaller in three dimensions or more.
 
     Without a generator the draws come from seed 0, and a report is the same each time. Raises ValueError for
     shapes, fewer than 2 balls, or numbers that are not finite.
