@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from riemvae_core.adapters import Adapter, Images, adapt, batches
 from riemvae_core.curves import Metric
+from riemvae_core.evaluation import HealthReport, latent_health
 from riemvae_core.geodesics import Geodesic, geodesic, low_cost_path
 from riemvae_core.metric import PosteriorMetric, PullbackMetric
 from riemvae_core.models import Balls
@@ -83,9 +84,9 @@ class LatentSpace:
         n, d = self.mu.shape
         return f"LatentSpace({n} balls in {d} dimensions, images {list(self.image_shape)}, {self.mu.device})"
 
-    def encode(self, images: Images) -> Balls:
+    def encode(self, x: Images) -> Balls:
         """The balls ``[n, d]`` of images in any of the forms that ``latent_space`` takes."""
-        mu, log_var, _ = _encode(self.adapter, images, self.batch_size, self.image_shape)
+        mu, log_var, _ = _encode(self.adapter, x, self.batch_size, self.image_shape)
         return Balls(mu.flatten(1), log_var.flatten(1))
 
     @torch.no_grad()
@@ -149,6 +150,10 @@ class LatentSpace:
         at = torch.linspace(0, curve.shape[-2] - 1, n, dtype=curve.dtype, device=curve.device)
         left = at.long().clamp(max=curve.shape[-2] - 2)
         return self.decode(torch.lerp(curve[..., left, :], curve[..., left + 1, :], (at - left)[:, None]))
+
+    def health(self, generator: torch.Generator | None = None) -> HealthReport:
+        """What is wrong with this space, in numbers and words; print it. See ``latent_health``."""
+        return latent_health(self.mu, self.log_var, self.metric, generator)
 
     def _codes(self, name: str, x: Tensor) -> Tensor:
         """Codes as they are; images ``[*batch, ...]`` as the centers of their balls."""

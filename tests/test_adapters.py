@@ -239,12 +239,11 @@ def test_a_model_that_fails_is_left_as_it_was_and_says_where(x):
 def test_at_rest_gives_every_module_its_own_mode_back():
     model = make("moving")
     model.decoder.eval()
+    before = state_of(model)
     with adapt(model).at_rest():
         assert not any(m.training for m in model.modules())
         torch.rand(3)
-    assert model.training
-    assert model.encoder.training
-    assert not any(m.training for m in model.decoder.modules())
+    assert_same_state(state_of(model), before)
 
 
 # --- how to hand over a model, and its images
@@ -390,6 +389,13 @@ def test_samplers_and_paths_are_those_of_the_core(space, x):
     sigma = torch.exp(0.5 * space.log_var[0])
     path = space.geodesic(x[:2], x[2:4], 8, metric=ConstantMetric(torch.diag(sigma**-2)))
     laws.close(path.length, ((space.mu[2:4] - space.mu[:2]) / sigma).norm(dim=-1), rtol=1e-6)
+
+
+def test_its_health_is_that_of_its_balls(space):
+    report = space.health(rc.make_generator(3))
+    expected = rc.latent_health(space.mu, space.log_var, space.metric, rc.make_generator(3))
+    assert str(report) == str(expected)
+    assert report.metric.n_centroids == len(space.mu)
 
 
 def test_any_batch_of_codes_is_decoded(space):
