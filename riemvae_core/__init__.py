@@ -7,6 +7,15 @@ from riemvae_core.baselines import (
     sample_prior,
     sample_two_stage,
 )
+from riemvae_core.contract import (
+    NOISES,
+    axis_terms,
+    errors_off_center,
+    optimal_log_var,
+    pathwise_gradient,
+    score_gradient,
+    with_noise,
+)
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.evaluation import (
     Classifier,
@@ -63,6 +72,7 @@ from riemvae_core.training import History, evaluate, fit, retrain_decoder
 __version__ = "0.1.0"
 
 __all__ = [
+    "NOISES",
     "VAE",
     "Autoencoder",
     "Balls",
@@ -83,6 +93,7 @@ __all__ = [
     "SamplerDistance",
     "SamplingWarning",
     "UniformDraws",
+    "axis_terms",
     "bhattacharyya",
     "centers",
     "class_names",
@@ -94,6 +105,7 @@ __all__ = [
     "default_device",
     "density_coverage",
     "entropy",
+    "errors_off_center",
     "evaluate",
     "exponential_map",
     "first_of_each_class",
@@ -114,6 +126,8 @@ __all__ = [
     "make_model",
     "nll_bound",
     "novelty",
+    "optimal_log_var",
+    "pathwise_gradient",
     "precision_recall",
     "released_log_density",
     "reparameterize",
@@ -128,6 +142,8 @@ __all__ = [
     "sample_two_stage",
     "sample_uniform",
     "sampler_distance",
+    "score_gradient",
     "standard_normal",
     "standardize_codes",
+    "with_noise",
 ]
