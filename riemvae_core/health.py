@@ -118,10 +118,10 @@ def latent_health(
 
     An axis is active where its centers vary by more than 0.01 (Burda et al., 2016), dead where its mean KL is
     below 0.005 nats, the price of such centers where the second moment is 1. At 2048 draws z of random balls,
-    with $q(z)$ the average density of all n: $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and the
-    rest of the mean KL, $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls is the
-    Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are apart
-    (derived in this book): overlap makes it smaller in three dimensions or more.
+    with $q(z)$ the average density of all n: $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and
+    the rest of the mean KL, $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls
+    is the Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are
+    apart (derived in this book): overlap makes it smaller in three dimensions or more.
 
     Without a generator the draws come from seed 0, and a report is the same each time. Raises ValueError for
     shapes, fewer than 2 balls, or numbers that are not finite.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from lightning_fabric import Fabric
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save, save_file
@@ -35,6 +35,7 @@ Callback = Callable[[int, nn.Module, dict[str, float]], bool | None]
 def fit(
     model: nn.Module,
     images: Float[Tensor, "n c h w"],
+    labels: Int64[Tensor, " n"] | None = None,
     *,
     epochs: int,
     batch_size: int = 128,
@@ -50,6 +51,7 @@ def fit(
 ) -> History:
     """Train a model whose ``losses(x, eps)`` gives a NamedTuple of per-image losses with a field ``total``.
 
+    With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``.
     Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from
     ``seed``, and each of several devices takes its share of every batch, so the result depends on the seed
     alone and not on how many devices work on it (up to rounding).
@@ -67,7 +69,7 @@ def fit(
         raise ValueError(
             f"epochs and batch_size must be at least 1 and lr positive, got {epochs}, {batch_size}, {lr}"
         )
-    _check_images(images)
+    _check_images(images, labels)
     if devices > 1 and batch_size % devices:
         raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
     home = next(model.parameters()).device
@@ -77,16 +79,18 @@ def fit(
         accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
     )
     try:
-        means, seconds, done, weights = fabric.launch(_train, model, images, plan, callback, show)
+        means, seconds, done, weights = fabric.launch(_train, model, images, labels, plan, callback, show)
     finally:
         model.to(home).eval()
     model.load_state_dict(load(weights))
     return History({k: torch.tensor(v, device="cpu") for k, v in means.items()}, seconds, done)
 
 
-def _check_images(images: Tensor) -> None:
+def _check_images(images: Tensor, labels: Tensor | None) -> None:
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+    if labels is not None and labels.shape != images.shape[:1]:
+        raise ValueError(f"labels must be [{len(images)}], one an image, got {list(labels.shape)}")
 
 
 class _Plan(NamedTuple):
@@ -104,19 +108,25 @@ class _Losses(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, ...]:
-        return self.model.losses(x, eps)
+    def forward(self, x: Tensor, given: Tensor) -> tuple[Tensor, ...]:
+        return self.model.losses(x, given)
 
 
 def _train(
-    fabric: Fabric, model: nn.Module, images: Tensor, plan: _Plan, callback: Callback | None, progress: bool
+    fabric: Fabric,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor | None,
+    plan: _Plan,
+    callback: Callback | None,
+    progress: bool,
 ):
     """The loop. Everything that differs between one device and many is Fabric's."""
     n, steps_an_epoch = len(images), math.ceil(len(images) / plan.batch_size)
     generator = make_generator(plan.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.lr)
     wrapped, optimizer = fabric.setup(_Losses(model), optimizer)
-    run = _fingerprint(plan, model, images) if plan.checkpoint else ""
+    run = _fingerprint(plan, model, images, labels) if plan.checkpoint else ""
     images = fabric.to_device(images)
     done, means, seconds = _resume(plan, model, optimizer, generator, run)
     bar = tqdm(
@@ -125,7 +135,7 @@ def _train(
         disable=not progress or not fabric.is_global_zero,
         unit="step",
     )
-    share, latent_dim = slice(fabric.global_rank, None, fabric.world_size), model.config.latent_dim
+    share = slice(fabric.global_rank, None, fabric.world_size)
     for epoch in range(done, plan.epochs):
         began, sums, seen = time.perf_counter(), {}, 0
         wrapped.train()
@@ -135,10 +145,13 @@ def _train(
             batch = batch[: len(batch) // fabric.world_size * fabric.world_size]
             if len(batch) == 0:
                 continue
-            eps = standard_normal((len(batch), latent_dim), images, generator)[share]
+            if labels is None:
+                given = standard_normal((len(batch), model.config.latent_dim), images, generator)[share]
+            else:
+                given = labels[batch[share].to(labels.device)].to(images.device)
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * steps_an_epoch)))
-            losses = wrapped(images[batch[share].to(images.device)], eps)
+            losses = wrapped(images[batch[share].to(images.device)], given)
             parts = {name: part.mean() for name, part in losses._asdict().items()}
             _check_finite(parts, step, epoch)
             optimizer.zero_grad()
@@ -196,10 +209,10 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         ) from error
 
 
-def _fingerprint(plan: _Plan, model: nn.Module, images: Tensor) -> str:
+def _fingerprint(plan: _Plan, model: nn.Module, images: Tensor, labels: Tensor | None) -> str:
     """What a checkpoint belongs to; the images enter by their shape and the bytes of at most 127 of them."""
-    some = images[:: max(1, len(images) // 64)].cpu().contiguous()
-    digest = hashlib.sha256(some.view(torch.uint8).numpy().tobytes()).hexdigest()[:12]
+    some = [t[:: max(1, len(t) // 64)].cpu().contiguous() for t in (images, labels) if t is not None]
+    digest = hashlib.sha256(b"".join(t.view(torch.uint8).numpy().tobytes() for t in some)).hexdigest()[:12]
     settings = [plan.epochs, plan.batch_size, plan.lr, plan.seed]
     return json.dumps([*settings, type(model).__name__, str(model.config), list(images.shape), digest])
 
@@ -253,19 +266,26 @@ def retrain_decoder(
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, images: Float[Tensor, "n c h w"], seed: int = 0) -> dict[str, float]:
+def evaluate(
+    model: nn.Module,
+    images: Float[Tensor, "n c h w"],
+    seed: int = 0,
+    labels: Int64[Tensor, " n"] | None = None,
+) -> dict[str, float]:
     """Mean of each loss part over images that were not trained on, in eval mode, with noise from ``seed``.
 
-    The model's own mode is restored.
+    With ``labels`` no noise is drawn, as in ``fit``. The model's own mode is restored.
     """
-    _check_images(images)
+    _check_images(images, labels)
     was_training, device = model.training, next(model.parameters()).device
-    eps = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
+    given = labels
+    if labels is None:
+        given = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
     sums: dict[str, float] = {}
     model.eval()
     try:
         for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
-            for name, part in model.losses(images[s].to(device), eps[s].to(device))._asdict().items():
+            for name, part in model.losses(images[s].to(device), given[s].to(device))._asdict().items():
                 sums[name] = sums.get(name, 0.0) + part.sum().item()
     finally:
         model.train(was_training)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from platformdirs import user_cache_path
 from torch import Tensor, nn
 
+from riemvae_core.classifier import Classifier, ClassifierConfig, make_classifier
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.idx import ASSETS
 from riemvae_core.models import VAE, Autoencoder, ModelConfig, make_model
@@ -36,7 +37,7 @@ class Recipe:
 
     data: str
     kind: str
-    config: ModelConfig
+    config: ModelConfig | ClassifierConfig
     epochs: int = 80
     batch_size: int = 128
     lr: float = 1e-3
@@ -92,6 +93,9 @@ def _recipes() -> dict[str, Recipe]:
         config = ModelConfig(latent_dim=16, network="conv", width=32, beta=beta)
         for seed in CONV_SEEDS:
             recipes[conv_name(beta, seed)] = Recipe("fashion-full", "vae", config, epochs=12, seed=seed)
+    recipes["fashion-classifier"] = Recipe(
+        "fashion-full", "classifier", ClassifierConfig(), epochs=10, lr=2e-3
+    )
     return recipes
 
 
@@ -115,14 +119,20 @@ def cache_dir() -> Path:
     return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae"))
 
 
-def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE:
+def _untrained(r: Recipe) -> nn.Module:
+    if r.kind == "classifier":
+        return make_classifier(r.config, r.seed)
+    return make_model(r.kind, r.config, r.seed)
+
+
+def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | Classifier:
     """A trained model by name, on the CPU, in eval mode.
 
     Shipped weights are used when they were made by the recipe as it stands; else the model is trained
     (seconds to a few minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
     """
     tensors = _tensors(name, progress)
-    model = make_model(recipe(name).kind, recipe(name).config, seed=0)
+    model = _untrained(recipe(name))
     model.load_state_dict({k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")})
     return model.eval()
 
@@ -170,11 +180,11 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     r = recipe(name)
     target = cache_dir() / f"{name}-{r.fingerprint}.safetensors"
     checkpoint = target.with_suffix(".checkpoint")
-    images = load_images(r.data).images
+    images, labels = load_images(r.data)
     probes = (
         first_of_each_class(load_images(r.data, "test"), PROBES_PER_CLASS).images if r.snapshots else None
     )
-    model, kept = make_model(r.kind, r.config, r.seed), {}
+    model, kept = _untrained(r), {}
     partial = target.with_suffix(".snapshots")
     if checkpoint.is_file() and partial.is_file():
         kept = read_tensors(partial)[1]
@@ -190,7 +200,8 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     if not checkpoint.is_file():
         keep(0, model, {})
     fit(
-        model, images, epochs=r.epochs, batch_size=r.batch_size, lr=r.lr, seed=r.seed,
+        model, images, labels if r.kind == "classifier" else None,
+        epochs=r.epochs, batch_size=r.batch_size, lr=r.lr, seed=r.seed,
         checkpoint=checkpoint, callback=keep, progress=progress,
     )  # fmt: skip
     tensors = {f"model.{k}": v.half() for k, v in model.state_dict().items()}
@@ -218,6 +229,16 @@ def _tensors(name: str, progress: bool | None) -> dict[str, Tensor]:
     return read_tensors(train(name, progress=progress))[1]
 
 
+def _held_out(r: Recipe, weights: Path) -> str:
+    """The loss of a file's weights on the recipe's test images; for a classifier its accuracy too."""
+    model, test = _untrained(r), load_images(r.data, "test")
+    tensors = read_tensors(weights)[1]
+    model.load_state_dict({k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")})
+    losses = evaluate(model, test.images, labels=test.labels if r.kind == "classifier" else None)
+    accuracy = f" (accuracy {1 - losses['error']:.2%})" if "error" in losses else ""
+    return f"{losses['total']:.4f}{accuracy}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train recipes again and compare them with what is shipped."""
     parser = argparse.ArgumentParser(prog="python -m riemvae_core.zoo", description=__doc__)
@@ -226,17 +247,9 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     for name in chosen.names or names():
         path, target = train(name), shipped_path(name)
-        r, images = recipe(name), load_images(recipe(name).data, "test").images
-        model = make_model(r.kind, r.config, seed=0)
-
-        def loss_of(file: Path, model: nn.Module = model, images: Tensor = images) -> float:
-            weights = {k[6:]: v.float() for k, v in read_tensors(file)[1].items() if k.startswith("model.")}
-            model.load_state_dict(weights)
-            return evaluate(model, images)["total"]
-
-        line = f"{name}: held-out loss {loss_of(path):.4f}"
+        line = f"{name}: held-out loss {_held_out(recipe(name), path)}"
         if target.is_file():
-            line += f", shipped {loss_of(target):.4f}"
+            line += f", shipped {_held_out(recipe(name), target)}"
         print(line, flush=True)
         if chosen.ship:
             metadata, tensors = read_tensors(path)
