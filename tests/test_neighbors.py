@@ -15,9 +15,12 @@ def clouds(n=60, m=90, f=7, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("block_bytes", [1, 5000, 2**24])
-@pytest.mark.parametrize("k", [1, 4, 90])
-def test_neighbors_are_scikit_learns(monkeypatch, block_bytes, k):
+@pytest.mark.parametrize("fold", [1, 4, 32])
+@pytest.mark.parametrize("k", [1, 3, 20, 90])
+def test_neighbors_are_scikit_learns(monkeypatch, block_bytes, fold, k):
+    """Blocks of one row, of several, and of all; 90 distances in 1, 4 or 32 rows (in 1 for large k)."""
     monkeypatch.setattr(neighbors, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(neighbors, "FOLD", fold)
     x, y = clouds()
     distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(y).kneighbors(x)
     found = nearest(x, y, k)
