@@ -2,10 +2,21 @@
 
 from sphinx.application import Sphinx
 
-from . import bibliography, execution, facts, figures, ids, site, solutions, sources, symbols
+from . import bibliography, execution, facts, figures, ids, questions, site, solutions, sources, symbols
 
 
 def setup(app: Sphinx) -> dict:
-    for module in (site, execution, solutions, figures, ids, facts, sources, bibliography, symbols):
+    for module in (
+        site,
+        execution,
+        solutions,
+        questions,
+        figures,
+        ids,
+        facts,
+        sources,
+        bibliography,
+        symbols,
+    ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

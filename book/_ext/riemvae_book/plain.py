@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from .questions import VERDICTS, read_question
 from .solutions import blocks
 
 ENUMERATED = ("exercise", "prf:theorem", "prf:lemma", "prf:definition", "prf:proposition", "prf:corollary")
@@ -157,6 +158,17 @@ class Plain:
 
     def do_solution(self, argument: str, options: dict, content: list[str]) -> str:
         return quoted(f"Solution of {self.book.labels.get(argument, argument)}", self.lines(content))
+
+    def do_question(self, argument: str, options: dict, content: list[str]) -> str:
+        asked, answers = read_question(content)
+        lines = [f"**Question.** {self.lines(asked.lines)}", ""]
+        letters = [f"**{letter}**" for letter in "abcde"[: len(answers)]]
+        for letter, answer in zip(letters, answers, strict=True):
+            lines.append(f"- {letter}: {self.lines(answer.text.lines)}")
+        lines += ["", "<details><summary>Explanations</summary>", ""]
+        for letter, answer in zip(letters, answers, strict=True):
+            lines += [f"{letter}: {VERDICTS[answer.right]} {self.lines(answer.why.lines)}", ""]
+        return "\n".join([*lines, "</details>"])
 
     def do_figure(self, argument: str, options: dict, content: list[str]) -> str:
         return f"*{self.figure_caption(options.get('alt', ''), content)}*"
