@@ -64,7 +64,7 @@ def test_more_points_than_fit_in_memory_at_once(monkeypatch):
     z, codebook = points_and_codebook((1000, 3))
     whole = nearest_code(z, codebook)
     monkeypatch.setattr(
-        "riemvae_core.quantize.chunks", lambda n, _: (slice(s, s + 7) for s in range(0, n, 7))
+        "riemvae_core.quantize.chunks", lambda n, *_: (slice(s, s + 7) for s in range(0, n, 7))
     )
     assert torch.equal(nearest_code(z, codebook), whole)
 
