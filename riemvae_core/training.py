@@ -246,14 +246,8 @@ def _resume(plan, model, optimizer, generator, run) -> tuple[int, dict[str, list
     return int(metadata["done"]), json.loads(metadata["means"]), float(metadata["seconds"])
 
 
-def retrain_decoder(
-    model: nn.Module, images: Float[Tensor, "n c h w"], *, seed: int, **settings: Any
-) -> tuple[nn.Module, History]:
-    """Train a fresh decoder, drawn from ``seed``, on the codes of a model whose encoder stays as it is.
-
-    The model itself is left untouched: a copy comes back, with what ``fit`` says of its training.
-    ``settings`` go to ``fit``.
-    """
+def fresh_decoder(model: nn.Module, seed: int) -> nn.Module:
+    """A copy of a model with its encoder frozen and its decoder's weights drawn anew from the seed."""
     copied = copy.deepcopy(model).requires_grad_(False)
     home = next(model.parameters()).device
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
@@ -262,6 +256,18 @@ def retrain_decoder(
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()
     copied.decoder.to(home).requires_grad_(True)
+    return copied
+
+
+def retrain_decoder(
+    model: nn.Module, images: Float[Tensor, "n c h w"], *, seed: int, **settings: Any
+) -> tuple[nn.Module, History]:
+    """Train a fresh decoder, drawn from ``seed``, on the codes of a model whose encoder stays as it is.
+
+    The model itself is left untouched: a copy comes back, with what ``fit`` says of its training.
+    ``settings`` go to ``fit``.
+    """
+    copied = fresh_decoder(model, seed)
     return copied, fit(copied, images, seed=seed, **settings)
 
 

@@ -20,11 +20,12 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from riemvae_core.classifier import Classifier, ClassifierConfig, make_classifier
+from riemvae_core.contract import NOISES, with_noise
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.idx import ASSETS
-from riemvae_core.models import VAE, Autoencoder, ModelConfig, make_model
-from riemvae_core.numerics import Interval, confidence_interval
-from riemvae_core.training import evaluate, fit, read_tensors, save_atomically
+from riemvae_core.models import VAE, VQVAE, Autoencoder, ModelConfig, VQConfig, make_model
+from riemvae_core.numerics import Interval, confidence_interval, make_generator
+from riemvae_core.training import evaluate, fit, fresh_decoder, read_tensors, save_atomically
 
 PROBES_PER_CLASS = 24
 
@@ -32,22 +33,30 @@ PROBES_PER_CLASS = 24
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are
-    kept.
+    kept. With ``encoder``, the name of a VAE, its encoder is kept and a decoder is trained anew on ``noise``
+    around its centers, as ``contract.with_noise`` knows it.
     """
 
     data: str
     kind: str
-    config: ModelConfig | ClassifierConfig
+    config: ModelConfig | VQConfig | ClassifierConfig
     epochs: int = 80
     batch_size: int = 128
     lr: float = 1e-3
     seed: int = 0
     snapshots: tuple[int, ...] = ()
+    encoder: str = ""
+    noise: str = "ball"
 
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change with anything in the recipe."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        fields = dataclasses.asdict(self)
+        if self.encoder:
+            fields["encoder"] = recipe(self.encoder).fingerprint
+        else:
+            del fields["encoder"], fields["noise"]
+        text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -75,6 +84,17 @@ def conv_name(beta: float, seed: int = 0) -> str:
     return f"fashion-full-beta-{beta:g}-seed-{seed}"
 
 
+CONTRACT_ENCODER = "fashion-vae-16d"
+
+
+def contract_name(noise: str) -> str:
+    """The zoo's name of a 16-dimensional VAE's decoder trained on some noise: ``fashion-vae-16d-round``."""
+    return f"{CONTRACT_ENCODER}-{noise}"
+
+
+CODES = (4, 16, 64, 256)
+
+
 def _recipes() -> dict[str, Recipe]:
     """The catalogue. Decoders are narrow because the live figures carry them in the page."""
     fashion = ModelConfig(width=256, decoder_width=128, depth=3)
@@ -93,6 +113,18 @@ def _recipes() -> dict[str, Recipe]:
         config = ModelConfig(latent_dim=16, network="conv", width=32, beta=beta)
         for seed in CONV_SEEDS:
             recipes[conv_name(beta, seed)] = Recipe("fashion-full", "vae", config, epochs=12, seed=seed)
+    config = ModelConfig(latent_dim=16, width=256, decoder_width=64, depth=3)
+    base = recipes[CONTRACT_ENCODER] = Recipe("fashion", "vae", config, epochs=40)
+    for noise in NOISES:
+        recipes[contract_name(noise)] = dataclasses.replace(
+            base, seed=1, encoder=CONTRACT_ENCODER, noise=noise
+        )
+    codes = VQConfig(width=256, decoder_width=128, depth=3)
+    for k in CODES:
+        recipes[f"fashion-vq-{k}"] = Recipe("fashion", "vq", dataclasses.replace(codes, n_codes=k), epochs=24)
+    recipes["fashion-pulled-64"] = Recipe("fashion", "vq", dataclasses.replace(codes, snap=False), epochs=24)
+    grid = VQConfig(code_dim=8, network="grid", width=32, depth=1)
+    recipes["fashion-vq-grid"] = Recipe("fashion", "vq", grid, epochs=10)
     recipes["fashion-classifier"] = Recipe(
         "fashion-full", "classifier", ClassifierConfig(), epochs=10, lr=2e-3
     )
@@ -122,18 +154,24 @@ def cache_dir() -> Path:
 def _untrained(r: Recipe) -> nn.Module:
     if r.kind == "classifier":
         return make_classifier(r.config, r.seed)
+    if r.encoder:
+        return fresh_decoder(with_noise(load(r.encoder), r.noise), r.seed)
     return make_model(r.kind, r.config, r.seed)
 
 
-def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | Classifier:
+def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | VQVAE | Classifier:
     """A trained model by name, on the CPU, in eval mode.
 
     Shipped weights are used when they were made by the recipe as it stands; else the model is trained
     (seconds to a few minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
     """
-    tensors = _tensors(name, progress)
-    model = _untrained(recipe(name))
-    model.load_state_dict({k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")})
+    return _with_weights(recipe(name), _tensors(name, progress))
+
+
+def _with_weights(r: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
+    model = _untrained(r)
+    found = {k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")}
+    model.load_state_dict(model.state_dict() | found if r.encoder else found)
     return model.eval()
 
 
@@ -199,12 +237,15 @@ def train(name: str, *, progress: bool | None = None) -> Path:
 
     if not checkpoint.is_file():
         keep(0, model, {})
+        if r.kind == "vq":
+            model.start_codebook(images, make_generator(r.seed))
     fit(
         model, images, labels if r.kind == "classifier" else None,
         epochs=r.epochs, batch_size=r.batch_size, lr=r.lr, seed=r.seed,
         checkpoint=checkpoint, callback=keep, progress=progress,
     )  # fmt: skip
-    tensors = {f"model.{k}": v.half() for k, v in model.state_dict().items()}
+    trained = "decoder." if r.encoder else ""
+    tensors = {f"model.{k}": v.half() for k, v in model.state_dict().items() if k.startswith(trained)}
     for part in ("mu", "log_var") if r.snapshots else ():
         tensors[f"snapshots.{part}"] = torch.stack([kept[f"{part}.{e}"] for e in r.snapshots]).half()
     save_atomically(tensors, target, {"recipe": r.fingerprint})
@@ -231,9 +272,7 @@ def _tensors(name: str, progress: bool | None) -> dict[str, Tensor]:
 
 def _held_out(r: Recipe, weights: Path) -> str:
     """The loss of a file's weights on the recipe's test images; for a classifier its accuracy too."""
-    model, test = _untrained(r), load_images(r.data, "test")
-    tensors = read_tensors(weights)[1]
-    model.load_state_dict({k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")})
+    model, test = _with_weights(r, read_tensors(weights)[1]), load_images(r.data, "test")
     losses = evaluate(model, test.images, labels=test.labels if r.kind == "classifier" else None)
     accuracy = f" (accuracy {1 - losses['error']:.2%})" if "error" in losses else ""
     return f"{losses['total']:.4f}{accuracy}"

@@ -12,10 +12,11 @@ import torch
 
 from riemvae_core import training, zoo
 from riemvae_core.classifier import ClassifierConfig
+from riemvae_core.contract import with_noise
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.models import ModelConfig, make_model
 from riemvae_core.numerics import confidence_interval
-from riemvae_core.training import evaluate, fit, read_tensors, save_atomically
+from riemvae_core.training import evaluate, fit, read_tensors, retrain_decoder, save_atomically
 
 TINY = zoo.Recipe(
     "digits",
@@ -121,6 +122,28 @@ def test_shipped_files_are_small_and_of_the_recipe(name):
     assert {t.dtype for t in tensors.values()} == {torch.float16}
 
 
+@pytest.mark.usefixtures("no_training")
+def test_more_codes_buy_a_better_image_and_all_of_them_are_used():
+    sweep = [(k, held_out(f"fashion-vq-{k}")[0]) for k in zoo.CODES]
+    reconstruction = [losses["reconstruction"] for _, losses in sweep]
+    assert reconstruction == sorted(reconstruction, reverse=True)
+    images = load_images("fashion").images
+    for k, _ in sweep:
+        with torch.no_grad():
+            q = zoo.load(f"fashion-vq-{k}").encode(images)
+        assert q.used == k
+        assert k / 2 < q.perplexity <= k
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_code_in_each_place_beats_one_an_image_and_pulling_beats_snapping():
+    error = {
+        name: held_out(name)[0]["reconstruction"] for name in zoo.names() if zoo.recipe(name).kind == "vq"
+    }
+    assert error["fashion-vq-grid"] < 0.5 * error["fashion-vq-256"]
+    assert error["fashion-pulled-64"] < error["fashion-vq-64"]
+
+
 # --- the catalogue
 
 
@@ -128,7 +151,10 @@ def test_the_catalogue_is_the_designs():
     assert set(zoo.names()) == {
         *(f"{data}-{kind}-2d" for data in ("fashion", "digits", "rings") for kind in ("ae", "vae")),
         *(f"fashion-beta-{b}" for b in ("0.03", "0.1", "0.3", "1", "3", "10", "30", "100")),
+        *(f"fashion-vae-16d{noise}" for noise in ("", "-ball", "-none", "-round")),
         *(f"fashion-full-beta-{b}-seed-{s}" for b in ("0.01", "1") for s in (0, 1, 2)),
+        *(f"fashion-vq-{k}" for k in (4, 16, 64, 256, "grid")),
+        "fashion-pulled-64",
         "fashion-classifier",
     }
     assert zoo.recipe(zoo.beta_name(0.3)).config.beta == 0.3
@@ -185,6 +211,28 @@ def test_weights_of_another_recipe_are_not_used(cache, monkeypatch):
         old.name,
         f"tiny-{changed.fingerprint}.safetensors",
     }
+
+
+@pytest.mark.parametrize("noise", ["none", "round"])
+def test_a_decoder_for_a_frozen_encoder(cache, monkeypatch, noise):
+    """Its file holds the decoder alone; the loaded model encodes as the VAE does, with its own noise."""
+    recipe = dataclasses.replace(TINY, snapshots=(), seed=1, encoder="tiny", noise=noise)
+    monkeypatch.setitem(zoo.RECIPES, "other", recipe)
+    path = zoo.train("other", progress=False)
+    assert {k.split(".")[1] for k in read_tensors(path)[1]} == {"decoder"}
+    base, model = zoo.load("tiny"), zoo.load("other")
+    x = load_images("digits", "test").images[:9]
+    assert torch.equal(base.encode(x).mu, model.encode(x).mu)
+    assert not same(base.decoder.state_dict(), model.decoder.state_dict())
+    by_hand, _ = retrain_decoder(
+        with_noise(base, noise), load_images("digits").images, seed=1, epochs=3, lr=0.01, progress=False
+    )
+    halved = {k: v.half().float() for k, v in by_hand.decoder.state_dict().items()}
+    assert same(model.decoder.state_dict(), halved)
+    trained_anew = dataclasses.replace(TINY, seed=5)
+    before = recipe.fingerprint
+    monkeypatch.setitem(zoo.RECIPES, "tiny", trained_anew)
+    assert recipe.fingerprint != before
 
 
 class Killed(BaseException):
