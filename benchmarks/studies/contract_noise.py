@@ -17,7 +17,7 @@ from resumable import run_study
 import riemvae_core as rc
 from riemvae_core import contract
 
-SEEDS, EPOCHS, DECODER_EPOCHS, PROBED, DRAWS = range(5), 20, 15, 240, 16
+SEEDS, EPOCHS, DECODER_EPOCHS, PROBED, DRAWS = range(5), 15, 8, 240, 8
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 CASES = ((2, 1.0), (16, 1.0), (16, 0.1))
 SETTINGS = {

@@ -16,7 +16,7 @@ from resumable import run_study
 
 import riemvae_core as rc
 
-SEEDS, EPOCHS, FAR, STEP = range(5), 20, 0.2, 0.2
+SEEDS, EPOCHS, FAR, STEP = range(5), 12, 0.2, 0.2
 SETTINGS = {
     "data": "fashion", "network": "mlp", "width": 256, "decoder_width": 128, "depth": 3, "latent_dim": 2,
     "beta": 1.0, "epochs": EPOCHS, "draws": 1000, "far": FAR, "step": STEP,
