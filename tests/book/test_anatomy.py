@@ -8,6 +8,7 @@ import pytest
 from riemvae_book.facts import FRONT_MATTER, prose_words
 from riemvae_book.labels import directives
 from riemvae_book.notebooks import chapter_pages, split_cells
+from riemvae_book.questions import without_questions
 from riemvae_book.solutions import SOLUTION_TAG, strip_solutions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +45,15 @@ def test_size_of_the_code(text):
 
 @chapters
 def test_length_of_the_prose(text):
-    assert 1500 <= prose_words(text) <= 3000
+    """The argument's own words; the questions between its sections have a test of theirs."""
+    assert 1500 <= prose_words(without_questions(text)) <= 3000
+
+
+@chapters
+def test_questions_between_the_sections(text):
+    found = [body for name, _, body in directives(text.split("\n")) if name == "question"]
+    assert 5 <= len(found) <= 12
+    assert max(prose_words("\n".join(body)) for body in found) <= 200
 
 
 @chapters
