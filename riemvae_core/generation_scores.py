@@ -132,8 +132,8 @@ def novelty(
     $P(D>D')+\tfrac12P(D=D')$, with D the distance of a random fake to the nearest training reconstruction and
     $D'$ that of a random held-out reconstruction: the statistic of Mann and Whitney (1947) over its largest
     value. It is 1/2 for a sampler as far from the training set as unseen images are, 0 for a copier, 1 for
-    one that strays. Both sets of reconstructions should be made alike, from draws of their balls, say, and not
-    one of them from centers. Defined for this book. Raises ValueError for shapes or an empty set.
+    one that strays. Both sets of reconstructions should be made alike, from draws of their balls, say,
+    and not one of them from centers. Defined for this book. Raises ValueError for shapes or an empty set.
     """
     _check(
         fake=fake,
