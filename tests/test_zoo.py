@@ -12,10 +12,12 @@ import torch
 
 from riemvae_core import training, zoo
 from riemvae_core.classifier import ClassifierConfig
+from riemvae_core.codebooks import kmeans_codebook
 from riemvae_core.contract import with_noise
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.models import ModelConfig, make_model
-from riemvae_core.numerics import confidence_interval
+from riemvae_core.numerics import confidence_interval, make_generator
+from riemvae_core.quantize import quantize
 from riemvae_core.training import evaluate, fit, read_tensors, retrain_decoder, save_atomically
 
 TINY = zoo.Recipe(
@@ -67,10 +69,11 @@ def held_out(name):
 
 CODERS = [n for n in zoo.names() if zoo.recipe(n).kind != "classifier"]
 COLLAPSED = ("fashion-beta-30", "fashion-beta-100")
+FEW = ("fashion-vq-4",)  # it can draw four images; see the test beside k-means
 
 
 @pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", [n for n in CODERS if n not in COLLAPSED])
+@pytest.mark.parametrize("name", [n for n in CODERS if n not in (*COLLAPSED, *FEW)])
 def test_shipped_models_beat_the_mean_image_by_far(name):
     losses, baseline = held_out(name)
     assert losses["total"] < 0.8 * baseline
@@ -133,6 +136,15 @@ def test_more_codes_buy_a_better_image_and_all_of_them_are_used():
             q = zoo.load(f"fashion-vq-{k}").encode(images)
         assert q.used == k
         assert k / 2 < q.perplexity <= k
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("k", [4, 16])
+def test_k_codes_draw_k_images_and_kmeans_chooses_better_ones(k):
+    train, test = (load_images("fashion", split).images.flatten(1) for split in ("train", "test"))
+    best = kmeans_codebook(train, k, make_generator(0))
+    floor = quantize(test, best.codebook).commitment.mean().item()
+    assert floor < held_out(f"fashion-vq-{k}")[0]["reconstruction"] < 1.2 * floor
 
 
 @pytest.mark.usefixtures("no_training")
