@@ -107,7 +107,7 @@ class BallSums:
         The pull along axis k is $\sum_is_i\,\omega_i\,p_{ik}(z_k-\mu_{ik})$ with $s_i=\sum_lp_{il}/G_{ll}$;
         $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$. Weights are at
         most 1, so the shift is 0 unless the sums of some point would drown. ``store`` keeps all weights: room
-        for m n numbers in ``dtype``, and reused, as fresh memory costs more than the sums.
+        for m n numbers in ``dtype``, reused because memory fresh from the system is slow to touch.
         """
         (m, d), features, precision = z.shape, self._features(z), self.precision
         parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks(m))

@@ -9,9 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.gaussians import LOG_2PI
-from riemvae_core.numerics import chunks, standard_normal
+from riemvae_core.numerics import standard_normal
 
 FLOOR = -80.0  # exp of anything lower is the slow path and no part of any sum
+STORE_BYTES = 2**24  # for the logs of all components at a chunk of points, used again for every chunk
 
 
 class MixtureValue(NamedTuple):
@@ -59,9 +60,8 @@ class BallMixture:
             - 0.5 * (wide_log_var + LOG_2PI).sum(-1)
             - 0.5 * (drawn_in * self._mu).sum(-1)
         )
-        # log of component i at z = offset_i + <P_i mu_i, z> - 1/2 <P_i, z^2>, one product over 2 d columns
-        self._offset = offset
-        self._columns = torch.cat([drawn_in, -0.5 * self._precision], dim=1)
+        # log of component i at z = <P_i mu_i, z> - 1/2 <P_i, z^2> + offset_i: a product over 2 d + 1 columns
+        self._columns = torch.cat([drawn_in, -0.5 * self._precision, offset[:, None]], dim=1)
 
     def sample(
         self, n: int, generator: torch.Generator | None = None
@@ -75,31 +75,33 @@ class BallMixture:
 
     def log_density(self, z: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
         """Log of q at z, in nats: the normalized density plus ``log_total``."""
-        return self._by_chunks(z, lambda x: (self._weights(x)[0],))[0]
+        return self._by_chunks(z, lambda x, logs: (self._weights(x, logs)[0],))[0]
 
     def value_and_grad(self, z: Float[Tensor, "m d"]) -> MixtureValue:
         r"""Log of q, its gradient $\sum_i r_i(z)(\mu_i-z)/\sigma_i^2$, the share $r_k(z)$ of the last one."""
         return MixtureValue(*self._by_chunks(z, self._value_and_grad))
 
-    def _by_chunks(self, z: Tensor, function: Callable[[Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
+    def _by_chunks(self, z: Tensor, function: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
+        """``function`` of the rows of z about the center and of room for a number for each component."""
         if z.ndim != 2 or z.shape[1] != self.mu.shape[1]:
             raise ValueError(f"z must be [m, {self.mu.shape[1]}], got {list(z.shape)}")
-        slices = list(chunks(len(z), 24 * len(self.mu))) or [slice(0, 0)]
-        parts = [function(z[s].to(self._work) - self._center) for s in slices]
-        return [torch.cat(part).to(z.dtype) for part in zip(*parts, strict=True)]
+        rows = max(1, STORE_BYTES // (self._work.itemsize * len(self.mu)))
+        parts, room = z.split(rows), z.new_empty((min(rows, len(z)), len(self.mu)), dtype=self._work)
+        results = [function(part.to(self._work) - self._center, room[: len(part)]) for part in parts]
+        return [torch.cat(part).to(z.dtype) for part in zip(*results, strict=True)]
 
-    def _weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Log of q at points relative to the center, and the share of each component."""
-        logs = torch.addmm(self._offset, torch.cat([x, x.square()], 1), self._columns.T)
+    def _weights(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log of q at points relative to the center, weights of the components there, and their sum."""
+        logs = torch.mm(torch.cat([x, x.square(), torch.ones_like(x[:, :1])], 1), self._columns.T, out=room)
         top = logs.amax(-1, keepdim=True)
         weights = logs.sub_(top).clamp_(min=FLOOR).exp_()
         total = weights.sum(-1, keepdim=True)
-        return (top + total.log()).squeeze(-1), weights.div_(total)
+        return (top + total.log()).squeeze(-1), weights, total
 
-    def _value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        log_density, share = self._weights(x)
-        pulled, tight = (share @ self._columns).split(x.shape[1], dim=1)
-        return log_density, pulled + 2.0 * tight * x, share[:, -1]
+    def _value_and_grad(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (log_density, weights, total), d = self._weights(x, room), x.shape[1]
+        pulled, tight = (weights @ self._columns[:, : 2 * d] / total).split(d, dim=1)
+        return log_density, pulled + 2.0 * tight * x, weights[:, -1] / total[:, 0]
 
 
 def mixture_of_metric(metric) -> BallMixture:

@@ -80,16 +80,21 @@ def resample(
 
 
 def sample_by_importance(
-    metric, n: int, generator: torch.Generator | None = None, most: int = 64
+    metric,
+    n: int,
+    generator: torch.Generator | None = None,
+    most: int = 64,
+    mixture: BallMixture | None = None,
 ) -> UniformDraws:
     r"""Propose from the mixture of the balls, weigh by $\sqrt{\det G}/q$, resample n.
 
     As many proposals are drawn as bring an effective sample size of 4 n (at least 2,000), at most ``most``
     times that number. Converged: that size reached, and either it is 0.9 of the proposals or the weights'
     Pareto tail is below 0.7. The draws are
-    distinct unless a weight exceeds 1/n. The volume's estimate is unbiased.
+    distinct unless a weight exceeds 1/n. The volume's estimate is unbiased. ``mixture`` is
+    ``proposal_of_metric(metric)`` where that is known already.
     """
-    mixture = proposal_of_metric(metric)
+    mixture = mixture or proposal_of_metric(metric)
     wanted = max(4 * n, 2000)
     z, log_w, shares = _weighed(metric, mixture, wanted, generator)
     ess = importance_ess(log_w)
@@ -135,15 +140,18 @@ def sample_by_hmc(
     chains: int = 32,
     warm_up: int = 200,
     draws: int | None = None,
+    mixture: BallMixture | None = None,
 ) -> UniformDraws:
     r"""Run chains of Hamiltonian Monte Carlo on $\sqrt{\det G}$ and spread n draws over all of them.
 
     Chains begin at ``start``, for a metric of balls at draws from the mixture of its balls. ``draws`` are
     kept of each chain, by default 500 or what n takes. The volume comes from bridge sampling between the
     second half of the chains and that mixture or, for another metric, a Gaussian fitted to the first half.
-    Converged: r-hat at most 1.05, an effective sample size of 400 or more in the worst coordinate.
+    ``mixture`` is ``proposal_of_metric(metric)`` where that is known already. Converged: r-hat at most 1.05,
+    an effective sample size of 400 or more in the worst coordinate.
     """
-    mixture = proposal_of_metric(metric) if hasattr(metric, "rho") else None
+    if mixture is None and hasattr(metric, "rho"):
+        mixture = proposal_of_metric(metric)
     if start is None:
         if mixture is None:
             raise ValueError("start must hold one row a chain for a metric without balls, got None")

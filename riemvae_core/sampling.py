@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.mixture import proposal_of_metric
 from riemvae_core.samplers import UniformDraws, sample_by_hmc, sample_by_importance
 from riemvae_core.smc import sample_by_smc
 
@@ -45,9 +46,9 @@ def sample_uniform(
         method = "hmc"
     if method == "auto" and settings:
         raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
-    tried = []
+    tried, shared = [], {"mixture": proposal_of_metric(metric)} if hasattr(metric, "rho") else {}
     for name in METHODS if method == "auto" else (method,):
-        options = {"start": start} if name == "hmc" else {}
+        options = shared | ({"start": start} if name == "hmc" else {})
         tried.append(METHODS[name](metric, n, generator, **options, **settings))
         if tried[-1].converged:
             return tried[-1]

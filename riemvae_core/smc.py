@@ -58,6 +58,7 @@ def sample_by_smc(
     islands: int = 16,
     particles: int | None = None,
     sweeps: int = 4,
+    mixture: BallMixture | None = None,
 ) -> UniformDraws:
     r"""Move populations of particles from the mixture of the balls to $\sqrt{\det G}$ in adaptive steps.
 
@@ -65,9 +66,10 @@ def sample_by_smc(
     by ``sweeps`` moves of HMC, whose step follows the acceptance. The islands never meet, so their spread
     gives the error of the volume, r-hat and the effective sample size. ``particles``, of one island, are 128
     or what 4 n takes. Converged: error of log volume at most 0.1, r-hat at most 1.05, ess 400 or more.
-    Del Moral, Doucet and Jasra (2006).
+    ``mixture`` is ``proposal_of_metric(metric)`` where that is known already. Del Moral, Doucet and Jasra
+    (2006).
     """
-    mixture, target = proposal_of_metric(metric), target_of(metric)
+    mixture, target = mixture or proposal_of_metric(metric), target_of(metric)
     per = max(128, math.ceil(4 * n / islands)) if particles is None else particles
     if islands < 2 or per < 4 or sweeps < 1:
         raise ValueError(
