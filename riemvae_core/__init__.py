@@ -7,6 +7,24 @@ from riemvae_core.baselines import (
     sample_prior,
     sample_two_stage,
 )
+from riemvae_core.code_prior import (
+    CodePrior,
+    CodePriorConfig,
+    HistogramPrior,
+    codes_as_images,
+    histogram_prior,
+    make_code_prior,
+)
+from riemvae_core.codebooks import (
+    CodebookState,
+    KMeans,
+    dead_codes,
+    ema_update,
+    kmeans_codebook,
+    kmeans_step,
+    reset_dead_codes,
+    start_state,
+)
 from riemvae_core.contract import (
     NOISES,
     axis_terms,
@@ -32,6 +50,7 @@ from riemvae_core.evaluation import (
     precision_recall,
     sampler_distance,
 )
+from riemvae_core.fsq import fsq_codes, fsq_quantize, fsq_vectors
 from riemvae_core.gaussians import (
     bhattacharyya,
     entropy,
@@ -54,7 +73,17 @@ from riemvae_core.geodesics import (
 )
 from riemvae_core.latent_space import LatentSpace, latent_space
 from riemvae_core.metric import PosteriorMetric, PullbackMetric
-from riemvae_core.models import VAE, Autoencoder, Balls, ModelConfig, centers, make_model, standardize_codes
+from riemvae_core.models import (
+    VAE,
+    VQVAE,
+    Autoencoder,
+    Balls,
+    ModelConfig,
+    VQConfig,
+    centers,
+    make_model,
+    standardize_codes,
+)
 from riemvae_core.networks import count_parameters
 from riemvae_core.numerics import (
     Interval,
@@ -63,6 +92,7 @@ from riemvae_core.numerics import (
     make_generator,
     standard_normal,
 )
+from riemvae_core.quantize import Quantized, count_codes, nearest_code, perplexity, quantize, straight_through
 from riemvae_core.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
 from riemvae_core.riemannian_gaussian import sample_riemannian_gaussian
 from riemvae_core.samplers import UniformDraws
@@ -74,36 +104,48 @@ __version__ = "0.1.0"
 __all__ = [
     "NOISES",
     "VAE",
+    "VQVAE",
     "Autoencoder",
     "Balls",
     "Classifier",
+    "CodePrior",
+    "CodePriorConfig",
+    "CodebookState",
     "DensityCoverage",
     "Geodesic",
     "HealthReport",
+    "HistogramPrior",
     "History",
     "Interval",
+    "KMeans",
     "LatentSpace",
     "ModelConfig",
     "NLLBound",
     "PosteriorMetric",
     "PrecisionRecall",
     "PullbackMetric",
+    "Quantized",
     "ReleasedDraws",
     "ReleasedRules",
     "SamplerDistance",
     "SamplingWarning",
     "UniformDraws",
+    "VQConfig",
     "axis_terms",
     "bhattacharyya",
     "centers",
     "class_names",
+    "codes_as_images",
     "confidence_interval",
+    "count_codes",
     "count_parameters",
     "curve_energy",
     "curve_length",
     "data_names",
+    "dead_codes",
     "default_device",
     "density_coverage",
+    "ema_update",
     "entropy",
     "errors_off_center",
     "evaluate",
@@ -111,10 +153,16 @@ __all__ = [
     "first_of_each_class",
     "fit",
     "frechet_distance",
+    "fsq_codes",
+    "fsq_quantize",
+    "fsq_vectors",
     "geodesic",
+    "histogram_prior",
     "kl_barrier",
     "kl_pull",
     "kl_to_standard_normal",
+    "kmeans_codebook",
+    "kmeans_step",
     "latent_health",
     "latent_space",
     "load_images",
@@ -122,15 +170,20 @@ __all__ = [
     "log_prob_mixture",
     "log_volume",
     "low_cost_path",
+    "make_code_prior",
     "make_generator",
     "make_model",
+    "nearest_code",
     "nll_bound",
     "novelty",
     "optimal_log_var",
     "pathwise_gradient",
+    "perplexity",
     "precision_recall",
+    "quantize",
     "released_log_density",
     "reparameterize",
+    "reset_dead_codes",
     "responsibilities",
     "retrain_decoder",
     "sample_aggregate_posterior",
@@ -145,5 +198,7 @@ __all__ = [
     "score_gradient",
     "standard_normal",
     "standardize_codes",
+    "start_state",
+    "straight_through",
     "with_noise",
 ]
