@@ -32,7 +32,8 @@ notebooks: env  ## student and instructor notebooks in _build/notebooks
 zoo: env  ## train every shipped model again from its seed, and say how close the result is
 	@$(PY) -m riemvae_core.zoo
 
-bench: env  ## run every benchmark
+bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
+	@$(PY) -m pip install --quiet --requirement benchmarks/requirements.txt
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 clean:  ## remove what was built (the environment stays)

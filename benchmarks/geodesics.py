@@ -1,0 +1,170 @@
+r"""Our geodesics beside stochman's and geomstats', on the half-plane and on a decoder: one table, one JSON.
+
+    python benchmarks/geodesics.py
+
+Half-plane: from (-a, 1) to (a, 1) for a = 1, 2, 4, where the length is arccosh(1 + 2 a^2). Decoder: eight
+pairs of codes of test images in ``digits-vae-2d``, where no length is known and each is divided by the
+shortest found. Every curve is measured by the same ``curve_length`` as a polyline: ours by its 64 points, a
+peer's by 1,000 points of its spline or by all its nodes. Float64. We take all pairs of a world in one call,
+the peers one after the other.
+
+``stochman`` and ``geomstats`` are as they come (5 nodes and 150 steps of Adam; 100 nodes and L-BFGS-B);
+``stochman, patient`` has 16 nodes, 64 points and up to 2,000 steps. A peer's "converged" is its own word:
+stochman's largest gradient below 1e-4, L-BFGS-B's success.
+
+geomstats 2.8.0 imports ``numpy.trapz``, which numpy 2.4 no longer has; ``trapezoid`` is put in its place.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from peers.measured import machine, save, seconds
+from torch import Tensor
+
+import riemvae_core as rc
+from riemvae_core import zoo
+from riemvae_core.known_metrics import HalfPlaneMetric
+
+os.environ["GEOMSTATS_BACKEND"] = "pytorch"
+setattr(np, "trapz", np.trapezoid)  # noqa: B010
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from geomstats.geometry.euclidean import Euclidean
+    from geomstats.geometry.riemannian_metric import RiemannianMetric
+    from geomstats.numerics.geodesic import PathStraightening
+    from geomstats.numerics.optimization import ScipyMinimize
+    from stochman.curves import CubicSpline
+    from stochman.geodesic import geodesic_minimizing_energy
+    from stochman.manifold import EmbeddedManifold, Manifold
+
+Metric = Callable[[Tensor], Tensor]
+
+
+class World(NamedTuple):
+    """Pairs of ends in a metric, its embedding if it has one, the lengths if they are known."""
+
+    metric: Metric
+    a: Tensor
+    b: Tensor
+    embed: Callable[[Tensor], Tensor] | None = None
+    exact: Tensor | None = None
+
+
+class Found(NamedTuple):
+    """A curve for each pair, and whether the solver says it is done."""
+
+    curve: Tensor
+    converged: Tensor
+
+
+def half_plane() -> World:
+    """Three pairs at height 1."""
+    half = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    one = torch.ones_like(half)
+    a, b = torch.stack([-half, one], 1), torch.stack([half, one], 1)
+    return World(HalfPlaneMetric(), a, b, exact=torch.arccosh(1.0 + 2.0 * half.square()))
+
+
+def decoder() -> World:
+    """Eight pairs of test images' codes."""
+    model = zoo.load("digits-vae-2d").double()
+    images = rc.load_images("digits", "test").images[:16].double()
+    with torch.no_grad():
+        z = rc.centers(model, images)
+
+    def embed(z: Tensor) -> Tensor:
+        return model.decode(z.reshape(-1, 2)).reshape(*z.shape[:-1], -1)
+
+    return World(rc.PullbackMetric(model.decode), z[:8], z[8:], embed)
+
+
+def by_us(world: World) -> Found:
+    found = rc.geodesic(world.metric, world.a, world.b)
+    return Found(found.curve, found.converged)
+
+
+def by_stochman(world: World, nodes: int = 5, steps: int = 150, points: int = 20) -> Found:
+    class Intrinsic(Manifold):
+        def metric(self, z: Tensor) -> Tensor:
+            return world.metric(z)
+
+    class Embedded(EmbeddedManifold):
+        def embed(self, z: Tensor) -> Tensor:
+            return world.embed(z)
+
+    curves, converged = [], []
+    for a, b in zip(world.a, world.b, strict=True):
+        spline = CubicSpline(a[None], b[None], num_nodes=nodes)
+        manifold = Embedded() if world.embed else Intrinsic()
+        done = geodesic_minimizing_energy(spline, manifold, max_iter=steps, eval_grid=points)
+        with torch.no_grad():
+            curves.append(spline(torch.linspace(0.0, 1.0, 1000, dtype=a.dtype)).reshape(1000, -1))
+        converged.append(torch.as_tensor(bool(done)))
+    return Found(torch.stack(curves), torch.stack(converged))
+
+
+def by_patient_stochman(world: World) -> Found:
+    return by_stochman(world, nodes=16, steps=2000, points=64)
+
+
+def by_geomstats(world: World) -> Found:
+    class Ours(RiemannianMetric):
+        def metric_matrix(self, base_point: Tensor) -> Tensor:
+            return world.metric(base_point)
+
+    space = Euclidean(2, equip=False)
+    space.equip_with_metric(Ours)
+    optimizer = ScipyMinimize(method="L-BFGS-B", autodiff_jac=True, options={"disp": False}, save_result=True)
+    solver = PathStraightening(space, n_nodes=100, optimizer=optimizer)
+    curves, converged = [], []
+    for a, b in zip(world.a, world.b, strict=True):
+        curves.append(solver.discrete_geodesic_bvp(b, a).detach())
+        converged.append(torch.as_tensor(bool(optimizer.result_.success)))
+    return Found(torch.stack(curves), torch.stack(converged))
+
+
+SOLVERS = {
+    "ours": by_us,
+    "stochman": by_stochman,
+    "stochman, patient": by_patient_stochman,
+    "geomstats": by_geomstats,
+}
+
+
+def compare(name: str, world: World) -> dict[str, dict[str, object]]:
+    """Run every solver on one world and print its rows."""
+    found = {solver: call(world) for solver, call in SOLVERS.items()}
+    length = {k: rc.curve_length(world.metric, v.curve.detach()) for k, v in found.items()}
+    yardstick = world.exact if world.exact is not None else torch.stack(list(length.values())).amin(0)
+    rows = {}
+    for solver, call in SOLVERS.items():
+        excess = length[solver] / yardstick - 1.0
+        rows[solver] = {
+            "excess": excess.tolist(), "lengths": length[solver].tolist(),
+            "converged": int(found[solver].converged.sum()), "pairs": len(world.a),
+            "seconds_a_pair": seconds(lambda call=call: call(world), 2) / len(world.a),
+        }  # fmt: skip
+        r = rows[solver]
+        r["times_ours"] = r["seconds_a_pair"] / rows["ours"]["seconds_a_pair"]
+        print(
+            f"{name:<12}{solver:<20}{excess.abs().median():>12.1e}{excess.max():>12.1e}"
+            f"{r['seconds_a_pair']:>10.3f}{r['times_ours']:>9.1f}{r['converged']:>9} of {r['pairs']}",
+            flush=True,
+        )
+    return rows
+
+
+def main() -> None:
+    print(", ".join(f"{key} {value}" for key, value in machine().items()))
+    print(f"{'world':<12}{'solver':<20}{'median exc.':>12}{'worst exc.':>12}", end="")
+    print(f"{'s a pair':>10}{'x ours':>9}{'converged':>14}")
+    for name, world in (("half-plane", half_plane()), ("decoder", decoder())):
+        save("geodesics", name, compare(name, world))
+
+
+if __name__ == "__main__":
+    main()
