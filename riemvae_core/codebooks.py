@@ -129,7 +129,7 @@ def reset_dead_codes(
     ``noise`` are independent draws of any continuous law, one a point (``torch.rand(n, generator=g)``): the
     points with the largest are taken, so chance comes from the caller. Where there are more dead codes than
     points, the rest has to wait for another batch. A revived code that wins no point in the next batch is
-    dead again, and tries its luck elsewhere. Dhariwal et al. (2020), section 3.1 (random restarts). Raises
+    dead again, and tries its luck elsewhere. Dhariwal et al. (2020) (random restarts). Raises
     ValueError for shapes that don't fit.
     """
     check_points(z, state.codebook.shape[-1])
