@@ -22,6 +22,7 @@ from riemvae_core.numerics import chunks
 from riemvae_core.quantize import Quantized, nearest_code, perplexity, quantize
 
 LEARNING = ("ema", "gradient")
+USED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,16 @@ class VQConfig:
 class VQLosses(NamedTuple):
     r"""Per image, nothing averaged: what is trained on, and what the codebook is used for.
 
-    ``codebook`` and ``commitment`` are squared distances to the nearest codes, summed over places and axes,
-    unweighted (equal numbers, see ``Quantized``). ``used`` and ``perplexity`` belong to the codebook and
-    are the same for every image: in training those of the running counts (codes that are not dead; about
-    1/(1 - decay) batches), else those of the batch at hand.
+    ``codebook_loss`` and ``commitment`` are squared distances to the nearest codes, summed over places and
+    axes, unweighted (equal numbers, see ``Quantized``). ``used`` and ``perplexity`` belong to the codebook
+    and are the same for every image: in training those of the running counts, over about 1/(1 - decay)
+    batches, with every code in use that gets ``USED_SHARE`` of its fair share (or ``dead_share``, where that
+    is more); else those of the batch at hand.
     """
 
     total: Float[Tensor, " n"]
     reconstruction: Float[Tensor, " n"]
-    codebook: Float[Tensor, " n"]
+    codebook_loss: Float[Tensor, " n"]
     commitment: Float[Tensor, " n"]
     used: Float[Tensor, " n"]
     perplexity: Float[Tensor, " n"]
@@ -142,21 +144,19 @@ class VQVAE(Coder):
         z = self.points(x)
         q = self.quantize(z)
         reconstruction = self.reconstruction_loss(x, q.z_q if self.config.snap else z)
-        codebook, commitment = (part.reshape(len(x), -1).sum(-1) for part in (q.codebook_loss, q.commitment))
+        codebook_loss, commitment = (
+            part.reshape(len(x), -1).sum(-1) for part in (q.codebook_loss, q.commitment)
+        )
         total = reconstruction + self.config.commitment * commitment
         if self.config.learning == "gradient":
-            total = total + codebook
+            total = total + codebook_loss
         used, popular = q.used, q.perplexity
         if self.training:
             self._learn(z.detach(), eps)
-            used, popular = (self.counts >= self.dead_threshold).sum(), perplexity(self.counts)
+            least = max(USED_SHARE, self.config.dead_share) * self.counts.mean()
+            used, popular = (self.counts >= least).sum(), perplexity(self.counts)
         used, popular = (value.to(total.dtype).expand(len(x)) for value in (used, popular))
-        return VQLosses(total, reconstruction, codebook, commitment, used, popular)
-
-    @property
-    def dead_threshold(self) -> float:
-        """The running count below which a code is dead: ``dead_share`` of the mean."""
-        return self.config.dead_share * self.counts.mean().item()
+        return VQLosses(total, reconstruction, codebook_loss, commitment, used, popular)
 
     @torch.no_grad()
     def start_codebook(
@@ -193,7 +193,8 @@ class VQVAE(Coder):
             moved = moved._replace(codebook=state.codebook)
         self.counts.copy_(moved.counts)
         if not self.config.levels:
-            self._keep(reset_dead_codes(moved, z, noise, self.dead_threshold))
+            threshold = self.config.dead_share * moved.counts.mean().item()
+            self._keep(reset_dead_codes(moved, z, noise, threshold))
 
     @torch.no_grad()
     def _keep(self, state: CodebookState) -> None:

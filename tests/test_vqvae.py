@@ -48,7 +48,7 @@ def test_the_losses_are_the_definition(batch):
     assert isinstance(losses, VQLosses)
     laws.close(losses.reconstruction, reconstruction, 1e-5, 1e-5)
     laws.close(losses.commitment, apart.amin(-1), 1e-4, 1e-6)
-    laws.close(losses.codebook, losses.commitment)
+    laws.close(losses.codebook_loss, losses.commitment)
     laws.close(losses.total, reconstruction + 1.7 * apart.amin(-1), 1e-5, 1e-5)
     assert (losses.used == len(codes.unique())).all()
     shares = codes.bincount() / 12
@@ -144,6 +144,21 @@ def test_noise_decides_where_dead_codes_are_put(batch, learning):
     )
 
 
+def test_without_resets_dead_codes_stay_dead_and_are_told():
+    """Codes that start far from all points: without resets they are never used again."""
+    alive, dead = small(), small(dead_share=0.0)
+    for model in (alive, dead):
+        with torch.no_grad():
+            model.codebook[2:] = 1e3
+    settings = {"epochs": 40, "batch_size": 20, "progress": False}
+    histories = [fit(model, DIGITS[:200], **settings) for model in (alive, dead)]
+    used, perplexities = ([h.losses[part][-1].item() for h in histories] for part in ("used", "perplexity"))
+    assert used[0] == 5
+    assert used[1] <= 2
+    assert perplexities[0] > 2.5 > perplexities[1]
+    assert evaluate(dead, DIGITS[:200])["used"] <= 2
+
+
 def test_kmeans_starts_the_codebook():
     plain, started = small(spread=False), small()
     assert plain.codebook.abs().max() <= 1 / 5
@@ -225,6 +240,17 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(tmp_path):
     expected = whole.state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in resumed.state_dict().items())
     assert not torch.equal(broken.codebook, resumed.codebook)
+
+
+@pytest.mark.slow
+def test_two_devices_learn_the_codebook_of_one():
+    """Sums are taken in another order, so the codebooks agree up to rounding, resets included."""
+    one, two = small(dead_share=0.5), small(dead_share=0.5)
+    settings = {"epochs": 2, "batch_size": 32, "progress": False}
+    fit(one, DIGITS[:192], **settings)
+    fit(two, DIGITS[:192], devices=2, strategy="ddp_spawn", **settings)
+    for name, weight in one.state_dict().items():
+        laws.close(two.state_dict()[name], weight, 1e-3, 1e-3)
 
 
 def test_rows_of_all_devices_are_put_together(monkeypatch):
