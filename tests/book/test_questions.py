@@ -15,7 +15,7 @@ from riemvae_book.questions import read_question, without_questions
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = """\
 :::{question}
-Which decoder does $L$ prefer
+Which decoder does $L$ of {eq}`eq-loss` prefer
 of these two?
 
 - [ ] The smoother one,
@@ -49,7 +49,7 @@ def body(source: str) -> list[str]:
 
 def test_parts_of_a_question():
     asked, answers = read_question(body(QUESTION))
-    assert asked.lines == ["Which decoder does $L$ prefer", "of these two?"]
+    assert asked.lines == ["Which decoder does $L$ of {eq}`eq-loss` prefer", "of these two?"]
     assert [answer.right for answer in answers] == [False, True, False]
     assert answers[0].text.lines == ["The smoother one,", "surely."]
     assert answers[0].why.lines == ["A habit of networks, not a *term* of $L$.", "", "A second paragraph."]
@@ -81,7 +81,7 @@ def test_a_notebook_folds_the_explanations():
     text = Plain(Book(Path("x.md"), equations={"eq-loss": 3})).cell(QUESTION)
     shown, folded = text.split("<details><summary>Explanations</summary>\n\n")
     assert shown.startswith(
-        "**Question.** Which decoder does $L$ prefer\nof these two?\n\n- **a**: The smoother"
+        "**Question.** Which decoder does $L$ of (3) prefer\nof these two?\n\n- **a**: The smoother"
     )
     assert "- **b**: Neither." in shown
     assert "Right." not in shown
@@ -128,7 +128,7 @@ def quiz(tmp_path_factory) -> Path:
     ("old", "new", "message"),
     [
         ("- [x]", "- [ ]", r"index\.md:9: .*exactly one right answer"),
-        ("{eq}`eq-loss`", "{eq}`eq-none`", r"index\.md:\d+: .*eq-none"),
+        ("only, {eq}`eq-loss`", "only, {eq}`eq-none`", r"index\.md:\d+: .*eq-none"),
         ("  On nothing.", "  - On nothing.", "an explanation must begin with a sentence"),
         ("- [x] Neither.", "- [x] # Neither.", "a question and its answers must be one paragraph each"),
     ],

@@ -101,7 +101,7 @@ class Question(SphinxDirective):
         try:
             asked, answers = read_question(list(self.content))
             name = f"question-{self.env.new_serialno('question') + 1}"
-            legend = html("legend", html("b", nodes.Text("Question.")), nodes.Text(" "), *self.inline(asked))
+            legend = html("legend", nodes.strong("", "Question."), nodes.Text(" "), self.inline(asked))
             choices = [self.choice(answer, name) for answer in answers]
         except ValueError as wrong:
             raise self.error(str(wrong)) from wrong
@@ -111,7 +111,7 @@ class Question(SphinxDirective):
 
     def choice(self, answer: Answer, name: str) -> Html:
         radio = html("input", type="radio", name=name, autocomplete="off")
-        label = html("label", radio, html("span", *self.inline(answer.text)))
+        label = html("label", radio, self.inline(answer.text))
         why = self.parse(answer.why)
         if not isinstance(why[0], nodes.paragraph):
             raise ValueError("an explanation must begin with a sentence")
@@ -125,12 +125,12 @@ class Question(SphinxDirective):
         self.state.nested_parse(lines, self.content_offset + piece.at, parsed)
         return parsed.children
 
-    def inline(self, piece: Part) -> list[nodes.Node]:
-        """The inline content of what must be a single paragraph."""
+    def inline(self, piece: Part) -> nodes.inline:
+        """The content of what must be a single paragraph."""
         parsed = self.parse(piece)
         if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
             raise ValueError(f"a question and its answers must be one paragraph each, got {piece.lines[0]!r}")
-        return parsed[0].children
+        return nodes.inline("", "", *parsed[0].children)
 
 
 def setup(app: Sphinx) -> None:
