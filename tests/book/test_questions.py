@@ -1,5 +1,6 @@
 """Questions: read from their source, answered by mouse and by keyboard, unfolded without JavaScript."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -7,10 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from browser import serving
 from pages import AXE, RUN_AXE, SETTLE
 from riemvae_book.plain import Book, Plain
 from riemvae_book.questions import read_question, without_questions
+from scipy.stats import chi2
+
+import riemvae_core as rc
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = """\
@@ -88,6 +93,30 @@ def test_a_notebook_folds_the_explanations():
     assert "**b**: Right. It sees the codes only, (3)." in folded
     assert folded.count("Not this one.") == 2
     assert folded.endswith("\n\n</details>")
+
+
+def price(mu: float, sigma: float) -> float:
+    return rc.kl_to_standard_normal(torch.tensor([mu]), torch.tensor([2 * math.log(sigma)])).item()
+
+
+@pytest.mark.parametrize(
+    ("chapter", "stands", "value"),
+    [
+        ("01_points_to_balls", "less than $10^{-108}$", math.floor(chi2(128).logcdf(1.0) / math.log(10)) + 1),
+        ("02_kl_as_packing", r"\tfrac12\cdot2^2=2$", price(2.0, 1.0)),
+        ("02_kl_as_packing", r"\tfrac12(0.01+\log100-1)\approx1.81$", price(0.0, 0.1)),
+        ("02_kl_as_packing", r"\tfrac12(4-\log4-1)\approx0.81$", price(0.0, 2.0)),
+        ("02_kl_as_packing", r"\tfrac12(0.6-\log1.6)\approx0.065$", 0.5 * (1.6 - 1 - math.log(1.6))),
+        ("02_kl_as_packing", r"\log 12{,}000\approx9.4$", math.log(12_000)),
+        ("02_kl_as_packing", "at least 4.6 ", 14 - math.log(12_000)),
+        ("02_kl_as_packing", "784/16=49$", 784 / 16),
+    ],
+)
+def test_numbers_in_the_explanations(chapter, stands, value):
+    assert stands in (ROOT / "chapters" / f"{chapter}.md").read_text(encoding="utf8")
+    number = re.findall(r"-?\d+\.?\d*", stands)[-1]
+    digits = len(number.partition(".")[2])
+    assert f"{value:.{digits}f}" == number
 
 
 def build(folder: Path, page: str) -> subprocess.CompletedProcess:
