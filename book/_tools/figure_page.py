@@ -1,4 +1,4 @@
-"""A page with the live figures and nothing else: what the browser's tests and the frame benchmark open."""
+"""Pages with the live figures and nothing else: what the browser's tests and the frame benchmark open."""
 
 import os
 import shutil
@@ -25,17 +25,27 @@ body {{ background: var(--rv-ground); }}
 """
 
 
+PAGES = {
+    "index": lambda: [
+        widgets.points_and_balls(see="Two planes.", try_this="Drag the handle."),
+        widgets.packing(see="240 balls.", try_this="Move one."),
+        widgets.points_and_balls(("fashion-vae-2d",), see="One plane.", try_this="Drag."),
+    ],
+    "contract": lambda: [
+        widgets.broken_contract(see="One ball.", try_this="Leave it."),
+    ],
+    "fields": lambda: [
+        widgets.metric_field(see="The field of a metric.", try_this="Drag the point."),
+    ],
+}
+
+
 def write_figure_page(outdir: Path) -> Path:
-    """Write index.html with both chapters' figures, and all that it loads, below ``outdir``."""
+    """Write a page for each of PAGES, and all that they load, below ``outdir``; the path of the first."""
     before = os.environ.get("RIEMVAE_BOOK")
     os.environ["RIEMVAE_BOOK"] = "1"
     try:
-        shown = [
-            widgets.points_and_balls(see="Two planes.", try_this="Drag the handle."),
-            widgets.packing(see="240 balls.", try_this="Move one."),
-            widgets.points_and_balls(("fashion-vae-2d",), see="One plane.", try_this="Drag."),
-        ]
-        figures = "\n".join(figure._repr_html_() for figure in shown)
+        shown = {name: "\n".join(f._repr_html_() for f in figures()) for name, figures in PAGES.items()}
     finally:
         if before is None:
             del os.environ["RIEMVAE_BOOK"]
@@ -44,5 +54,6 @@ def write_figure_page(outdir: Path) -> Path:
     widgets.write_static(outdir / "_static" / "riemvae")
     for name in ("rv_loader.js", "riemvae.css"):
         shutil.copyfile(STATIC / name, outdir / "_static" / name)
-    (outdir / "index.html").write_text(PAGE.format(figures=figures), encoding="utf8")
+    for name, figures in shown.items():
+        (outdir / f"{name}.html").write_text(PAGE.format(figures=figures), encoding="utf8")
     return outdir / "index.html"

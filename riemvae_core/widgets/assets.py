@@ -1,20 +1,23 @@
-"""What the live figures carry: packed arrays, a function of the zoo and the bundled data alone."""
+"""What the live figures carry: packed arrays, made from the zoo, the bundled data and the plots' colors."""
 
 import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
 
 from riemvae_core import zoo
+from riemvae_core.contract import NOISES
 from riemvae_core.data import ImageSet, first_of_each_class, load_images
 from riemvae_core.models import VAE, Autoencoder
 from riemvae_core.networks import decoder_layers
 
 DTYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "u1": np.dtype("u1")}
 SNAPSHOTS = "fashion-beta-snapshots"
+FIELD_COLORS = "cividis"
 
 
 class Packed(NamedTuple):
@@ -59,7 +62,10 @@ def planar_models() -> tuple[str, ...]:
     return tuple(
         name
         for name in zoo.names()
-        if (r := zoo.recipe(name)).config.latent_dim == 2 and r.config.network == "mlp" and not r.snapshots
+        if (r := zoo.recipe(name)).kind in ("ae", "vae")
+        and r.config.latent_dim == 2
+        and r.config.network == "mlp"
+        and not r.snapshots
     )
 
 
@@ -74,7 +80,13 @@ def asset_names() -> tuple[str, ...]:
     """The name of every asset that some figure of the book may ask for."""
     planar = planar_models()
     data = dict.fromkeys(zoo.recipe(name).data for name in planar)
-    return (*map(probes_name, data), *planar, *map(zoo.beta_name, zoo.BETAS), SNAPSHOTS)
+    models = (*planar, *map(zoo.beta_name, zoo.BETAS), zoo.CONTRACT_ENCODER, *map(zoo.contract_name, NOISES))
+    return (*map(probes_name, data), *models, SNAPSHOTS, FIELD_COLORS)
+
+
+def field_colors() -> np.ndarray:
+    """The 256 colors of fields ``[256, 3]``, bytes: matplotlib's table, which the plots use."""
+    return np.ascontiguousarray(matplotlib.colormaps[FIELD_COLORS](range(256), bytes=True)[:, :3])
 
 
 def probes_name(data: str) -> str:
@@ -84,9 +96,13 @@ def probes_name(data: str) -> str:
 
 @functools.cache
 def asset(name: str) -> Packed:
-    """An asset by name: probe images and labels; a model's decoder and codes; the beta sweep's snapshots."""
+    """An asset by name: probe images and labels; a model's decoder and codes; the beta sweep's snapshots;
+    the colors of fields.
+    """
     if name not in asset_names():
         raise ValueError(f"name must be one of {', '.join(asset_names())}, got {name!r}")
+    if name == FIELD_COLORS:
+        return pack({"rgb": field_colors()})
     if name == SNAPSHOTS:
         runs = [zoo.snapshots(zoo.beta_name(beta)) for beta in zoo.BETAS]
         return pack(
@@ -96,6 +112,9 @@ def asset(name: str) -> Packed:
         images, labels = probes(name.removesuffix("-probes"))
         pixels = (images.flatten(1) * 255).round().byte().numpy()
         return pack({"images": pixels, "labels": labels.byte().numpy()})
+    if name == zoo.CONTRACT_ENCODER:
+        mu, log_var = codes(zoo.load(name), probes("fashion").images)
+        return pack({"mu": mu.numpy(), "log_var": log_var.numpy()})
     model, arrays = zoo.load(name), {}
     for i, (weight, bias) in enumerate(decoder_layers(model.decoder)):
         arrays |= {f"weight.{i}": weight.half().numpy(), f"bias.{i}": bias.half().numpy()}

@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 SOURCES = {
     "points_and_balls": ("numbers", "stage", "points_and_balls"),
     "packing": ("numbers", "stage", "ball", "packing"),
+    "broken_contract": ("numbers", "stage", "broken_contract"),
+    "metric_field": ("numbers", "metric", "stage", "field", "metric_field"),
 }
 FIGURES = tuple(SOURCES)
 IMPORT = re.compile(r'^import\s[^;]*?from\s+"[^"]+";\n', re.M)

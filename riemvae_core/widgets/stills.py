@@ -61,10 +61,24 @@ class Plane(NamedTuple):
             if log_var is not None:
                 r = [max(0.5, float(v)) for v in (0.5 * log_var[i]).exp() * self.scale]
             parts.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{r[0]:.1f}" ry="{r[1]:.1f}"/>')
-        box = f"{self.x} {self.y} {self.side} {self.side}"  # what lies outside of the plane is cut off
+        return self._cut("".join(parts), "rv-dots" if log_var is None else "rv-balls")
+
+    def field(self, values: Tensor, low: float, high: float, colors: np.ndarray) -> str:
+        """Values ``[n, n]``, row by row from the top, between the first and the last of 256 colors."""
+        index = ((values - low) * (256 / (high - low))).clamp(0, 255).byte().numpy()
+        place = f'x="{self.x}" y="{self.y}" width="{self.side}" height="{self.side}"'
+        return f'<image class="rv-raster" {place} href="{_png(colors[index])}"/>'
+
+    def ellipse(self, center, radii, kind: str) -> str:
+        """One outline of a class of the stylesheet, cut off at the plane's edge."""
+        x, y = self.at(center)
+        a, b = (max(0.5, float(r) * self.scale) for r in radii)
+        return self._cut(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{a:.1f}" ry="{b:.1f}"/>', kind)
+
+    def _cut(self, parts: str, kind: str) -> str:
+        box = f"{self.x} {self.y} {self.side} {self.side}"
         place = 'x="{}" y="{}" width="{}" height="{}"'.format(*box.split())
-        kind = "rv-dots" if log_var is None else "rv-balls"
-        return f'<svg {place} viewBox="{box}" class="{kind}">{"".join(parts)}</svg>'
+        return f'<svg {place} viewBox="{box}" class="{kind}">{parts}</svg>'
 
     def handle(self, z) -> str:
         """The point that a hand drags, at z."""
@@ -82,14 +96,17 @@ def picture(x: Number, y: Number, side: Number, image: Tensor, caption: str) -> 
     values = np.asarray(image.detach().cpu().squeeze(0).clamp(0, 1))
     rgba = np.zeros((*values.shape, 4), np.uint8)
     rgba[..., 3] = np.rint(values * 255)
-    file = io.BytesIO()
-    matplotlib.image.imsave(file, rgba, format="png")
-    data = base64.b64encode(file.getvalue()).decode()
     return (
         f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="none" stroke="var(--rv-grid)"/>'
-        f'<image x="{x}" y="{y}" width="{side}" height="{side}" href="data:image/png;base64,{data}"/>'
+        f'<image x="{x}" y="{y}" width="{side}" height="{side}" href="{_png(rgba)}"/>'
         + text(x, y + side + 16, caption)
     )
+
+
+def _png(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, pixels, format="png")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def still(width: Number, height: Number, label: str, *parts: str) -> str:

@@ -14,20 +14,21 @@ from riemvae_core.widgets.stills import number
 
 POINTS, PACKING = 0, 1
 PAIR = ("fashion-ae-2d", "fashion-vae-2d")
+READY = "!document.querySelector('figure[data-rv-module]:not([data-rv-ready])')"
 LEFT, TOP, RIGHT = 30, 8, 8  # margins of a plane in pixels, as in stage.js
 
 
 @contextmanager
-def opened(browser, base, width=1280, wait=True, **options):
-    """The page, once its figures live; nothing may be wrong with it in the end."""
+def opened(browser, base, width=1280, wait=True, name="index", **options):
+    """A page, once its figures live; nothing may be wrong with it in the end."""
     options = {"viewport": {"width": width, "height": 900}, "reduced_motion": "reduce"} | options
     context = browser.new_context(**options)
     page, problems = context.new_page(), []
     page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(f"{base}/index.html")
+    page.goto(f"{base}/{name}.html")
     if wait:
-        page.wait_for_function("document.querySelectorAll('figure[data-rv-ready]').length === 3")
+        page.wait_for_function(READY)
         settle(page)
     yield page
     context.close()

@@ -120,3 +120,10 @@ export function ballWindows({ mu, logVar, rho }, { center, half }, n) {
     };
   });
 }
+
+// The finest of some grids that `volumeOnGrid` fills with at most so many pairs of ball and midpoint; else the coarsest.
+export function gridWithin(balls, frame, sizes, pairs) {
+  const area = ({ left, right, top, bottom }) => Math.max(0, right - left) * Math.max(0, bottom - top);
+  const cost = (n) => ballWindows(balls, frame, n).reduce((sum, window) => sum + area(window), n * n);
+  return [...sizes].sort((a, b) => b - a).find((n) => cost(n) <= pairs) ?? Math.min(...sizes);
+}

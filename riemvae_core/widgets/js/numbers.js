@@ -115,6 +115,8 @@ export function aggregate(mu, logVar) {
 // A number with fixed decimals and a real minus sign; a dash where there is none.
 export const format = (value, digits = 2) =>
   Number.isFinite(value) ? value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−") : "–";
+// Three significant digits.
+export const significant = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3)).replace("-", "−");
 export const formatPoint = (z, digits = 2) => `(${format(z[0], digits)}, ${format(z[1], digits)})`;
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 export const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);

@@ -14,15 +14,15 @@ export function h(tag, attributes = {}, ...children) {
 // Unique in the document: figures of several kinds, each with its own copy of this library, count together.
 export const newId = () => `rv-id-${(globalThis.__rvIds = (globalThis.__rvIds ?? 0) + 1)}`;
 
-// ---- colors: the palette is the stylesheet's; these stand in where it is absent
-const FALLBACK = {
+// ---- colors: the palette is the stylesheet's; these, its light half, stand in where it is absent
+export const LIGHT = {
   data: "#7A808A", prior: "#2F6DB5", posterior: "#D4682A", codes: "#2B8A6E",
   ink: "#1F2328", muted: "#57606A", grid: "#E4E7EB", ground: "#FFFFFF",
 };
 export function readPalette(el) {
   const style = getComputedStyle(el);
   return Object.fromEntries(
-    Object.entries(FALLBACK).map(([name, hex]) => [name, style.getPropertyValue(`--rv-${name}`).trim() || hex]),
+    Object.entries(LIGHT).map(([name, hex]) => [name, style.getPropertyValue(`--rv-${name}`).trim() || hex]),
   );
 }
 
