@@ -35,6 +35,7 @@ from riemvae_core.contract import (
     with_noise,
 )
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
+from riemvae_core.decoded import decoded_steps, shortest_decoded
 from riemvae_core.evaluation import (
     Classifier,
     DensityCoverage,
@@ -143,6 +144,7 @@ __all__ = [
     "curve_length",
     "data_names",
     "dead_codes",
+    "decoded_steps",
     "default_device",
     "density_coverage",
     "ema_update",
@@ -196,6 +198,7 @@ __all__ = [
     "sample_uniform",
     "sampler_distance",
     "score_gradient",
+    "shortest_decoded",
     "standard_normal",
     "standardize_codes",
     "start_state",
