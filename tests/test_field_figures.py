@@ -10,9 +10,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import dblquad
 
-from riemvae_core.metric import PosteriorMetric
-from riemvae_core.widgets import assets, metric_field, metric_figure, stills
+from riemvae_core import PosteriorMetric
+from riemvae_core.widgets import assets, chains_figure, metric_field, metric_figure, stills, walking_chains
+from riemvae_core.widgets.chains_figure import WalkingChains, law_masses
 from riemvae_core.widgets.metric_figure import MetricField, centroids, field_balls, figure_metric, fitted
 
 
@@ -107,3 +109,78 @@ def test_a_still_field_has_the_plots_colors():
     ring = plane.ellipse((0.0, 0.5), (0.2, 0.1), "rv-unit")
     assert 'cx="50.0" cy="25.0" rx="10.0" ry="5.0"' in ring
     assert 'class="rv-unit"' in ring
+
+
+# ---- walking chains
+
+
+def test_masses_of_the_uniform_law():
+    """One number for each cell and the outside; a cell's against scipy's adaptive quadrature."""
+    masses = law_masses("exact")
+    assert masses.shape == (chains_figure.CELLS**2 + 1,)
+    assert float(masses.sum()) == pytest.approx(1)
+    assert 0 < float(masses[-1]) < 0.02
+    metric = figure_metric(**fitted(240), n_centroids=240)
+    total = 0.0
+    ticks = ((torch.arange(700, dtype=torch.float64) + 0.5) / 700 * 2 - 1) * 7.0
+    for column in ticks:
+        z = torch.stack([column.expand(700), ticks], -1)
+        total += float(metric.log_volume(z).exp().sum()) * (14 / 700) ** 2
+    side, row, column = 7.0 / 24, 10, 12
+    left, top = -3.5 + column * side, 3.5 - row * side
+
+    def density(y, x):
+        return float(metric.log_volume(torch.tensor([x, y], dtype=torch.float64)).exp())
+
+    mass, _ = dblquad(density, left, left + side, top - side, top, epsrel=1e-4)
+    assert float(masses[24 * row + column]) == pytest.approx(mass / total, rel=2e-3)
+
+
+def test_the_released_law_is_more_concentrated():
+    """Sharper by construction: fewer cells hold half of the mass."""
+
+    def cells_of_half(masses):
+        return int((masses.sort(descending=True).values.cumsum(0) < 0.5).sum())
+
+    exact, released = law_masses("exact"), law_masses("released")
+    assert float(released.sum()) == pytest.approx(1)
+    assert cells_of_half(released) < 0.6 * cells_of_half(exact)
+    with pytest.raises(ValueError, match="rules must be one of exact, released, got 'both'"):
+        law_masses("both")
+
+
+def test_the_still_s_chains_are_the_core_s():
+    """Zero moves leave codes; some moves are nearly all accepted, and stay where the balls are."""
+    begun, walked = chains_figure.walk(50, 0), chains_figure.walk(50, 5)
+    mu = field_balls().mu.double()
+    assert float(torch.cdist(begun.z, mu).amin(1).max()) < 1e-6
+    assert begun.acceptance == 0.0
+    assert 0.7 < walked.acceptance <= 1.0
+    assert float((walked.z - begun.z).norm(dim=1).min()) > 0.0 or walked.acceptance < 1.0
+    metric = figure_metric(**fitted(240), n_centroids=240)
+    assert float(metric.log_volume(walked.z).median()) > 3.0
+
+
+def test_a_kernel_sets_the_chains(in_a_notebook):
+    figure = walking_chains()
+    assert isinstance(figure, WalkingChains)
+    assert {k: getattr(figure, k) for k in chains_figure.START} == chains_figure.START
+    figure.start = [9.0, 0.5]
+    assert figure.start == [metric_figure.HALF, 0.5]
+    figure.start = []
+    assert figure.start == []
+    assert set(figure.get_state()["_assets"]) == {"fashion-vae-2d", "cividis"}
+    with pytest.raises(ValueError, match=r"step must be between 0.005 and 0.3, got 1.0"):
+        figure.step = 1.0
+    with pytest.raises(ValueError, match=r"n_leapfrog must be one of 1, 2, .*, got 3"):
+        figure.n_leapfrog = 3
+    with pytest.raises(ValueError, match=r"n_chains must be one of 50, .*, got 7"):
+        figure.n_chains = 7
+    with pytest.raises(ValueError, match="start must be two finite numbers"):
+        figure.start = [1.0]
+
+
+def test_walkers_stand_at_their_pixels():
+    drawn = stills.Plane(0.0, 0.0, 100.0, (0.0, 0.0), 1.0).walkers(torch.tensor([[0.0, 0.0], [0.5, 0.5]]))
+    assert 'cx="50.0" cy="50.0"' in drawn
+    assert 'cx="75.0" cy="25.0"' in drawn

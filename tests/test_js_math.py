@@ -108,6 +108,30 @@ def test_a_field_of_products_is_the_metric_s_log_volume(ask, changes):
     assert seen == pytest.approx(in_core(b).log_volume(z).flatten().tolist(), abs=1e-9)
 
 
+def test_the_grid_is_as_fine_as_its_cost_allows(ask):
+    """A wide reach lets every ball touch every midpoint; outside of its window a ball adds nothing."""
+    body = """const frame = {center: [0, 0], half: 3}, sizes = [40, 20, 10];
+    const grids = [1e9, 41 * 400, 41 * 100, 1].map((pairs) => gridWithin(a, frame, sizes, pairs));
+    return [ballWindows(a, frame, 10), ...grids];"""
+    wide, *grids = ask({"metric": "ballWindows, gridWithin"}, body, in_page(balls() | {"rho": 30.0}))
+    assert wide == [{"left": 0, "right": 10, "top": 0, "bottom": 10}] * 40
+    assert grids == [40, 20, 10, 10]
+    b = balls() | {"rho": 0.1}
+    narrow = ask(
+        {"metric": "ballWindows"}, "return ballWindows(a, {center: [0, 0], half: 3}, 300);", in_page(b)
+    )
+    for (x, y), (sx, sy), w in zip(b["mu"], (0.5 * b["log_var"]).exp(), narrow, strict=True):
+        edges = [
+            (w["left"], x - sx + 3),
+            (w["right"], x + sx + 3),
+            (w["top"], 3 - y - sy),
+            (w["bottom"], 3 - y + sy),
+        ]
+        assert [k for k, _ in edges] == pytest.approx(
+            [min(300, max(0, 50 * float(v))) for _, v in edges], abs=1
+        )
+
+
 def test_balls_are_picked_by_index(ask):
     b = balls(5)
     found = ask(

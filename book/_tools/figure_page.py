@@ -36,6 +36,7 @@ PAGES = {
     ],
     "fields": lambda: [
         widgets.metric_field(see="The field of a metric.", try_this="Drag the point."),
+        widgets.walking_chains(see="The same field.", try_this="Press play."),
     ],
 }
 

@@ -1,5 +1,6 @@
 """The book's live figures: widgets in a notebook, standing by themselves in the pages of the book."""
 
+from riemvae_core.widgets.chains_figure import walking_chains
 from riemvae_core.widgets.contract_figure import broken_contract
 from riemvae_core.widgets.host import write_static
 from riemvae_core.widgets.metric_figure import metric_field
@@ -7,4 +8,12 @@ from riemvae_core.widgets.packing_figure import packing
 from riemvae_core.widgets.panel import train_panel
 from riemvae_core.widgets.points_figure import points_and_balls
 
-__all__ = ["broken_contract", "metric_field", "packing", "points_and_balls", "train_panel", "write_static"]
+__all__ = [
+    "broken_contract",
+    "metric_field",
+    "packing",
+    "points_and_balls",
+    "train_panel",
+    "walking_chains",
+    "write_static",
+]

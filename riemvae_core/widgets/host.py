@@ -18,7 +18,10 @@ SOURCES = {
     "packing": ("numbers", "stage", "ball", "packing"),
     "broken_contract": ("numbers", "stage", "broken_contract"),
     "metric_field": ("numbers", "metric", "stage", "field", "metric_field"),
-}
+    "walking_chains": (
+        "numbers", "metric", "random", "hmc", "histogram", "stage", "field", "chart", "walking_chains",
+    ),
+}  # fmt: skip
 FIGURES = tuple(SOURCES)
 IMPORT = re.compile(r'^import\s[^;]*?from\s+"[^"]+";\n', re.M)
 EXPORT_DEFAULT = re.compile(r"^export default .*;\n", re.M)

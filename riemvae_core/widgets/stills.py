@@ -75,6 +75,11 @@ class Plane(NamedTuple):
         a, b = (max(0.5, float(r) * self.scale) for r in radii)
         return self._cut(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{a:.1f}" ry="{b:.1f}"/>', kind)
 
+    def walkers(self, z: Tensor) -> str:
+        """Points on a field."""
+        marks = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in map(self.at, z)]
+        return self._cut("".join(marks), "rv-walkers")
+
     def _cut(self, parts: str, kind: str) -> str:
         box = f"{self.x} {self.y} {self.side} {self.side}"
         place = 'x="{}" y="{}" width="{}" height="{}"'.format(*box.split())
