@@ -114,7 +114,7 @@ class PosteriorMetric:
         return torch.diag_embed(self.diagonal(z))
 
     def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
-        r"""Log of the Riemannian volume element, $\log\sqrt{\det G(z)}=\tfrac12\sum_k\log G_{kk}(z)$."""
+        r"""Log of the volume element, $\tfrac12\log\det G=\tfrac12\sum_k\log G_{kk}$."""
         return 0.5 * self.log_diagonal(z).sum(-1)
 
     def log_volume_and_grad(

@@ -206,3 +206,12 @@ def test_an_unknown_citation_is_named():
 def test_an_unknown_object_is_named(project):
     with pytest.raises(ValueError, match=r"pyobject must name a function or class of core\.py, got 'ball'"):
         source_of(project / "core.py", "ball")
+
+
+def test_a_method_s_source_starts_at_the_margin(tmp_path):
+    source = "def log(z):\n    return 0\n\n\nclass Ball:\n    def log(self):\n        return 1\n"
+    (tmp_path / "core.py").write_text(source)
+    assert source_of(tmp_path / "core.py", "Ball.log") == "def log(self):\n    return 1"
+    assert source_of(tmp_path / "core.py", "log") == "def log(z):\n    return 0"
+    with pytest.raises(ValueError, match=r"got 'Ball\.volume'"):
+        source_of(tmp_path / "core.py", "Ball.volume")

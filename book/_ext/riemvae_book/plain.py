@@ -2,6 +2,7 @@
 
 import ast
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,12 +68,17 @@ def quoted(title: str, body: str) -> str:
 
 
 def source_of(path: Path, name: str) -> str:
-    """The source of the function or class `name` in a Python file."""
+    """The source of the function, class or method `name` (`Class.method`) in a Python file."""
     text = path.read_text(encoding="utf8")
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return ast.get_source_segment(text, node) or ""
-    raise ValueError(f"pyobject must name a function or class of {path.name}, got {name!r}")
+    node: ast.AST | None = ast.parse(text)
+    for part in name.split("."):
+        named = (
+            n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == part
+        )
+        node = next(named, None)
+        if node is None:
+            raise ValueError(f"pyobject must name a function or class of {path.name}, got {name!r}")
+    return textwrap.dedent(ast.get_source_segment(text, node, padded=True) or "")
 
 
 def enumerated_title(directive: str, number: int, title: str) -> str:
