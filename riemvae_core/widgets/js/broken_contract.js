@@ -21,8 +21,9 @@ export async function mount(stage, host) {
   const classOf = (i) => classes[shown.labels[i]];
   const row = (array, i) => array.subarray(i * d, (i + 1) * d);
   const sizeOf = (offset) => Math.sqrt(offset.reduce((sum, v) => sum + v * v, 0) / d);
+  const unit = (offset) => offset.map((v) => v / sizeOf(offset));
   let state = fromHost() ?? { ...start, offset: [...start.offset] };
-  let direction = start.offset, drawn = 0; // where t leads; which of the draws came last
+  let direction = unit(sizeOf(state.offset) > 0 ? state.offset : start.offset), drawn = 0; // which draw came last
   let colors = readPalette(stage), picked = imageOf(state.selected);
 
   // ---- state: which ball, where in it (in radii, from its center), which two axes are in view
@@ -35,8 +36,7 @@ export async function mount(stage, host) {
     state = { ...state, ...patch };
     if (patch.selected !== undefined) picked = imageOf(state.selected);
     if (patch.selected !== undefined || patch.axes) plane.repaint();
-    const t = sizeOf(state.offset);
-    if (t > 1e-9) direction = state.offset.map((v) => v / t);
+    if (sizeOf(state.offset) > 1e-9) direction = unit(state.offset); // where the slider leads
     if (tell) host.set({ ...state });
     loop.invalidate();
     voice.say(describe);
@@ -68,13 +68,14 @@ export async function mount(stage, host) {
 
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },
-    "Drag in the plane: it shows two of the axes, counted in the ball’s radii; gray dots are the centers of the other " +
-    "images. The slider pulls along the present direction on all axes. Keys in the plane: arrows move (Shift: five " +
-    "times as far), N and P take the next or the previous image, Home goes to the center.");
+    "Drag in the plane: it shows two of the axes, counted in the ball’s radii; gray dots are the centers of the " +
+    "other images. The slider pulls along the present direction on all axes. Keys in the plane: arrows move (Shift: " +
+    "five times as far), N and P take the next or the previous image, Home goes to the center.");
   const left = h("div", { class: "rv-left" }), right = h("div", { class: "rv-right" });
   stage.append(h("div", { class: "rv-packing" }, left, right));
   const plane = makePlane(left, {
-    name: "Two axes of the ball, in its radii", center: [0, 0], half: HALF, describedby: hint.id, changed: () => loop.now(),
+    name: "Two axes of the ball, in its radii", center: [0, 0], half: HALF, describedby: hint.id,
+    changed: () => loop.now(),
   });
   const controls = h("div", { class: "rv-sliders" });
   left.append(controls);
@@ -106,12 +107,13 @@ export async function mount(stage, host) {
   function makeTable(parent) {
     const rows = {}, body = h("tbody");
     for (const { noise, words } of decoders) {
+      const key = h("i", { class: `rv-key ${LOOKS[noise][0]}` });
       rows[noise] = [h("td"), h("td")];
-      body.append(h("tr", {}, h("th", { scope: "row" }, h("i", { class: `rv-key ${LOOKS[noise][0]}` }), words), ...rows[noise]));
+      body.append(h("tr", {}, h("th", { scope: "row" }, key, words), ...rows[noise]));
     }
-    parent.append(h("table", { class: "rv-bill rv-errors" }, h("caption", {}, "Squared error, summed over the pixels"),
-      h("thead", {}, h("tr", {}, h("td"), ...["here", "at the center"].map((words) => h("th", { scope: "col" }, words)))),
-      body));
+    const heads = ["here", "at the center"].map((words) => h("th", { scope: "col" }, words));
+    parent.append(h("table", { class: "rv-bill rv-errors" },
+      h("caption", {}, "Squared error, summed over the pixels"), h("thead", {}, h("tr", {}, h("td"), ...heads)), body));
     return rows;
   }
 
@@ -125,7 +127,9 @@ export async function mount(stage, host) {
       views[k + 1].show(decode[noise](placeOf(state.offset)), colors.ink);
       [here, center].forEach((errors, column) => { cells[noise][column].textContent = format(errors[noise]); });
     });
-    chart(colors, decoders.map(({ noise }) => ({ values: curve(noise), color: colors[LOOKS[noise][1]], now: here[noise] })), t);
+    const curves = decoders.map(({ noise }) =>
+      ({ values: curve(noise), color: colors[LOOKS[noise][1]], now: here[noise] }));
+    chart(colors, curves, t);
     distance.set(Math.min(t, FAR));
     menus.forEach((menu, k) => {
       [...menu.options].forEach((option, axis) => {
@@ -220,14 +224,20 @@ function makeChart(parent, name) {
       canvas.height = Math.round(height * ratio);
     }
     const x = (at) => edge.left + (at / FAR) * (width - edge.left - edge.right);
-    const y = (value) => height - edge.bottom - (Math.min(value, CEILING) / CEILING) * (height - edge.top - edge.bottom);
+    const floor = height - edge.bottom;
+    const y = (value) => floor - (Math.min(value, CEILING) / CEILING) * (floor - edge.top);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.font = `11.5px ${getComputedStyle(canvas).fontFamily}`;
     context.fillStyle = colors.muted;
     context.strokeStyle = colors.grid;
     context.lineWidth = 1;
-    const line = (x1, y1, x2, y2) => { context.beginPath(); context.moveTo(x1, y1); context.lineTo(x2, y2); context.stroke(); };
+    const line = (x1, y1, x2, y2) => {
+      context.beginPath();
+      context.moveTo(x1, y1);
+      context.lineTo(x2, y2);
+      context.stroke();
+    };
     context.textAlign = "right";
     context.textBaseline = "middle";
     for (const value of [0, 100, 200]) {
@@ -236,11 +246,11 @@ function makeChart(parent, name) {
     }
     context.textAlign = "center";
     context.textBaseline = "top";
-    for (const at of [0, 1, 2]) context.fillText(`${at}`, x(at), height - edge.bottom + 6);
+    for (const at of [0, 1, 2]) context.fillText(`${at}`, x(at), floor + 6);
     context.textAlign = "right";
-    context.fillText("t = 3", width - edge.right, height - edge.bottom + 6);
+    context.fillText("t = 3", width - edge.right, floor + 6);
     context.strokeStyle = colors.ink;
-    line(x(Math.min(t, FAR)), edge.top, x(Math.min(t, FAR)), height - edge.bottom);
+    line(x(Math.min(t, FAR)), edge.top, x(Math.min(t, FAR)), floor);
     for (const { values, color, now } of curves) {
       context.strokeStyle = color;
       context.lineWidth = 2;
