@@ -1,11 +1,12 @@
-"""Chapter 6's study: the uniform law of trained models by three samplers, and what the released one does there.
+"""Chapter 6's study: the uniform law of trained models by three samplers, and what the released one does.
 
     python benchmarks/studies/sampling.py
 
-Conv VAEs of the zoo (16 dimensions, two betas, three seeds), 6,000 training images, 100 medoids. Three samplers
-estimate the log volume of the metric that ``PosteriorMetric.fit`` makes. Then the released sampler, with the
-released code's rho, lambda and chain length: how far its chains go, what they meet, where they end, beside chains
-of the same length on which no force acts. Two minutes on two cores; resumes after a kill.
+Conv VAEs of the zoo (16 dimensions, two betas, three seeds), 6,000 training images, 100 medoids. Three
+samplers estimate the log volume of the metric that ``PosteriorMetric.fit`` makes. Then the released sampler,
+with the released code's rho, lambda and chain length: how far its chains go, what they meet, where they end,
+beside codes with plain noise of the size that chains without a force reach. A few minutes on two cores;
+resumes after a kill.
 """
 
 import math
@@ -81,4 +82,5 @@ def nearest(z: Tensor, mu: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    run_study("sampling", SETTINGS, [{"beta": b, "seed": s} for b in zoo.CONV_BETAS for s in zoo.CONV_SEEDS], work)
+    jobs = [{"beta": beta, "seed": seed} for beta in zoo.CONV_BETAS for seed in zoo.CONV_SEEDS]
+    run_study("sampling", SETTINGS, jobs, work)
