@@ -8,7 +8,7 @@ import {
 const HALF = 3.5; // radii that the plane shows to each side
 const FAR = 3; // the largest distance t
 const STEPS = 24; // points of a curve
-const CEILING = 250; // the largest error that the chart shows
+const CEILING = 350; // the largest error that the chart shows
 const LOOKS = { ball: ["rv-barrier", "posterior"], none: ["rv-reconstruction", "data"], round: ["rv-round", "codes"] };
 
 export async function mount(stage, host) {
@@ -74,7 +74,7 @@ export async function mount(stage, host) {
   const left = h("div", { class: "rv-left" }), right = h("div", { class: "rv-right" });
   stage.append(h("div", { class: "rv-packing" }, left, right));
   const plane = makePlane(left, {
-    name: "Two axes of the ball, in its radii", center: [0, 0], half: HALF, describedby: hint.id,
+    name: "Two axes of the ball, in its radii", center: [0, 0], half: HALF, describedby: hint.id, labels: ["σ", "σ"],
     changed: () => loop.now(),
   });
   const controls = h("div", { class: "rv-sliders" });
@@ -240,7 +240,7 @@ function makeChart(parent, name) {
     };
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const value of [0, 100, 200]) {
+    for (const value of [0, 100, 200, 300]) {
       line(edge.left, y(value), width - edge.right, y(value));
       context.fillText(`${value}`, edge.left - 5, y(value));
     }

@@ -64,17 +64,17 @@ export function makeVoice(parent, delay = 700) {
   };
 }
 
-// ---- an image: ink on the page's own ground, one canvas pixel a pixel
-export function makeImage(parent, side, caption) {
-  const canvas = h("canvas", { class: "rv-image", width: side, height: side, role: "img", "aria-label": caption });
+// ---- an image (or a strip of some in a row): ink on the page's own ground, one canvas pixel a pixel
+export function makeImage(parent, side, caption, width = side) {
+  const canvas = h("canvas", { class: "rv-image", width, height: side, role: "img", "aria-label": caption });
   const words = h("span", {}, caption);
   parent.append(h("div", { class: "rv-picture" }, canvas, words));
-  const context = canvas.getContext("2d"), pixels = context.createImageData(side, side);
+  const context = canvas.getContext("2d"), pixels = context.createImageData(width, side);
   return {
     canvas,
     show(values, ink) {
       const [r, g, b] = channels(ink);
-      for (let i = 0; i < side * side; i++) {
+      for (let i = 0; i < width * side; i++) {
         pixels.data[4 * i] = r; pixels.data[4 * i + 1] = g; pixels.data[4 * i + 2] = b;
         pixels.data[4 * i + 3] = values ? clamp(values[i], 0, 1) * 255 : 0;
       }
@@ -122,7 +122,7 @@ function tickStep(half) {
   const rough = half / 4, power = 10 ** Math.floor(Math.log10(rough));
   return power * [1, 2, 5, 10].find((m) => m * power >= rough);
 }
-export function makePlane(parent, { name, center, half, describedby, changed }) {
+export function makePlane(parent, { name, center, half, describedby, changed, labels = ["z₁", "z₂"] }) {
   const canvas = h("canvas", {
     class: "rv-plane", tabindex: 0, role: "slider", "aria-label": name, "aria-describedby": describedby,
     "aria-valuemin": (center[0] - half).toFixed(2), "aria-valuemax": (center[0] + half).toFixed(2),
@@ -210,9 +210,9 @@ export function makePlane(parent, { name, center, half, describedby, changed }) 
       if (y > top + 18) context.fillText(format(v, digits), left - 5, y);
     });
     context.fillStyle = colors.ink;
-    context.fillText("z₂", left - 5, top + 6);
+    context.fillText(labels[1], left - 5, top + 6);
     context.textBaseline = "top";
-    context.fillText("z₁", right, bottom + 6);
+    context.fillText(labels[0], right, bottom + 6);
   }
   return plane;
 }
