@@ -1,6 +1,7 @@
 """The Python side of the figures over a field: what they start with, what a kernel reads and sets."""
 
 import base64
+import html
 import io
 import json
 import math
@@ -13,14 +14,44 @@ import torch
 from scipy.integrate import dblquad
 
 from riemvae_core import PosteriorMetric
-from riemvae_core.widgets import assets, chains_figure, metric_field, metric_figure, stills, walking_chains
-from riemvae_core.widgets.chains_figure import WalkingChains, law_masses
-from riemvae_core.widgets.metric_figure import MetricField, centroids, field_balls, figure_metric, fitted
+from riemvae_core.widgets import (
+    assets,
+    chains_figure,
+    host,
+    metric_field,
+    metric_figure,
+    stills,
+    walking_chains,
+)
+from riemvae_core.widgets.chains_figure import Walk, WalkingChains, law_masses, walk
+from riemvae_core.widgets.metric_figure import (
+    MetricField,
+    centroids,
+    field_balls,
+    field_still,
+    figure_metric,
+    fitted,
+    shared_props,
+)
 
 
 @pytest.fixture
 def in_a_notebook(monkeypatch):
     monkeypatch.delenv("RIEMVAE_BOOK", raising=False)
+
+
+@pytest.mark.parametrize("make", [metric_field, walking_chains])
+def test_in_a_book_a_figure_is_html_with_a_named_picture(make, monkeypatch):
+    monkeypatch.setenv("RIEMVAE_BOOK", "1")
+    figure = make(see="a < b", try_this="c")
+    assert isinstance(figure, host.StaticFigure)
+    text = figure._repr_html_()
+    assert re.search(r'<svg class="rv-still"[^>]* role="img" aria-label="[^"]{40,}"', text)
+    assert "<b>See.</b> a &lt; b <b>Try.</b> c</figcaption>" in text
+    assert len(text) < 100_000
+    needed = set(re.findall(r"fashion-[a-z0-9-]+|cividis", html.unescape(text)))
+    assert needed <= set(assets.asset_names())
+    assert {"fashion-vae-2d", "cividis"} <= needed
 
 
 def test_one_table_of_colors():
@@ -184,3 +215,22 @@ def test_walkers_stand_at_their_pixels():
     drawn = stills.Plane(0.0, 0.0, 100.0, (0.0, 0.0), 1.0).walkers(torch.tensor([[0.0, 0.0], [0.5, 0.5]]))
     assert 'cx="50.0" cy="50.0"' in drawn
     assert 'cx="75.0" cy="25.0"' in drawn
+
+
+def test_the_still_s_chains_are_walked_by_the_core():
+    """The same chains on each call, and fewer of them accepted than proposed."""
+    found = walk(20, 5)
+    assert isinstance(found, Walk)
+    assert found.z.shape == (20, 2)
+    assert 0.5 < found.acceptance <= 1.0
+    assert torch.equal(found.z, walk(20, 5).z)
+
+
+def test_both_figures_share_their_plane_and_a_still_field_outlines_each_ball():
+    shared, kept = shared_props(), centroids(10)
+    assert shared["frame"] == {"center": [0.0, 0.0], "half": metric_figure.HALF}
+    for figure in (metric_field(), walking_chains()):
+        assert shared.items() <= figure._props.items()
+    plane = stills.Plane(0.0, 0.0, 100.0, (0.0, 0.0), metric_figure.HALF)
+    drawn = field_still(plane, figure_metric(**fitted(10), n_centroids=10))
+    assert drawn.count("rv-outlines") == len(kept)

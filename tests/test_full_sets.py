@@ -15,7 +15,7 @@ from test_formats import BATCHES, FACES, LIST, PICKLES, ramp, write_archive, wri
 from test_idx import idx_bytes
 
 from riemvae_core import data
-from riemvae_core.full_sets import FULL_SETS, load_full_set
+from riemvae_core.full_sets import FULL_SETS, FullSet, load_full_set
 
 RNG = np.random.default_rng(0)
 DIGITS = {
@@ -75,6 +75,7 @@ def a_machine_without_data(tmp_path, monkeypatch):
 
 def test_each_full_set_is_tried_here():
     assert set(WRITERS) == set(FULL_SETS) == {*data.data_names()} - {*data.data_names(bundled=True)}
+    assert all(isinstance(full, FullSet) and full.files for full in FULL_SETS.values())
 
 
 @pytest.mark.parametrize("name", WRITERS)

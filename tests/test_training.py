@@ -17,7 +17,15 @@ from riemvae_core import training
 from riemvae_core.data import load_images
 from riemvae_core.models import ModelConfig, make_model
 from riemvae_core.numerics import make_generator
-from riemvae_core.training import History, evaluate, fit, read_tensors, retrain_decoder, save_atomically
+from riemvae_core.training import (
+    History,
+    evaluate,
+    fit,
+    fresh_decoder,
+    read_tensors,
+    retrain_decoder,
+    save_atomically,
+)
 
 SMALL = ModelConfig(image_shape=(1, 8, 8), width=16, depth=1)
 DIGITS = load_images("digits").images[:200]
@@ -387,6 +395,19 @@ def test_evaluate_names_what_is_wrong_and_restores_the_mode(images, words):
 
 
 # --- retrain_decoder
+
+
+def test_a_fresh_decoder_is_drawn_from_the_seed_and_stands_behind_a_frozen_encoder():
+    model = make_model("vae", ModelConfig(image_shape=(1, 8, 8), width=8, depth=1), seed=0)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    fresh, twin, other = (fresh_decoder(model, seed).state_dict() for seed in (1, 1, 2))
+    for name, value in before.items():
+        assert torch.equal(model.state_dict()[name], value)
+        assert torch.equal(fresh[name], twin[name])
+        assert torch.equal(fresh[name], value) != name.startswith("decoder.")
+        assert torch.equal(other[name], fresh[name]) != name.startswith("decoder.")
+    frozen = {n for n, p in fresh_decoder(model, 1).named_parameters() if not p.requires_grad}
+    assert frozen == {n for n in before if not n.startswith("decoder.")}
 
 
 def test_a_fresh_decoder_is_trained_and_nothing_else():
