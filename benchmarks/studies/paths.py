@@ -19,7 +19,7 @@ import riemvae_core as rc
 from riemvae_core.curves import straight_line
 from riemvae_core.models import VQVAE, VQConfig, make_model
 
-SEEDS, EPOCHS, PAIRS, POINTS, STEPS, MEDOIDS = range(3), 12, 24, 65, 600, 100
+SEEDS, EPOCHS, PAIRS, POINTS, STEPS, MEDOIDS = range(5), 12, 24, 65, 600, 100
 SETTINGS = {
     "data": "fashion", "network": "mlp", "width": 256, "decoder_width": 64, "depth": 2, "beta": 1.0,
     "epochs": EPOCHS, "pairs": PAIRS, "points": POINTS, "steps": STEPS, "medoids": MEDOIDS, "codes": 64,

@@ -6,6 +6,7 @@ from riemvae_core.widgets.host import write_static
 from riemvae_core.widgets.metric_figure import metric_field
 from riemvae_core.widgets.packing_figure import packing
 from riemvae_core.widgets.panel import train_panel
+from riemvae_core.widgets.paths_figure import three_paths
 from riemvae_core.widgets.points_figure import points_and_balls
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "metric_field",
     "packing",
     "points_and_balls",
+    "three_paths",
     "train_panel",
     "walking_chains",
     "write_static",

@@ -21,6 +21,7 @@ SOURCES = {
     "walking_chains": (
         "numbers", "metric", "random", "hmc", "histogram", "stage", "field", "chart", "walking_chains",
     ),
+    "three_paths": ("numbers", "metric", "curves", "paths", "stage", "three_paths"),
 }  # fmt: skip
 FIGURES = tuple(SOURCES)
 IMPORT = re.compile(r'^import\s[^;]*?from\s+"[^"]+";\n', re.M)

@@ -80,6 +80,11 @@ class Plane(NamedTuple):
         marks = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in map(self.at, z)]
         return self._cut("".join(marks), "rv-walkers")
 
+    def path(self, curve: Tensor, kind: str) -> str:
+        """A curve ``[t, 2]`` as a class of the stylesheet draws it, cut off at the plane's edge."""
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, curve))
+        return self._cut(f'<polyline points="{points}"/>', f"rv-path rv-path-{kind}")
+
     def _cut(self, parts: str, kind: str) -> str:
         box = f"{self.x} {self.y} {self.side} {self.side}"
         place = 'x="{}" y="{}" width="{}" height="{}"'.format(*box.split())
@@ -97,13 +102,14 @@ def text(x: Number, y: Number, words: str, anchor: str = "start") -> str:
 
 
 def picture(x: Number, y: Number, side: Number, image: Tensor, caption: str) -> str:
-    """An image as ink on the page's ground, its caption below."""
+    """An image (or a row of some, side by side) as ink on the page's ground, its caption below."""
     values = np.asarray(image.detach().cpu().squeeze(0).clamp(0, 1))
+    width = f"{side * values.shape[1] / values.shape[0]:g}"
     rgba = np.zeros((*values.shape, 4), np.uint8)
     rgba[..., 3] = np.rint(values * 255)
     return (
-        f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="none" stroke="var(--rv-grid)"/>'
-        f'<image x="{x}" y="{y}" width="{side}" height="{side}" href="{_png(rgba)}"/>'
+        f'<rect x="{x}" y="{y}" width="{width}" height="{side}" fill="none" stroke="var(--rv-grid)"/>'
+        f'<image x="{x}" y="{y}" width="{width}" height="{side}" href="{_png(rgba)}"/>'
         + text(x, y + side + 16, caption)
     )
 
