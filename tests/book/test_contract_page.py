@@ -87,7 +87,7 @@ def test_dragging_moves_two_axes_and_no_other(page):
     assert [now["offset"][a], now["offset"][b]] == pytest.approx([1.5, -2], abs=0.02)
     rest = [k for k in range(16) if k not in (a, b)]
     assert [now["offset"][k] for k in rest] == [before["offset"][k] for k in rest]
-    page.get_by_role("button", name="These two axes only").click()
+    page.get_by_role("button", name="Two axes only").click()
     assert [check(page)["offset"][k] for k in rest] == [0] * 14
     page.get_by_role("button", name="Another draw").click()
     other = check(page)
