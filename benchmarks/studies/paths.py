@@ -1,4 +1,4 @@
-"""Chapter 7's study: straight lines, geodesics and low-cost paths between held-out images, three seeds.
+"""Chapter 7's study: straight lines, geodesics and low-cost paths between held-out images, five seeds.
 
     python benchmarks/studies/paths.py
 
@@ -6,7 +6,7 @@ For an autoencoder and a VAE of 2 and 8 latent axes and a VQ-VAE of 64 codes in 
 decoded straight line is than the shortest decoded path, how evenly it moves, how far from the training images
 it passes; for VAEs the same of the two paths that the balls' metric draws; and how evenly neighboring codes
 lie apart. The shortest decoded path is searched from the straight line, so the excess is a lower bound.
-About five minutes on one core; resumes after a kill.
+About ten minutes on one core; resumes after a kill.
 """
 
 import math

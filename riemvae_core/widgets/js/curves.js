@@ -3,8 +3,10 @@
 
 const GAUSS = { // points and weights on [0, 1]
   2: [[0.21132486540518708, 0.7886751345948129], [0.5, 0.5]],
-  4: [[0.06943184420297371, 0.33000947820757187, 0.6699905217924281, 0.9305681557970262],
-    [0.17392742256872692, 0.32607257743127307, 0.32607257743127307, 0.17392742256872692]],
+  8: [[0.019855071751231912, 0.10166676129318664, 0.2372337950418355, 0.4082826787521751,
+    0.5917173212478248, 0.7627662049581645, 0.8983332387068134, 0.9801449282487681],
+  [0.05061426814518853, 0.11119051722668721, 0.15685332293894344, 0.18134189168918083,
+    0.18134189168918083, 0.15685332293894344, 0.11119051722668721, 0.05061426814518853]],
 };
 
 // A metric of balls as it is, without slopes: for the numbers that are reported.
@@ -70,7 +72,7 @@ export function pieceLengths(ruler, curve, order = 2) {
     return sum;
   });
 }
-export const curveLength = (ruler, curve) => pieceLengths(ruler, curve, 4).reduce((a, b) => a + b, 0);
+export const curveLength = (ruler, curve) => pieceLengths(ruler, curve, 8).reduce((a, b) => a + b, 0);
 export const plainLengths = (curve) =>
   Float64Array.from({ length: curve.length / 2 - 1 }, (_, k) =>
     Math.hypot(curve[2 * k + 2] - curve[2 * k], curve[2 * k + 3] - curve[2 * k + 1]));
