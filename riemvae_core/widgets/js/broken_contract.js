@@ -98,7 +98,7 @@ export async function mount(stage, host) {
   const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
   stage.append(h("div", { class: "rv-actions" }, hint,
     button("Another draw", () => change({ offset: [...draws[(drawn = (drawn + 1) % draws.length)]] })),
-    button("These two axes only", () =>
+    button("Two axes only", () =>
       change({ offset: state.offset.map((v, axis) => (state.axes.includes(axis) ? v : 0)) })),
     button("Reset", () => { drawn = 0; change({ ...start, offset: [...start.offset] }); })));
   const voice = makeVoice(stage);
