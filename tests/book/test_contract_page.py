@@ -16,7 +16,7 @@ from riemvae_core.widgets.stills import number
 
 pytestmark = pytest.mark.browser
 ONLY = 0
-FAR, STEPS = 3.0, 24
+FAR, STEPS = 3.0, 16
 
 
 @pytest.fixture

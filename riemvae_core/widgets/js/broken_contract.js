@@ -7,7 +7,7 @@ import {
 
 const HALF = 3.5; // radii that the plane shows to each side
 const FAR = 3; // the largest distance t
-const STEPS = 24; // points of a curve
+const STEPS = 16; // points of a curve
 const CEILING = 350; // the largest error that the chart shows
 const LOOKS = { ball: ["rv-barrier", "posterior"], none: ["rv-reconstruction", "data"], round: ["rv-round", "codes"] };
 
@@ -56,13 +56,19 @@ export async function mount(stage, host) {
   // ---- what the decoders make of a place
   const placeOf = (offset) => offset.map((v, k) =>
     row(balls.mu, state.selected)[k] + v * Math.exp(0.5 * row(balls.log_var, state.selected)[k]));
-  function errorOf(noise, offset) {
-    const y = decode[noise](placeOf(offset));
+  function errorIn(y) {
     let sum = 0;
     for (let p = 0; p < pixels; p++) sum += (picked[p] - y[p]) ** 2;
     return sum;
   }
+  const errorOf = (noise, offset) => errorIn(decode[noise](placeOf(offset)));
   const errorsAt = (offset) => Object.fromEntries(decoders.map(({ noise }) => [noise, errorOf(noise, offset)]));
+  let atCenter = { selected: -1 };
+  function errorsAtCenter() {
+    const { selected } = state;
+    if (atCenter.selected !== selected) atCenter = { selected, errors: errorsAt(state.offset.map(() => 0)) };
+    return atCenter.errors;
+  }
   const curve = (noise) =>
     Array.from({ length: STEPS + 1 }, (_, k) => errorOf(noise, scaledTo((FAR * k) / STEPS)));
 
@@ -119,12 +125,14 @@ export async function mount(stage, host) {
 
   // ---- drawing
   function draw() {
-    const here = errorsAt(state.offset), center = errorsAt(state.offset.map(() => 0)), t = sizeOf(state.offset);
+    const z = placeOf(state.offset), t = sizeOf(state.offset), here = {}, center = errorsAtCenter();
     plane.draw(colors, paintCenters, paintHandle);
     views[0].show(picked, colors.ink);
     views[0].label(classOf(state.selected));
     decoders.forEach(({ noise }, k) => {
-      views[k + 1].show(decode[noise](placeOf(state.offset)), colors.ink);
+      const y = decode[noise](z);
+      here[noise] = errorIn(y);
+      views[k + 1].show(y, colors.ink);
       [here, center].forEach((errors, column) => { cells[noise][column].textContent = format(errors[noise]); });
     });
     const curves = decoders.map(({ noise }) =>
