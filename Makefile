@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test lint lab notebooks zoo bench clean
+.PHONY: help env book test test-core test-book lint lab notebooks zoo bench clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,13 @@ book: env  ## execute the chapters and build _build/html/index.html
 	@$(PY) .venv/bin/jupyter-book build .
 
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
-	@$(PY) -m pytest
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-book
+
+test-core: env
+	@$(PY) -m pytest --ignore=tests/book
+
+test-book: env
+	@$(PY) -m pytest tests/book
 
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
