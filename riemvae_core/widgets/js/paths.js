@@ -97,7 +97,8 @@ const dot = (x, y) => {
   return sum;
 };
 
-// L-BFGS around the frozen solve: at most `steps` evaluations; { curve, converged }.
+// L-BFGS around the frozen solve: at most `steps` evaluations; { curve, converged }. Converged: by the frozen metric a further
+// step would win no more than a millionth of the energy.
 export function descend(ruler, curve, times, steps, tolerance = 1e-6, memory = 10) {
   const room = () => new Float64Array(curve.length), trial = room(), after = room(), stiff = new Float64Array(2 * times.length);
   const pairs = [];
@@ -151,15 +152,17 @@ function mixedSpacing(ruler, curve, n) {
 }
 
 // The shortest of the paths found from some starts: { curve, length, converged }. `steps` evaluations for each of the rounds.
+// Converged: the descent is at rest, or its last round, with points spaced anew, shortened the path by less than a thousandth.
 export function shortestPath(ruler, starts, steps = 150, rounds = 3) {
   let best = null;
   for (const start of starts) {
     let found = { curve: respaced(start, plainLengths(start), 4 * POINTS) };
     for (let round = 0; round < rounds; round++) {
-      const { points, times } = mixedSpacing(ruler, found.curve, POINTS);
+      const { points, times } = mixedSpacing(ruler, found.curve, POINTS), before = found.length ?? Infinity;
       found = descend(ruler, points, times, steps);
+      found.length = curveLength(ruler, found.curve);
+      found.converged ||= Math.abs(found.length - before) < 1e-3 * found.length;
     }
-    found.length = curveLength(ruler, found.curve);
     if (!best || found.length < best.length) best = found;
   }
   return best;
