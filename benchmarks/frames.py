@@ -117,6 +117,7 @@ SCENES = {
     "one plane": Scene("index", 2, drag, model="fashion-vae-2d"),
     "field, point": Scene("fields", 0, drag),
     **{f"field, {name}": Scene("fields", 0, slide(name), decodes=False) for name in FIELD_SLIDERS},
+    "three paths": Scene("paths", 0, drag),
     "chains, playing": Scene("fields", 1, play, decodes=False),
 }
 
