@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.numerics import chunks
+from riemvae_core.numerics import check_image_shape, chunks, seeded_weights
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Classifier(nn.Module):
 
     def logits(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Log odds of the classes, up to a constant. Raises ValueError for images of another shape."""
-        return self.head(self.body(self._checked(x)))
+        check_image_shape(x, self.config.image_shape)
+        return self.head(self.body(x))
 
     def losses(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> ClassifierLosses:
         """The price of each image's label."""
@@ -72,19 +73,12 @@ class Classifier(nn.Module):
 
         Raises ValueError for images of another shape.
         """
-        images, size = self._checked(images), 32 * self.config.width * images[:1].numel()
+        check_image_shape(images, self.config.image_shape)
+        size = 32 * self.config.width * images[:1].numel()
         return torch.cat([self.body(images[s]) for s in chunks(len(images), size * images.element_size())])
-
-    def _checked(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.image_shape:
-            raise ValueError(
-                f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}"
-            )
-        return x
 
 
 def make_classifier(config: ClassifierConfig, seed: int) -> Classifier:
     """A classifier with weights drawn from the seed, on the CPU; torch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
+    with seeded_weights(seed):
         return Classifier(config)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.numerics import standard_uniform
+from riemvae_core.numerics import seeded_weights, standard_uniform
 from riemvae_core.quantize import count_codes
 
 
@@ -132,8 +132,7 @@ class CodePrior(nn.Module):
 
 def make_code_prior(config: CodePriorConfig, seed: int) -> CodePrior:
     """A law of codes, its weights drawn from the seed; torch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)
+    with seeded_weights(seed):
         return CodePrior(config)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from riemvae_core.networks import make_networks
+from riemvae_core.numerics import check_image_shape
 
 LIKELIHOODS = ("gaussian", "bernoulli")
 
@@ -44,10 +45,7 @@ class Coder(nn.Module):
 
     def features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n *places f"]:
         """What the encoder's body makes of images. Raises ValueError for images of another shape."""
-        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.image_shape:
-            raise ValueError(
-                f"x must be [n, {', '.join(map(str, self.config.image_shape))}], got {list(x.shape)}"
-            )
+        check_image_shape(x, self.config.image_shape)
         return self.body(x)
 
     def logits(self, z: Float[Tensor, "*places d"]) -> Float[Tensor, "*batch c h w"]:

@@ -26,9 +26,16 @@ class DataFile(NamedTuple):
     unpacked: str | None = None
 
 
+def cache_dir() -> Path:
+    """Where trained weights and downloads are kept: the folder in ``RIEMVAE_CACHE``, else the user's
+    cache.
+    """
+    return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae"))
+
+
 def download_dir() -> Path:
-    """Where downloads are kept: ``data`` in the folder in ``RIEMVAE_CACHE``, else in the user's cache."""
-    return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae")) / "data"
+    """Where downloads are kept: ``data`` in ``cache_dir()``."""
+    return cache_dir() / "data"
 
 
 def find_file(file: DataFile, folders: list[Path]) -> Path | None:

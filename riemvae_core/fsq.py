@@ -1,5 +1,6 @@
 r"""Finite scalar quantization: every axis is rounded to a few levels, and the grid needs no learning.
- Mentzer et al. (2023). Axis i has $L_i$ levels, so there are $\prod_i L_i$ codes. A code's number reads its
+
+Mentzer et al. (2023). Axis i has $L_i$ levels, so there are $\prod_i L_i$ codes. A code's number reads its
 levels as digits, the first axis the fastest.
 """
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.gaussians import LOG_2PI, log_prob, reparameterize
-from riemvae_core.numerics import chunks, standard_normal
+from riemvae_core.numerics import check_images, chunks, standard_normal
 
 
 class NLLBound(NamedTuple):
@@ -35,8 +35,7 @@ def _check(model: nn.Module, images: Tensor, n_samples: int) -> None:
         raise ValueError(
             f"model must have beta above 0, its pixels' variance is beta / 2, got {model.config.beta}"
         )
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+    check_images(images)
     if n_samples < 1:
         raise ValueError(f"n_samples must be at least 1, got {n_samples}")
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from riemvae_core import gaussians
 from riemvae_core.coders import Coder, check_likelihood
+from riemvae_core.numerics import seeded_weights
 from riemvae_core.vqvae import VQVAE, VQConfig
 
 
@@ -173,6 +174,5 @@ def make_model(kind: str, config: ModelConfig | VQConfig, seed: int) -> Autoenco
         raise ValueError(
             f"config must be a {expected.__name__} for kind {kind!r}, got a {type(config).__name__}"
         )
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
+    with seeded_weights(seed):
         return MODELS[kind](config)

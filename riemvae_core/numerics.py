@@ -3,6 +3,7 @@
 import functools
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -40,6 +41,16 @@ def make_generator(seed: int) -> torch.Generator:
     return torch.Generator(device="cpu").manual_seed(seed)
 
 
+@contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Modules made within get weights drawn from the seed, on the CPU; torch's global generators stay as they
+    were.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
+        yield
+
+
 def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draws from N(0, 1) with the given shape, on the device and with the dtype of ``like``.
 
@@ -62,6 +73,18 @@ def check_points(z: Tensor, d: int) -> None:
     """Raise ValueError unless z ends in an axis of length d."""
     if z.ndim == 0 or z.shape[-1] != d:
         raise ValueError(f"z must be [*batch, {d}], got {tuple(z.shape)}")
+
+
+def check_images(images: Tensor) -> None:
+    """Raise ValueError unless the images are [n, c, h, w] with n at least 1."""
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+
+
+def check_image_shape(x: Tensor, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError unless x holds images of that shape, [n, *shape]."""
+    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
+        raise ValueError(f"x must be [n, {', '.join(map(str, shape))}], got {list(x.shape)}")
 
 
 @functools.cache

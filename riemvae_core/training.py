@@ -18,7 +18,7 @@ from safetensors.torch import load, save, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from riemvae_core.numerics import chunks, make_generator, standard_normal
+from riemvae_core.numerics import check_images, chunks, make_generator, seeded_weights, standard_normal
 
 
 class History(NamedTuple):
@@ -87,8 +87,7 @@ def fit(
 
 
 def _check_images(images: Tensor, labels: Tensor | None) -> None:
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+    check_images(images)
     if labels is not None and labels.shape != images.shape[:1]:
         raise ValueError(f"labels must be [{len(images)}], one an image, got {list(labels.shape)}")
 
@@ -250,8 +249,7 @@ def fresh_decoder(model: nn.Module, seed: int) -> nn.Module:
     """A copy of a model with its encoder frozen and its decoder's weights drawn anew from the seed."""
     copied = copy.deepcopy(model).requires_grad_(False)
     home = next(model.parameters()).device
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)
+    with seeded_weights(seed):
         for layer in copied.decoder.cpu().modules():
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()

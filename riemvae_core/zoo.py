@@ -9,19 +9,18 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from riemvae_core.classifier import Classifier, ClassifierConfig, make_classifier
 from riemvae_core.contract import NOISES, with_noise
 from riemvae_core.data import first_of_each_class, load_images
+from riemvae_core.downloads import cache_dir
 from riemvae_core.idx import ASSETS
 from riemvae_core.models import VAE, VQVAE, Autoencoder, ModelConfig, VQConfig, make_model
 from riemvae_core.numerics import Interval, confidence_interval, make_generator
@@ -144,11 +143,6 @@ def recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"name must be one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]
-
-
-def cache_dir() -> Path:
-    """Where trained weights are kept: the folder in ``RIEMVAE_CACHE``, else the user's cache."""
-    return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae"))
 
 
 def _untrained(r: Recipe) -> nn.Module:

@@ -140,7 +140,7 @@ def test_without_pooch_the_extra_is_named(tmp_path, monkeypatch, package):
 
 def test_downloads_are_kept_in_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("RIEMVAE_CACHE", str(tmp_path))
-    assert downloads.download_dir() == tmp_path / "data"
+    assert downloads.download_dir() == downloads.cache_dir() / "data" == tmp_path / "data"
     monkeypatch.delenv("RIEMVAE_CACHE")
     assert downloads.download_dir() == Path(platformdirs.user_cache_dir("riemvae")) / "data"
 

@@ -124,3 +124,26 @@ def test_points_of_a_wrong_dimension_are_named(shape):
     with pytest.raises(ValueError, match=r"z must be \[\*batch, 2\]") as caught:
         numerics.check_points(torch.zeros(shape), 2)
     laws.message_names(caught.value, shape)
+
+
+def test_seeded_weights_are_drawn_on_the_cpu_and_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    drawn = []
+    for seed in (0, 0, 1):
+        with torch.device("meta"), numerics.seeded_weights(seed):
+            drawn.append(torch.nn.Linear(3, 2).weight.detach())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert drawn[0].device.type == "cpu"
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_images_of_a_wrong_shape_are_named():
+    numerics.check_images(torch.zeros(2, 1, 4, 5))
+    numerics.check_image_shape(torch.zeros(0, 1, 4, 5), (1, 4, 5))
+    for wrong in (torch.zeros(0, 1, 4, 5), torch.zeros(1, 4, 5)):
+        with pytest.raises(ValueError, match=r"images must be \[n, c, h, w\] with n at least 1, got \["):
+            numerics.check_images(wrong)
+    for wrong in (torch.zeros(2, 1, 5, 4), torch.zeros(1, 4, 5)):
+        with pytest.raises(ValueError, match=r"x must be \[n, 1, 4, 5\], got \["):
+            numerics.check_image_shape(wrong, (1, 4, 5))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import zlib
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from riemvae_core import zoo
-from riemvae_core.widgets import assets, host, packing, points_and_balls, train_panel
+from riemvae_core.widgets import assets, checks, host, packing, points_and_balls, train_panel
 from riemvae_core.widgets.packing_figure import Bill, Packing, bill
 from riemvae_core.widgets.panel import StaticPanel, TrainPanel
 from riemvae_core.widgets.points_figure import PointsAndBalls
@@ -83,3 +84,45 @@ def test_a_plane_puts_points_where_they_belong():
     assert plane.at((-1.0, 1.0)) == (10.0, 20.0)  # left and up: pixels run downward
     assert plane.at((3.0, -3.0)) == (210.0, 220.0)
     assert 'cx="110.0" cy="120.0"' in plane.handle((1.0, -1.0))
+
+
+def test_values_of_traits_are_checked_by_name():
+    assert checks.pair("z", (1, 2.5)) == [1.0, 2.5]
+    assert checks.clipped_pair("z", [-9, 1], 4.0) == [-4.0, 1.0]
+    assert checks.within("rho", 2.0, 1, 3) == 2.0
+    assert checks.one_of("n", 5, (2, 5)) == 5
+    assert checks.probe_index("selected", 239) == 239
+    wrong = [
+        (checks.pair, ("z", [1.0]), "z must be two finite numbers"),
+        (checks.clipped_pair, ("z", [math.nan, 0.0], 1.0), "z must be two finite numbers"),
+        (checks.within, ("rho", math.nan, 1, 3), "rho must be between 1 and 3, got nan"),
+        (checks.one_of, ("n", 4, (2, 5)), "n must be one of 2, 5, got 4"),
+        (checks.probe_index, ("selected", 240), "selected must be between 0 and 239, got 240"),
+    ]
+    for check, arguments, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            check(*arguments)
+
+
+def test_figures_read_a_model_once():
+    assert assets.trained("fashion-vae-2d") is assets.trained("fashion-vae-2d")
+    assert not assets.trained("fashion-vae-2d").training
+
+
+def test_a_figure_is_a_picture_in_a_book_and_a_widget_in_a_notebook(monkeypatch):
+    class Sample(host.LiveFigure):
+        _esm = "export default {};"
+
+        def __init__(self, props):
+            super().__init__(props, ["digits-probes"])
+
+    arguments = ("sample", Sample, {"a": 1}, lambda: "<svg/>", "See this.", "Do that.")
+    monkeypatch.setenv("RIEMVAE_BOOK", "1")
+    still = host.figure(*arguments)
+    assert isinstance(still, host.StaticFigure)
+    assert (still.props, still.still) == ({"a": 1}, "<svg/>")
+    monkeypatch.delenv("RIEMVAE_BOOK")
+    live = host.figure(*arguments)
+    assert live._props == {"a": 1, "see": "See this.", "try_this": "Do that."}
+    assert live._assets.keys() == {"digits-probes"}
+    assert live._css == host.stylesheet()

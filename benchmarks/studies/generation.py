@@ -61,14 +61,9 @@ def judge():
     return zoo.load("fashion-classifier")
 
 
-def features(images: Tensor) -> Tensor:
-    """What the classifier sees in images, ``[n, f]``."""
-    return torch.cat([judge().features(batch) for batch in images.split(2000)])
-
-
 def decoded(model: rc.VAE, z: Tensor) -> Tensor:
     """Features of decoded codes."""
-    return torch.cat([features(model.decode(batch)) for batch in z.split(2000)])
+    return torch.cat([judge().features(model.decode(batch)) for batch in z.split(2000)])
 
 
 def encoded(model: rc.VAE, images: Tensor) -> rc.Balls:
@@ -91,7 +86,7 @@ def space_of(beta: float, seed: int) -> Space:
         seed=seed,
         train=train,
         other_half=other,
-        real=features(test[:N]),
+        real=judge().features(test[:N]),
         reference=decoded(model, reference.mu),
         train_features=decoded(model, train.mu),
     )

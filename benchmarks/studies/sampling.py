@@ -13,11 +13,13 @@ import math
 import warnings
 
 import torch
+from generation import encoded
 from resumable import run_study
 from torch import Tensor
 
 import riemvae_core as rc
 from riemvae_core import zoo
+from riemvae_core.neighbors import nearest
 
 IMAGES, MEDOIDS, LAM, CHAINS, MOVES = 6000, 100, 0.01, 500, 100
 SETTINGS = {
@@ -31,8 +33,7 @@ SAMPLERS = {"importance": {"most": 8}, "smc": {}, "hmc": {"draws": 1500}}
 def work(beta: float, seed: int) -> dict[str, object]:
     """The laws of one model."""
     model, images = zoo.load(zoo.conv_name(beta, seed)), rc.load_images("fashion").images[:IMAGES]
-    parts = [model.encode(batch) for batch in images.split(1000)]
-    mu, log_var = torch.cat([p.mu for p in parts]), torch.cat([p.log_var for p in parts])
+    mu, log_var = encoded(model, images)
     metric = rc.PosteriorMetric.fit(mu, log_var, MEDOIDS, generator=rc.make_generator(seed))
     result: dict[str, object] = {"rho": metric.rho, "radius": torch.exp(0.5 * log_var).median().item()}
     for method, settings in SAMPLERS.items():
@@ -56,7 +57,7 @@ def released(mu: Tensor, log_var: Tensor, seed: int) -> dict[str, object]:
     free = draws.start + 0.05 * math.sqrt(MOVES) * rc.standard_normal(
         draws.z.shape, mu, rc.make_generator(seed)
     )
-    void = 0.5 * mu.shape[1] * math.log(LAM)
+    end, void = nearest(draws.z, mu), 0.5 * mu.shape[1] * math.log(LAM)
     gap = ((mu[:1000, None] - metric.mu).square() * torch.exp(-metric.log_var)).sum(-1).amin(1).sqrt()
     return {
         "rho": metric.rho,
@@ -70,15 +71,10 @@ def released(mu: Tensor, log_var: Tensor, seed: int) -> dict[str, object]:
         "volume_free": metric.log_volume(free).mean().item(),
         "volume_uniform": metric.log_volume(uniform.z).mean().item(),
         "uniform_converged": uniform.converged,
-        "same_code": (nearest(draws.z, mu) == nearest(draws.start, mu)).float().mean().item(),
-        "to_code": torch.cdist(draws.z, mu).amin(1).mean().item(),
-        "code_to_code": torch.cdist(mu[:1000], mu).topk(2, largest=False).values[:, 1].mean().item(),
+        "same_code": (end.indices == nearest(draws.start, mu).indices).float().mean().item(),
+        "to_code": end.distances.mean().item(),
+        "code_to_code": nearest(mu[:1000], mu, 2).distances[:, 1].mean().item(),
     }
-
-
-def nearest(z: Tensor, mu: Tensor) -> Tensor:
-    """Which code is nearest to each point."""
-    return torch.cdist(z, mu).argmin(1)
 
 
 if __name__ == "__main__":

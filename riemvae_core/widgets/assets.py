@@ -52,9 +52,16 @@ def unpack(packed: Packed) -> dict[str, np.ndarray]:
     return arrays
 
 
+@functools.cache
 def probes(data: str) -> ImageSet:
     """The images that the figures show: the first 24 test images of each class."""
     return first_of_each_class(load_images(data, "test"), zoo.PROBES_PER_CLASS)
+
+
+@functools.cache
+def trained(name: str) -> Autoencoder | VAE:
+    """A model of the zoo, read once for all figures, which ask it again at every move of a hand."""
+    return zoo.load(name)
 
 
 def planar_models() -> tuple[str, ...]:
@@ -113,9 +120,9 @@ def asset(name: str) -> Packed:
         pixels = (images.flatten(1) * 255).round().byte().numpy()
         return pack({"images": pixels, "labels": labels.byte().numpy()})
     if name == zoo.CONTRACT_ENCODER:
-        mu, log_var = codes(zoo.load(name), probes("fashion").images)
+        mu, log_var = codes(trained(name), probes("fashion").images)
         return pack({"mu": mu.numpy(), "log_var": log_var.numpy()})
-    model, arrays = zoo.load(name), {}
+    model, arrays = trained(name), {}
     for i, (weight, bias) in enumerate(decoder_layers(model.decoder)):
         arrays |= {f"weight.{i}": weight.half().numpy(), f"bias.{i}": bias.half().numpy()}
     if name in planar_models():

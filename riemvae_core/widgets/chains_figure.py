@@ -1,10 +1,8 @@
 """Chapter 6's live figure: Hamiltonian chains that walk on a metric's field, and what they have visited."""
 
 import functools
-import math
 from typing import NamedTuple
 
-import anywidget
 import torch
 import traitlets
 from jaxtyping import Float
@@ -14,14 +12,8 @@ from riemvae_core.hmc import evaluate_target, hmc_step
 from riemvae_core.numerics import make_generator
 from riemvae_core.released import released_log_density
 from riemvae_core.widgets import stills
-from riemvae_core.widgets.host import (
-    StaticFigure,
-    captions,
-    in_book,
-    live_assets,
-    notebook_module,
-    stylesheet,
-)
+from riemvae_core.widgets.checks import clipped_pair, one_of, within
+from riemvae_core.widgets.host import LiveFigure, figure, notebook_module
 from riemvae_core.widgets.metric_figure import (
     HALF,
     RANGE,
@@ -33,7 +25,6 @@ from riemvae_core.widgets.metric_figure import (
     plane_grid,
     shared_props,
 )
-from riemvae_core.widgets.points_figure import pair
 
 CELLS, FINE = 24, 20  # cells of the histogram on each axis, midpoints of the quadrature in each
 STEPS = (0.005, 0.3)
@@ -77,10 +68,7 @@ def walking_chains(see: str = "", try_this: str = ""):
     uniform law, ``to_released`` law, the ``noise`` that independent draws would show, and where the chains
     are when they rest, ``z``, are read and observed.
     """
-    props, caption = _props(), captions(see, try_this)
-    if in_book():
-        return StaticFigure("walking_chains", props, _still(), caption)
-    return WalkingChains(props | caption)
+    return figure("walking_chains", WalkingChains, _props(), _still, see, try_this)
 
 
 def _props() -> dict:
@@ -92,13 +80,10 @@ def _props() -> dict:
     }
 
 
-class WalkingChains(anywidget.AnyWidget):
+class WalkingChains(LiveFigure):
     """The figure in a notebook; its traits are described in ``walking_chains``."""
 
     _esm = notebook_module("walking_chains")
-    _css = stylesheet()
-    _props = traitlets.Dict().tag(sync=True)
-    _assets = traitlets.Dict().tag(sync=True)
     step = traitlets.Float(help="of the leapfrog").tag(sync=True)
     n_leapfrog = traitlets.Int(help="its steps in a move").tag(sync=True)
     n_chains = traitlets.Int().tag(sync=True)
@@ -113,29 +98,20 @@ class WalkingChains(anywidget.AnyWidget):
     z = traitlets.List(help="the chains, x and y in turn").tag(sync=True)
 
     def __init__(self, props: dict) -> None:
-        super().__init__(
-            _props=props, _assets=live_assets([props["model"], props["colors"]]), **props["start"]
-        )
+        super().__init__(props, [props["model"], props["colors"]], **props["start"])
 
     @traitlets.validate("step")
     def _check_step(self, proposal) -> float:
-        low, high = STEPS
-        if not (math.isfinite(proposal["value"]) and low <= proposal["value"] <= high):
-            raise ValueError(f"step must be between {low:g} and {high:g}, got {proposal['value']}")
-        return proposal["value"]
+        return within("step", proposal["value"], *STEPS)
 
     @traitlets.validate("n_leapfrog", "n_chains")
     def _check_count(self, proposal) -> int:
-        name, stops = proposal["trait"].name, STOPS[proposal["trait"].name]
-        if proposal["value"] not in stops:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, stops))}, got {proposal['value']}")
-        return proposal["value"]
+        name = proposal["trait"].name
+        return one_of(name, proposal["value"], STOPS[name])
 
     @traitlets.validate("start")
     def _check_start(self, proposal) -> list[float]:
-        if not proposal["value"]:
-            return []
-        return [min(HALF, max(-HALF, v)) for v in pair("start", proposal["value"])]
+        return clipped_pair("start", proposal["value"], HALF) if proposal["value"] else []
 
 
 class Walk(NamedTuple):

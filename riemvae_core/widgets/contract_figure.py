@@ -2,7 +2,6 @@
 
 import math
 
-import anywidget
 import torch
 import traitlets
 
@@ -11,16 +10,9 @@ from riemvae_core.contract import NOISES, errors_off_center
 from riemvae_core.data import class_names
 from riemvae_core.numerics import make_generator
 from riemvae_core.widgets import stills
-from riemvae_core.widgets.assets import probes, probes_name
-from riemvae_core.widgets.host import (
-    StaticFigure,
-    captions,
-    in_book,
-    live_assets,
-    notebook_module,
-    stylesheet,
-)
-from riemvae_core.widgets.points_figure import pair
+from riemvae_core.widgets.assets import probes, probes_name, trained
+from riemvae_core.widgets.checks import pair, probe_index
+from riemvae_core.widgets.host import LiveFigure, figure, notebook_module
 
 WORDS = {"ball": "trained on balls", "none": "on centers", "round": "on round noise"}
 START_CLASS = 8  # a bag
@@ -36,20 +28,18 @@ def broken_contract(see: str = "", try_this: str = ""):
     number for each axis) and ``axes`` (the two in view) are read, set and observed; ``errors`` is read and
     observed.
     """
-    props, caption = _props(), captions(see, try_this)
-    if in_book():
-        return StaticFigure("broken_contract", props, _still(props), caption)
-    return BrokenContract(props | caption)
+    props = _props()
+    return figure("broken_contract", BrokenContract, props, lambda: _still(props), see, try_this)
 
 
 def errors_at(selected: int, offset: list[float]) -> dict[str, float]:
     """Each decoder's squared error, summed over pixels, at an offset in radii from a probe's center."""
     image = probes("fashion").images[selected : selected + 1]
     with torch.no_grad():
-        mu, log_var = zoo.load(zoo.CONTRACT_ENCODER).encode(image)
+        mu, log_var = trained(zoo.CONTRACT_ENCODER).encode(image)
     step = torch.exp(0.5 * log_var) * torch.tensor([offset], device="cpu")
     return {
-        noise: errors_off_center(zoo.load(zoo.contract_name(noise)).decode, image, mu, step, [1.0]).item()
+        noise: errors_off_center(trained(zoo.contract_name(noise)).decode, image, mu, step, [1.0]).item()
         for noise in NOISES
     }
 
@@ -62,7 +52,7 @@ def distance(offset: list[float]) -> float:
 def start_axes() -> list[int]:
     """The axis with the smallest balls, on average over the probe images, and the one with the largest."""
     with torch.no_grad():
-        radii = zoo.load(zoo.CONTRACT_ENCODER).encode(probes("fashion").images).log_var.mean(0)
+        radii = trained(zoo.CONTRACT_ENCODER).encode(probes("fashion").images).log_var.mean(0)
     return [int(radii.argmin()), int(radii.argmax())]
 
 
@@ -81,13 +71,10 @@ def _props() -> dict:
     }
 
 
-class BrokenContract(anywidget.AnyWidget):
+class BrokenContract(LiveFigure):
     """The figure in a notebook; its traits are described in ``broken_contract``."""
 
     _esm = notebook_module("broken_contract")
-    _css = stylesheet()
-    _props = traitlets.Dict().tag(sync=True)
-    _assets = traitlets.Dict().tag(sync=True)
     selected = traitlets.Int(help="which of the 240 probe images").tag(sync=True)
     offset = traitlets.List(help="from the ball's center, in radii").tag(sync=True)
     axes = traitlets.List(help="the two axes in view, counted from 0").tag(sync=True)
@@ -95,15 +82,12 @@ class BrokenContract(anywidget.AnyWidget):
 
     def __init__(self, props: dict) -> None:
         names = [props["probes"], props["codes"], *(one["asset"] for one in props["decoders"])]
-        super().__init__(_props=props, _assets=live_assets(names), **props["start"])
+        super().__init__(props, names, **props["start"])
         self._write_errors()
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal) -> int:
-        n = len(probes("fashion").labels)
-        if not 0 <= proposal["value"] < n:
-            raise ValueError(f"selected must be between 0 and {n - 1}, got {proposal['value']}")
-        return proposal["value"]
+        return probe_index("selected", proposal["value"])
 
     @traitlets.validate("offset")
     def _check_offset(self, proposal) -> list[float]:
@@ -130,10 +114,10 @@ class BrokenContract(anywidget.AnyWidget):
 def _still(props: dict) -> str:
     start, images = props["start"], probes("fashion").images
     with torch.no_grad():
-        mu, log_var = zoo.load(zoo.CONTRACT_ENCODER).encode(images)
+        mu, log_var = trained(zoo.CONTRACT_ENCODER).encode(images)
         own, radii = mu[start["selected"]], torch.exp(0.5 * log_var[start["selected"]])
         z = own + radii * torch.tensor(start["offset"], device="cpu")
-        drawn = {n: zoo.load(zoo.contract_name(n)).decode(z[None])[0] for n in NOISES}
+        drawn = {n: trained(zoo.contract_name(n)).decode(z[None])[0] for n in NOISES}
     errors = errors_at(start["selected"], start["offset"])
     plane = stills.Plane(40.0, 10.0, 400.0, (0.0, 0.0), HALF)
     x, y = plane.at((0.0, 0.0))

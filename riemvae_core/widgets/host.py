@@ -6,9 +6,12 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import anywidget
+import traitlets
 
 from riemvae_core.widgets.assets import asset, asset_names, unpack
 
@@ -108,3 +111,27 @@ class StaticFigure:
             "<noscript><p>Scripts are off, so this is a still picture of its first state.</p></noscript>"
             f"{caption_html(**self.caption)}</figure>"
         )
+
+
+class LiveFigure(anywidget.AnyWidget):
+    """What every figure in a notebook carries; a figure adds its module, ``_esm``, and its traits."""
+
+    _css = stylesheet()
+    _props = traitlets.Dict().tag(sync=True)
+    _assets = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, props: dict[str, Any], names: Iterable[str], **start: Any) -> None:
+        super().__init__(_props=props, _assets=live_assets(names), **start)
+
+
+def figure(
+    module: str,
+    widget: Callable[[dict[str, Any]], LiveFigure],
+    props: dict[str, Any],
+    still: Callable[[], str],
+    see: str,
+    try_this: str,
+) -> StaticFigure | LiveFigure:
+    """A figure for where it is asked for: with its still picture in a book, as a widget in a notebook."""
+    caption = captions(see, try_this)
+    return StaticFigure(module, props, still(), caption) if in_book() else widget(props | caption)

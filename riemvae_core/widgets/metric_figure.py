@@ -1,31 +1,29 @@
 """Chapter 5's live figure: the metric that a VAE's balls draw, under four sliders, and at a point to drag."""
 
 import functools
-import math
 from typing import NamedTuple
 
-import anywidget
 import torch
 import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core import zoo
 from riemvae_core.centroids import choose_medoids
 from riemvae_core.data import class_names
 from riemvae_core.metric import PosteriorMetric
 from riemvae_core.numerics import make_generator
 from riemvae_core.widgets import stills
-from riemvae_core.widgets.assets import FIELD_COLORS, asset, field_colors, probes, probes_name, unpack
-from riemvae_core.widgets.host import (
-    StaticFigure,
-    captions,
-    in_book,
-    live_assets,
-    notebook_module,
-    stylesheet,
+from riemvae_core.widgets.assets import (
+    FIELD_COLORS,
+    asset,
+    field_colors,
+    probes,
+    probes_name,
+    trained,
+    unpack,
 )
-from riemvae_core.widgets.points_figure import pair
+from riemvae_core.widgets.checks import clipped_pair, one_of, within
+from riemvae_core.widgets.host import LiveFigure, figure, notebook_module
 
 MODEL = "fashion-vae-2d"
 HALF = 3.5  # the plane shows [-3.5, 3.5] on both axes
@@ -85,12 +83,8 @@ def metric_field(see: str = "", try_this: str = ""):
     widget: ``rho``, ``lam``, ``tau``, ``n_centroids`` and ``z`` are read, set and observed; ``log_volume`` at
     z is read and observed; ``metric`` is the ``PosteriorMetric`` of the moment.
     """
-    props, caption = _props(), captions(see, try_this)
-    return (
-        StaticFigure("metric_field", props, _still(props), caption)
-        if in_book()
-        else MetricField(props | caption)
-    )
+    props = _props()
+    return figure("metric_field", MetricField, props, lambda: _still(props), see, try_this)
 
 
 def shared_props() -> dict:
@@ -116,13 +110,10 @@ def _props() -> dict:
     }
 
 
-class MetricField(anywidget.AnyWidget):
+class MetricField(LiveFigure):
     """The figure in a notebook; its traits are described in ``metric_field``."""
 
     _esm = notebook_module("metric_field")
-    _css = stylesheet()
-    _props = traitlets.Dict().tag(sync=True)
-    _assets = traitlets.Dict().tag(sync=True)
     rho = traitlets.Float(help="the distance, in radii, at which a ball's weight is 1/e").tag(sync=True)
     lam = traitlets.Float(help="the metric of the empty space at the origin").tag(sync=True)
     tau = traitlets.Float(help="how fast that fades").tag(sync=True)
@@ -132,7 +123,7 @@ class MetricField(anywidget.AnyWidget):
 
     def __init__(self, props: dict) -> None:
         names = [props["model"], props["probes"], props["colors"]]
-        super().__init__(_props=props, _assets=live_assets(names), **props["start"])
+        super().__init__(props, names, **props["start"])
         self._measure(None)
 
     @property
@@ -142,23 +133,16 @@ class MetricField(anywidget.AnyWidget):
 
     @traitlets.validate("rho", "lam", "tau")
     def _check_number(self, proposal) -> float:
-        name, value = proposal["trait"].name, proposal["value"]
-        low, high = LIMITS[name]
-        if not (math.isfinite(value) and low <= value <= high):
-            raise ValueError(f"{name} must be between {low:g} and {high:g}, got {value}")
-        return value
+        name = proposal["trait"].name
+        return within(name, proposal["value"], *LIMITS[name])
 
     @traitlets.validate("n_centroids")
     def _check_count(self, proposal) -> int:
-        if proposal["value"] not in STOPS:
-            raise ValueError(
-                f"n_centroids must be one of {', '.join(map(str, STOPS))}, got {proposal['value']}"
-            )
-        return proposal["value"]
+        return one_of("n_centroids", proposal["value"], STOPS)
 
     @traitlets.validate("z")
     def _check_z(self, proposal) -> list[float]:
-        return [min(HALF, max(-HALF, v)) for v in pair("z", proposal["value"])]
+        return clipped_pair("z", proposal["value"], HALF)
 
     @traitlets.observe("rho", "lam", "tau", "n_centroids", "z")
     def _measure(self, _change) -> None:
@@ -181,7 +165,7 @@ def _still(props: dict) -> str:
     metric = figure_metric(**start)
     radii, volume = torch.exp(-0.5 * metric.log_diagonal(z)).tolist(), float(metric.log_volume(z))
     with torch.no_grad():
-        decoded = zoo.load(MODEL).decode(z.float()[None])[0]
+        decoded = trained(MODEL).decode(z.float()[None])[0]
     plane = stills.Plane(40.0, 10.0, 400.0, (0.0, 0.0), HALF)
     low, high = (stills.number(v, 0) for v in RANGE)
     lines = [

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import anywidget
 import numpy as np
 import torch
 import traitlets
@@ -14,16 +13,9 @@ from riemvae_core.data import class_names
 from riemvae_core.models import VAE
 from riemvae_core.numerics import make_generator
 from riemvae_core.widgets import stills
-from riemvae_core.widgets.assets import SNAPSHOTS, probes, probes_name
-from riemvae_core.widgets.host import (
-    StaticFigure,
-    captions,
-    in_book,
-    live_assets,
-    notebook_module,
-    stylesheet,
-)
-from riemvae_core.widgets.points_figure import pair
+from riemvae_core.widgets.assets import SNAPSHOTS, probes, probes_name, trained
+from riemvae_core.widgets.checks import one_of, pair, probe_index
+from riemvae_core.widgets.host import LiveFigure, figure, notebook_module
 
 START_BETA = 1.0
 START_CLASS = 8  # a bag: its ball has room around it
@@ -65,7 +57,7 @@ def bill(beta: float, epoch: int, selected: int, mu: list[float], log_var: list[
     if epoch != epochs()[-1]:
         return Bill(None, pull, barrier, None)
     image = probes("fashion").images[selected]
-    error = float(expected_squared_error(zoo.load(zoo.beta_name(beta)), image, center, radii))
+    error = float(expected_squared_error(trained(zoo.beta_name(beta)), image, center, radii))
     return Bill(error, pull, barrier, error + pull + barrier)
 
 
@@ -81,8 +73,8 @@ def packing(see: str = "", try_this: str = ""):
     widget: ``beta``, ``epoch``, ``selected``, ``mu`` and ``log_var`` are read, set and observed; ``bill`` is
     read and observed. A new beta, epoch or ball puts the ball where training left it.
     """
-    props, caption = _props(), captions(see, try_this)
-    return StaticFigure("packing", props, _still(props), caption) if in_book() else Packing(props | caption)
+    props = _props()
+    return figure("packing", Packing, props, lambda: _still(props), see, try_this)
 
 
 def _props() -> dict:
@@ -104,13 +96,10 @@ def _props() -> dict:
     }
 
 
-class Packing(anywidget.AnyWidget):
+class Packing(LiveFigure):
     """The figure in a notebook; its traits are described in ``packing``."""
 
     _esm = notebook_module("packing")
-    _css = stylesheet()
-    _props = traitlets.Dict().tag(sync=True)
-    _assets = traitlets.Dict().tag(sync=True)
     beta = traitlets.Float().tag(sync=True)
     epoch = traitlets.Int().tag(sync=True)
     selected = traitlets.Int(help="which of the 240 probe images").tag(sync=True)
@@ -121,23 +110,20 @@ class Packing(anywidget.AnyWidget):
     def __init__(self, props: dict) -> None:
         names = [props["probes"], props["snapshots"], *props["decoders"]]
         mu, log_var = trained_ball(**props["start"])
-        super().__init__(_props=props, _assets=live_assets(names), mu=mu, log_var=log_var, **props["start"])
+        super().__init__(props, names, mu=mu, log_var=log_var, **props["start"])
         self._write_bill()
 
     @traitlets.validate("beta")
     def _check_beta(self, proposal) -> float:
-        return _one_of("beta", proposal["value"], zoo.BETAS)
+        return one_of("beta", proposal["value"], zoo.BETAS)
 
     @traitlets.validate("epoch")
     def _check_epoch(self, proposal) -> int:
-        return _one_of("epoch", proposal["value"], epochs())
+        return one_of("epoch", proposal["value"], epochs())
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal) -> int:
-        n = len(probes("fashion").labels)
-        if not 0 <= proposal["value"] < n:
-            raise ValueError(f"selected must be between 0 and {n - 1}, got {proposal['value']}")
-        return proposal["value"]
+        return probe_index("selected", proposal["value"])
 
     @traitlets.validate("mu", "log_var")
     def _check_pair(self, proposal) -> list[float]:
@@ -163,12 +149,6 @@ def trained_ball(beta: float, epoch: int, selected: int) -> tuple[list[float], l
     return run.mu[t, selected].tolist(), run.log_var[t, selected].tolist()
 
 
-def _one_of(name: str, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value}")
-    return value
-
-
 def _still(props: dict) -> str:
     start = props["start"]
     run = zoo.snapshots(zoo.beta_name(start["beta"]))
@@ -176,7 +156,7 @@ def _still(props: dict) -> str:
     price = bill(**start, mu=mu, log_var=log_var)
     image = probes("fashion").images[start["selected"]]
     with torch.no_grad():
-        decoded = zoo.load(zoo.beta_name(start["beta"])).decode(torch.tensor([mu], device="cpu"))[0]
+        decoded = trained(zoo.beta_name(start["beta"])).decode(torch.tensor([mu], device="cpu"))[0]
     plane = stills.Plane(40.0, 10.0, 400.0, (0.0, 0.0), HALF)
     x, y = plane.at((0.0, 0.0))
     state = f"β = {start['beta']:g}, epoch {start['epoch']}"

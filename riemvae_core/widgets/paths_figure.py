@@ -2,7 +2,6 @@
 
 import functools
 
-import anywidget
 import torch
 import traitlets
 from jaxtyping import Float
@@ -14,16 +13,10 @@ from riemvae_core.decoded import decoded_steps
 from riemvae_core.geodesics import geodesic, low_cost_path
 from riemvae_core.metric import PosteriorMetric
 from riemvae_core.widgets import stills
-from riemvae_core.widgets.host import (
-    StaticFigure,
-    captions,
-    in_book,
-    live_assets,
-    notebook_module,
-    stylesheet,
-)
+from riemvae_core.widgets.assets import trained
+from riemvae_core.widgets.checks import clipped_pair
+from riemvae_core.widgets.host import LiveFigure, figure, notebook_module
 from riemvae_core.widgets.metric_figure import HALF, MODEL, field_balls
-from riemvae_core.widgets.points_figure import pair
 
 START = {"a": (-1.6, 1.5), "b": (1.9, 0.4)}
 IMAGES = 9  # along each path, at equal steps
@@ -57,7 +50,7 @@ def path_numbers(curve: Float[Tensor, "t d"]) -> dict[str, float]:
         return torch.exp(-2.0 * paths_metric().log_volume(z))[..., None, None] * eye
 
     with torch.no_grad():
-        steps = decoded_steps(zoo.load(MODEL).decode, shown_points(curve))
+        steps = decoded_steps(trained(MODEL).decode, shown_points(curve))
     return {
         "length": float(curve_length(paths_metric(), curve)),
         "cost": float(curve_length(cheap, curve)),
@@ -76,10 +69,7 @@ def three_paths(see: str = "", try_this: str = ""):
     ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
     widget: the ends ``a`` and ``b`` are read, set and observed; ``metric`` is the core's metric.
     """
-    props, caption = _props(), captions(see, try_this)
-    if in_book():
-        return StaticFigure("three_paths", props, _still(), caption)
-    return ThreePaths(props | caption)
+    return figure("three_paths", ThreePaths, _props(), _still, see, try_this)
 
 
 def _props() -> dict:
@@ -93,18 +83,15 @@ def _props() -> dict:
     }
 
 
-class ThreePaths(anywidget.AnyWidget):
+class ThreePaths(LiveFigure):
     """The figure in a notebook; its traits are described in ``three_paths``."""
 
     _esm = notebook_module("three_paths")
-    _css = stylesheet()
-    _props = traitlets.Dict().tag(sync=True)
-    _assets = traitlets.Dict().tag(sync=True)
     a = traitlets.List(help="one end").tag(sync=True)
     b = traitlets.List(help="the other end").tag(sync=True)
 
     def __init__(self, props: dict) -> None:
-        super().__init__(_props=props, _assets=live_assets([props["model"]]), **props["start"])
+        super().__init__(props, [props["model"]], **props["start"])
 
     @property
     def metric(self) -> PosteriorMetric:
@@ -113,7 +100,7 @@ class ThreePaths(anywidget.AnyWidget):
 
     @traitlets.validate("a", "b")
     def _check_end(self, proposal) -> list[float]:
-        return [min(HALF, max(-HALF, v)) for v in pair(proposal["trait"].name, proposal["value"])]
+        return clipped_pair(proposal["trait"].name, proposal["value"], HALF)
 
 
 def _still() -> str:
@@ -123,7 +110,7 @@ def _still() -> str:
         numbers, top = path_numbers(curve), 20.0 + 105.0 * i
         told.append(f"{WAYS[way]}: length {numbers['length']:.3g}, cost {numbers['cost']:.3g}")
         with torch.no_grad():
-            images = zoo.load(MODEL).decode(shown_points(curve)).squeeze(1)
+            images = trained(MODEL).decode(shown_points(curve)).squeeze(1)
         parts += [
             plane.path(curve, way.replace("_", "-")),
             stills.picture(370.0, top, 38, torch.cat(list(images), -1), told[-1]),

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import anywidget
 import torch
 import traitlets
 from jaxtyping import Float
@@ -12,15 +11,9 @@ from torch import Tensor
 from riemvae_core import zoo
 from riemvae_core.data import class_names
 from riemvae_core.widgets import stills
-from riemvae_core.widgets.assets import asset, codes, planar_models, probes, probes_name, unpack
-from riemvae_core.widgets.host import (
-    StaticFigure,
-    captions,
-    in_book,
-    live_assets,
-    notebook_module,
-    stylesheet,
-)
+from riemvae_core.widgets.assets import asset, codes, planar_models, probes, probes_name, trained, unpack
+from riemvae_core.widgets.checks import clipped_pair, pair
+from riemvae_core.widgets.host import LiveFigure, figure, notebook_module
 
 FRAME = 3.0  # the plane shows the mean +- this many standard deviations of the wider axis
 START_WITHIN = 2.0  # standard deviations
@@ -43,10 +36,8 @@ def points_and_balls(
         raise ValueError(f"models must be different names among {', '.join(allowed)}, got {models!r}")
     if len({zoo.recipe(name).data for name in names}) > 1:
         raise ValueError(f"models must be trained on the same data, got {models!r}")
-    props, caption = _props(names), captions(see, try_this)
-    if in_book():
-        return StaticFigure("points_and_balls", props, _still(props), caption)
-    return PointsAndBalls(props | caption)
+    props = _props(names)
+    return figure("points_and_balls", PointsAndBalls, props, lambda: _still(props), see, try_this)
 
 
 def _props(names: tuple[str, ...]) -> dict:
@@ -54,7 +45,7 @@ def _props(names: tuple[str, ...]) -> dict:
     images = probes(data).images
     models = []
     for name in names:
-        mu, _ = codes(zoo.load(name), images)
+        mu, _ = codes(trained(name), images)
         models.append(
             {
                 "name": name, "asset": name, "kind": zoo.recipe(name).kind,
@@ -87,7 +78,7 @@ def start_position(names: Sequence[str]) -> list[float]:
     if name is None:
         return [0.0, 0.0]
     images = probes(zoo.recipe(name).data).images
-    model = zoo.load(name)
+    model = trained(name)
     mu, _ = codes(model, images)
     steps = torch.linspace(-START_WITHIN, START_WITHIN, GRID, device="cpu")
     u = torch.cartesian_prod(steps, steps)
@@ -96,23 +87,20 @@ def start_position(names: Sequence[str]) -> list[float]:
     return [round(v, 3) for v in u[rms_to_nearest(decoded, images).argmax()].tolist()]
 
 
-class PointsAndBalls(anywidget.AnyWidget):
+class PointsAndBalls(LiveFigure):
     """The figure in a notebook. ``position`` is what page and kernel share; ``z`` follows it and leads it."""
 
     _esm = notebook_module("points_and_balls")
-    _css = stylesheet()
-    _props = traitlets.Dict().tag(sync=True)
-    _assets = traitlets.Dict().tag(sync=True)
     position = traitlets.List(help="standard deviations from each cloud's mean").tag(sync=True)
     z = traitlets.Dict(help="the handle's latent point in each model")
 
     def __init__(self, props: dict) -> None:
         names = [props["probes"], *(m["asset"] for m in props["models"])]
-        super().__init__(_props=props, _assets=live_assets(names), position=props["start"])
+        super().__init__(props, names, position=props["start"])
 
     @traitlets.validate("position")
     def _check_position(self, proposal) -> list[float]:
-        return [min(FRAME, max(-FRAME, v)) for v in pair("position", proposal["value"])]
+        return clipped_pair("position", proposal["value"], FRAME)
 
     @traitlets.observe("position")
     def _follow(self, _change) -> None:
@@ -141,14 +129,6 @@ class PointsAndBalls(anywidget.AnyWidget):
         self._follow(None)
 
 
-def pair(name: str, value) -> list[float]:
-    """Two finite numbers, or a ValueError that names the argument."""
-    values = list(value)
-    if len(values) != 2 or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        raise ValueError(f"{name} must be two finite numbers, got {value!r}")
-    return [float(v) for v in values]
-
-
 TITLES = {"ae": "Autoencoder: an image is a point", "vae": "VAE: an image is a ball"}
 
 
@@ -160,7 +140,7 @@ def _still(props: dict) -> str:
         plane = stills.Plane(left, top, 300.0, tuple(m["mean"]), props["half"] * max(m["std"]))
         z = [c + p * s for c, p, s in zip(m["mean"], props["start"], m["std"], strict=True)]
         with torch.no_grad():
-            decoded = zoo.load(m["name"]).decode(torch.tensor([z], device="cpu"))
+            decoded = trained(m["name"]).decode(torch.tensor([z], device="cpu"))
         nearest = (images - decoded).square().flatten(1).sum(-1).argmin()
         rms = float(rms_to_nearest(decoded, images))
         parts += [

@@ -34,6 +34,18 @@ def press(page, name, times=1, which=CHAINS):
     settle(page)
 
 
+def many_moves(page, times):
+    """As ``press`` of "One move", without a wait between."""
+    page.evaluate(
+        """(times) => {
+          const button = [...document.querySelectorAll("figure")[1].querySelectorAll("button")]
+            .find((b) => b.textContent === "One move");
+          for (let t = 0; t < times; t++) button.click();
+        }""",
+        times,
+    )
+
+
 def check_chains(page, which=CHAINS):
     """What the page says about its visits against the core's law of the cells."""
     now = state(page, which)
@@ -97,13 +109,7 @@ def test_moves_follow_the_settings_and_the_seed(fields):
 
 def test_chains_keep_the_uniform_law_of_the_core(fields):
     """Sixty moves of 500 chains: mean log volume within five errors of the law's own, by quadrature."""
-    fields.evaluate(
-        """() => {
-          const button = [...document.querySelectorAll("figure")[1].querySelectorAll("button")]
-            .find((b) => b.textContent === "One move");
-          for (let t = 0; t < 60; t++) button.click();
-        }"""
-    )
+    many_moves(fields, 60)
     now = check_chains(fields)
     assert now["total_variation"] < 0.1
     metric = figure_metric(**fitted(START_BALLS), n_centroids=START_BALLS)
@@ -157,13 +163,7 @@ def test_as_released_is_another_law(fields):
     chains_of(fields).get_by_label("as released").check()
     now = check_chains(fields)
     assert (now["rules"], now["moves"], now["z"]) == ("released", 0, before)
-    fields.evaluate(
-        """() => {
-          const button = [...document.querySelectorAll("figure")[1].querySelectorAll("button")]
-            .find((b) => b.textContent === "One move");
-          for (let t = 0; t < 40; t++) button.click();
-        }"""
-    )
+    many_moves(fields, 40)
     now = check_chains(fields)
     assert now["total_variation"] > 0.2
     z = torch.tensor(now["z"], dtype=torch.float64).reshape(-1, 2)

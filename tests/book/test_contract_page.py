@@ -6,7 +6,6 @@ import pytest
 import torch
 from fake_kernel import in_a_notebook
 from figures import LEFT, RIGHT, TOP, opened, pixels_of, plane, settle, state
-from pages import AXE, RUN_AXE
 
 from riemvae_core import zoo
 from riemvae_core.contract import NOISES
@@ -66,14 +65,6 @@ def test_it_starts_at_a_draw_and_its_curves_are_the_core_s(page):
         errors = errors_at(now["selected"], [FAR * k / STEPS * v for v in direction])
         for noise in NOISES:
             assert now["along"][noise][k] == pytest.approx(errors[noise], rel=1e-3)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(page, theme):
-    page.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
-    settle(page)
-    page.evaluate(AXE)
-    assert page.evaluate(RUN_AXE) == []
 
 
 def test_dragging_moves_two_axes_and_no_other(page):

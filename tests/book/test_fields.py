@@ -7,7 +7,6 @@ import pytest
 import torch
 from fake_kernel import in_a_notebook
 from figures import opened, pixels_of, plane, settle, state
-from pages import AXE, RUN_AXE
 
 from riemvae_core import zoo
 from riemvae_core.widgets import metric_field
@@ -207,14 +206,6 @@ def test_a_notebook_shares_the_field_with_its_kernel(browser, folder, address, m
 
 
 # ---- both figures in their surroundings
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(fields, theme):
-    fields.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
-    settle(fields)
-    fields.evaluate(AXE)
-    assert fields.evaluate(RUN_AXE) == []
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])

@@ -18,7 +18,6 @@ from figures import (
     settle,
     state,
 )
-from pages import AXE, RUN_AXE
 
 from riemvae_core import zoo
 from riemvae_core.widgets import points_figure
@@ -66,14 +65,6 @@ def test_images_on_the_screen_are_what_was_decoded(page):
         with torch.no_grad():
             image = zoo.load(name).decode(torch.tensor([expected_numbers(name, position)["z"]]))
         assert (torch.tensor(opacity) / 255 - image.flatten()).abs().max() < 0.01
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(page, theme):
-    page.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
-    settle(page)
-    page.evaluate(AXE)
-    assert page.evaluate(RUN_AXE) == []
 
 
 # ---- the hand

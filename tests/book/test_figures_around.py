@@ -6,6 +6,7 @@ import matplotlib.image
 import pytest
 from fake_kernel import in_a_notebook
 from figures import PACKING, PAIR, POINTS, check_packing, check_points, opened, plane, settle, state
+from pages import AXE, RUN_AXE
 
 from riemvae_core.widgets import packing, points_and_balls
 
@@ -13,6 +14,16 @@ pytestmark = pytest.mark.browser
 
 
 # ---- light and dark, narrow and wide, motion, paper
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", "contract", "fields", "paths"])
+def test_axe_finds_nothing(browser, folder, name, theme):
+    with opened(browser, folder.as_uri(), name=name) as page:
+        page.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
+        settle(page)
+        page.evaluate(AXE)
+        assert page.evaluate(RUN_AXE) == []
 
 
 def test_the_planes_follow_the_theme(page):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from fake_kernel import in_a_notebook
 from figures import opened, pixels_of, plane, settle, state
-from pages import AXE, RUN_AXE
 
 from riemvae_core.widgets import three_paths
 from riemvae_core.widgets.metric_figure import HALF
@@ -93,14 +92,6 @@ def test_a_notebook_shares_the_ends(browser, folder, address, monkeypatch):
         page.wait_for_function("() => model.saved.at(-1)?.a[0] > 0.5")
         page.evaluate("stop()")
         assert page.evaluate("Object.values(listeners).every((l) => l.length === 0)")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(paths, theme):
-    paths.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
-    settle(paths)
-    paths.evaluate(AXE)
-    assert paths.evaluate(RUN_AXE) == []
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])

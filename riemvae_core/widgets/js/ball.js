@@ -1,6 +1,6 @@
 // The one ball that is in hand: its handles, its picture in the plane, its bill.
 import { format } from "./numbers.js";
-import { disk, ellipse, faint, h } from "./stage.js";
+import { disk, ellipse, faint, h, paintDot } from "./stage.js";
 
 export const STEM = 15; // pixels between the rim of the ball and the handle of a radius
 const PARTS = { reconstruction: "reconstruction", pull: "β × pull", barrier: "β × barrier" };
@@ -69,15 +69,7 @@ export function paintSelected(c, plane, colors, { home, ball: [mu, logVar], draw
     c.moveTo(...rims[k]);
     c.lineTo(...at);
     c.stroke();
-    knob(c, at, 4.5, colors.ground, colors.ink);
+    paintDot(c, at, 4.5, colors.ground, colors.ink, 1.6);
   });
-  knob(c, center, 5.5, colors.ink, colors.ground);
-}
-function knob(c, at, radius, fill, line) {
-  disk(c, at, radius);
-  c.fillStyle = fill;
-  c.fill();
-  c.lineWidth = 1.6;
-  c.strokeStyle = line;
-  c.stroke();
+  paintDot(c, center, 5.5, colors.ink, colors.ground, 1.6);
 }

@@ -1,8 +1,8 @@
 // Chapter 3: pull decoders off the center of a ball in many dimensions, and read what each makes of it.
 import { clamp, format, makeDecoder } from "./numbers.js";
 import {
-  ARROWS, disk, faint, h, makeImage, makeLoop, makePlane, makeSlider, makeVoice, newId, onDrag, readPalette, renderLive,
-  watchTheme,
+  ARROWS, disk, faint, h, makeImage, makeLoop, makePlane, makeSlider, makeVoice, newId, onDrag, paintDot, readPalette,
+  renderLive, watchTheme,
 } from "./stage.js";
 
 const HALF = 3.5; // radii that the plane shows to each side
@@ -176,12 +176,7 @@ export async function mount(stage, host) {
     c.moveTo(...plane.toPixels([0, 0]));
     c.lineTo(...at);
     c.stroke();
-    disk(c, at, 7.5);
-    c.fillStyle = colors.ink;
-    c.fill();
-    c.lineWidth = 2;
-    c.strokeStyle = colors.ground;
-    c.stroke();
+    paintDot(c, at, 7.5, colors.ink, colors.ground);
   }
   function describe() {
     const errors = errorsAt(state.offset);

@@ -1,7 +1,7 @@
 // A field over a latent plane in the plots' own table of colors, its color bar, and what stands out on it. A field is the
 // same in light and dark, and so are the lines on it.
 import { clamp, format } from "./numbers.js";
-import { disk, ellipse, h, LIGHT } from "./stage.js";
+import { ellipse, h, LIGHT, paintDot } from "./stage.js";
 
 // `table` holds 256 colors, [r, g, b, r, g, b, ...]; `range` the values of the first and the last.
 export function makeField(table, [low, high], { center, half }) {
@@ -60,10 +60,5 @@ export function paintBalls(c, plane, { mu, logVar }) {
 
 // The point in hand.
 export function paintKnob(c, at) {
-  disk(c, at, 5.5);
-  c.fillStyle = LIGHT.ink;
-  c.fill();
-  c.lineWidth = 1.6;
-  c.strokeStyle = LIGHT.ground;
-  c.stroke();
+  paintDot(c, at, 5.5, LIGHT.ink, LIGHT.ground, 1.6);
 }

@@ -1,8 +1,8 @@
 // Chapter 1: one handle in every model's latent plane, at the same place relative to each cloud of codes.
 import { clamp, format, formatPoint, isPair, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
 import {
-  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
-  renderLive, watchTheme,
+  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, paintDot,
+  readPalette, renderLive, watchTheme,
 } from "./stage.js";
 
 const LIMIT = 3; // standard deviations from the cloud's mean that the handle may go, on each axis
@@ -129,12 +129,7 @@ export async function mount(stage, host) {
       disk(c, plane.toPixels(mu.subarray(2 * tipped, 2 * tipped + 2)), 5);
       c.stroke();
     }
-    disk(c, at, 7.5);
-    c.fillStyle = colors.ink;
-    c.fill();
-    c.lineWidth = 2;
-    c.strokeStyle = colors.ground;
-    c.stroke();
+    paintDot(c, at, 7.5, colors.ink, colors.ground);
   }
 
   // ---- pointer and keys

@@ -261,6 +261,16 @@ export function disk(context, [x, y], radius) {
   context.arc(x, y, radius, 0, 2 * Math.PI);
 }
 
+// A point in hand: a dot with a rim that sets it off.
+export function paintDot(context, at, radius, fill, rim, width = 2) {
+  disk(context, at, radius);
+  context.fillStyle = fill;
+  context.fill();
+  context.lineWidth = width;
+  context.strokeStyle = rim;
+  context.stroke();
+}
+
 // ---- the same mount in a notebook: values go to the kernel at most every 40 ms, and come from it at any time
 export function renderLive(mount, { model, el }) {
   const stage = h("div", { class: "rv-stage" }), caption = h("figcaption");

@@ -4,7 +4,8 @@ import { makeMetric } from "./metric.js";
 import { clamp, format, formatPoint, isPair, makeDecoder, significant } from "./numbers.js";
 import { makeGraph, POINTS, shortestPath } from "./paths.js";
 import {
-  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makePlane, makeVoice, newId, onDrag, readPalette, renderLive, watchTheme,
+  ARROWS, ellipse, faint, h, makeImage, makeLoop, makePlane, makeVoice, newId, onDrag, paintDot, readPalette, renderLive,
+  watchTheme,
 } from "./stage.js";
 
 const WAYS = { straight: "straight", geodesic: "geodesic", low_cost: "low cost" };
@@ -143,13 +144,8 @@ export async function mount(stage, host) {
       c.setLineDash([]);
     }
     for (const end of ["a", "b"]) {
-      const at = plane.toPixels(state[end]);
-      disk(c, at, end === active ? 7.5 : 6);
-      c.fillStyle = end === active ? colors.ink : colors.ground;
-      c.fill();
-      c.lineWidth = 2;
-      c.strokeStyle = end === active ? colors.ground : colors.ink;
-      c.stroke();
+      const [radius, fill, rim] = end === active ? [7.5, colors.ink, colors.ground] : [6, colors.ground, colors.ink];
+      paintDot(c, plane.toPixels(state[end]), radius, fill, rim);
     }
   }
 
