@@ -2,6 +2,7 @@
 
 from riemvae_core.widgets.chains_figure import walking_chains
 from riemvae_core.widgets.contract_figure import broken_contract
+from riemvae_core.widgets.experiment import experiment
 from riemvae_core.widgets.host import write_static
 from riemvae_core.widgets.metric_figure import metric_field
 from riemvae_core.widgets.packing_figure import packing
@@ -11,6 +12,7 @@ from riemvae_core.widgets.points_figure import points_and_balls
 
 __all__ = [
     "broken_contract",
+    "experiment",
     "metric_field",
     "packing",
     "points_and_balls",
