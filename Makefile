@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-book lint lab notebooks zoo bench clean
+.PHONY: help env book test test-core test-pages test-notebooks lint lab notebooks zoo bench clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,13 +18,16 @@ book: env  ## execute the chapters and build _build/html/index.html
 	@$(PY) .venv/bin/jupyter-book build .
 
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-book
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-pages test-notebooks
 
 test-core: env
 	@$(PY) -m pytest --ignore=tests/book
 
-test-book: env
-	@$(PY) -m pytest tests/book
+test-pages: book
+	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py
+
+test-notebooks: book test-core  # after the core's tests, so that two jobs keep two cores busy
+	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
 
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
