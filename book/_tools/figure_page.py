@@ -34,6 +34,9 @@ PAGES = {
     "contract": lambda: [
         widgets.broken_contract(see="One ball.", try_this="Leave it."),
     ],
+    "codes": lambda: [
+        widgets.voronoi(see="Codes and their cells.", try_this="Drag a code."),
+    ],
     "fields": lambda: [
         widgets.metric_field(see="The field of a metric.", try_this="Drag the point."),
         widgets.walking_chains(see="The same field.", try_this="Press play."),

@@ -9,6 +9,7 @@ from riemvae_core.widgets.packing_figure import packing
 from riemvae_core.widgets.panel import train_panel
 from riemvae_core.widgets.paths_figure import three_paths
 from riemvae_core.widgets.points_figure import points_and_balls
+from riemvae_core.widgets.voronoi_figure import voronoi
 
 __all__ = [
     "broken_contract",
@@ -18,6 +19,7 @@ __all__ = [
     "points_and_balls",
     "three_paths",
     "train_panel",
+    "voronoi",
     "walking_chains",
     "write_static",
 ]

@@ -12,12 +12,13 @@ from torch import Tensor
 from riemvae_core import zoo
 from riemvae_core.contract import NOISES
 from riemvae_core.data import ImageSet, first_of_each_class, load_images
-from riemvae_core.models import VAE, Autoencoder
+from riemvae_core.models import VAE, VQVAE, Autoencoder
 from riemvae_core.networks import decoder_layers
 
 DTYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "u1": np.dtype("u1")}
 SNAPSHOTS = "fashion-beta-snapshots"
 FIELD_COLORS = "cividis"
+CODEBOOKS = {k: f"fashion-vq-{k}" for k in (4, 16, 64)}  # by their number of codes, each of two numbers
 
 
 class Packed(NamedTuple):
@@ -59,7 +60,7 @@ def probes(data: str) -> ImageSet:
 
 
 @functools.cache
-def trained(name: str) -> Autoencoder | VAE:
+def trained(name: str) -> Autoencoder | VAE | VQVAE:
     """A model of the zoo, read once for all figures, which ask it again at every move of a hand."""
     return zoo.load(name)
 
@@ -83,12 +84,19 @@ def codes(model: Autoencoder | VAE, images: Tensor) -> tuple[Tensor, Tensor | No
     return (encoded.mu, encoded.log_var) if isinstance(model, VAE) else (encoded, None)
 
 
+@functools.cache
+def points_of(name: str) -> Tensor:
+    """Where a codebook model's encoder puts the probe images, before they go to a code."""
+    with torch.no_grad():
+        return trained(name).points(probes(zoo.recipe(name).data).images)
+
+
 def asset_names() -> tuple[str, ...]:
     """The name of every asset that some figure of the book may ask for."""
     planar = planar_models()
     data = dict.fromkeys(zoo.recipe(name).data for name in planar)
     models = (*planar, *map(zoo.beta_name, zoo.BETAS), zoo.CONTRACT_ENCODER, *map(zoo.contract_name, NOISES))
-    return (*map(probes_name, data), *models, SNAPSHOTS, FIELD_COLORS)
+    return (*map(probes_name, data), *models, *CODEBOOKS.values(), SNAPSHOTS, FIELD_COLORS)
 
 
 def field_colors() -> np.ndarray:
@@ -128,4 +136,6 @@ def asset(name: str) -> Packed:
     if name in planar_models():
         mu, log_var = codes(model, probes(zoo.recipe(name).data).images)
         arrays |= {"mu": mu.numpy()} | ({} if log_var is None else {"log_var": log_var.numpy()})
+    if name in CODEBOOKS.values():
+        arrays |= {"points": points_of(name).numpy(), "codebook": model.codebook.detach().numpy()}
     return pack(arrays)

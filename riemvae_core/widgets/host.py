@@ -24,6 +24,9 @@ SOURCES = {
     "walking_chains": (
         "numbers", "metric", "random", "hmc", "histogram", "stage", "field", "chart", "walking_chains",
     ),
+    "voronoi": (
+        "numbers", "cells", "random", "stage", "chart", "table", "codes", "voronoi",
+    ),
     "three_paths": ("numbers", "metric", "curves", "paths", "stage", "three_paths"),
 }  # fmt: skip
 FIGURES = tuple(SOURCES)

@@ -80,6 +80,20 @@ class Plane(NamedTuple):
         marks = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in map(self.at, z)]
         return self._cut("".join(marks), "rv-walkers")
 
+    def cells(self, polygons: list[np.ndarray], tinted: int) -> str:
+        """Borders of cells, one of them tinted."""
+        parts = []
+        for k, polygon in enumerate(polygons):
+            points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, polygon))
+            fill = ' fill-opacity="0.16"' if k == tinted else ""
+            parts.append(f'<polygon points="{points}"{fill}/>')
+        return self._cut("".join(parts), "rv-cells")
+
+    def codes(self, codebook: Tensor) -> str:
+        """Codes as larger dots."""
+        marks = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y in map(self.at, codebook)]
+        return self._cut("".join(marks), "rv-codebook")
+
     def path(self, curve: Tensor, kind: str) -> str:
         """A curve ``[t, 2]`` as a class of the stylesheet draws it, cut off at the plane's edge."""
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, curve))

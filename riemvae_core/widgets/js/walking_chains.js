@@ -1,6 +1,6 @@
 // Chapter 6: chains of Hamiltonian Monte Carlo on the field of a VAE's balls, and how near their visits come to the law.
 import { makeChart } from "./chart.js";
-import { makeColorBar, makeField, outline, paintBalls, paintKnob } from "./field.js";
+import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers } from "./field.js";
 import { cellMasses, logSumAround, makeHistogram, marginal, samplingNoise, totalVariation } from "./histogram.js";
 import { clampedVolume, makeChains, moveChains, releasedRules, uniformRules } from "./hmc.js";
 import { volumeOnGrid } from "./metric.js";
@@ -109,7 +109,7 @@ export async function mount(stage, host) {
   });
   const field = makeField(rgb, range, frame);
   makeColorBar(left, rgb, range, "log √det G");
-  const charts = [0, 1].map((k) => makeChart(right, { name: `z${"₁₂"[k]}`, from: edges[k][0], to: edges[k][1] }));
+  const charts = [0, 1].map((k) => makeChart(right, { name: `z${"₁₂"[k]}`, ends: edges[k].map((v) => format(v, 1)) }));
   const numbers = makeNumbers(right, {
     moves: "moves", accepted: "accepted", uniform: "TV to uniform", released: "TV to released", noise: "TV if independent",
   });
@@ -179,17 +179,7 @@ export async function mount(stage, host) {
     paintBalls(c, plane, balls);
   }
   function paintChains(c) {
-    c.beginPath();
-    for (let i = 0; i < chains.z.length; i += 2) {
-      const [x, y] = plane.toPixels([chains.z[i], chains.z[i + 1]]);
-      c.moveTo(x + 2, y);
-      c.arc(x, y, 2, 0, 7);
-    }
-    c.fillStyle = LIGHT.ground;
-    c.fill();
-    c.lineWidth = 0.8;
-    c.strokeStyle = LIGHT.ink;
-    c.stroke();
+    paintWalkers(c, plane, chains.z);
     if (path.length) {
       c.beginPath();
       path.forEach((z) => c.lineTo(...plane.toPixels(z)));
