@@ -58,6 +58,21 @@ export function paintBalls(c, plane, { mu, logVar }) {
   }
 }
 
+// Points on a field, [x, y, x, y, ...], in white with a dark rim.
+export function paintWalkers(c, plane, z) {
+  c.beginPath();
+  for (let i = 0; i < z.length; i += 2) {
+    const [x, y] = plane.toPixels([z[i], z[i + 1]]);
+    c.moveTo(x + 2, y);
+    c.arc(x, y, 2, 0, 7);
+  }
+  c.fillStyle = LIGHT.ground;
+  c.fill();
+  c.lineWidth = 0.8;
+  c.strokeStyle = LIGHT.ink;
+  c.stroke();
+}
+
 // The point in hand.
 export function paintKnob(c, at) {
   paintDot(c, at, 5.5, LIGHT.ink, LIGHT.ground, 1.6);
