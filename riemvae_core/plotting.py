@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection
+from matplotlib.collections import EllipseCollection, LineCollection
+from scipy.spatial import Voronoi
 from torch import Tensor
 
 from riemvae_core.numerics import Interval
@@ -75,6 +76,22 @@ def draw_balls(
         transOffset=ax.transData, facecolors=(tint, alpha), edgecolors=(tint, 0.8), linewidths=0.7,
     )  # fmt: skip
     ax.add_collection(collection)
+
+
+def draw_cells(ax: Axes, codebook: Float[Tensor, "k 2"]) -> None:
+    """Draw the straight borders between the cells of a codebook, wherever they lie; the frame stays.
+
+    Raises ValueError for fewer than two codes.
+    """
+    e = codebook.detach().cpu().double().numpy()
+    if len(e) < 2:
+        raise ValueError(f"codebook must hold at least 2 codes, got {len(e)}")
+    reach = 1e3 * (np.ptp(e, axis=0).max() + 1.0)
+    corners = e.mean(0) + reach * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    found = Voronoi(np.concatenate([e, corners]))  # the far corners end the outermost borders
+    ours = (found.ridge_points < len(e)).all(1)
+    borders = found.vertices[np.array(found.ridge_vertices)[ours]]
+    ax.add_collection(LineCollection(borders, colors=COLORS["ink"], linewidths=0.7), autolim=False)
 
 
 def draw_prior(ax: Axes, radii: Sequence[float] = (1.0, 2.0)) -> None:

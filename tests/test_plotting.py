@@ -151,3 +151,26 @@ def test_intervals_reach_from_low_to_high(ax):
     ends = [segment[:, 1].tolist() for segment in whiskers.get_segments()]
     assert ends == [[0.5, 2.0], [2.0, 3.5]]
     assert drawn.lines[0].get_color() == plotting.COLORS["prior"]
+
+
+def test_borders_of_cells_are_as_near_to_one_code_as_to_another(ax):
+    codebook = torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ax.set(xlim=(-3.0, 3.0), ylim=(-3.0, 3.0))
+    plotting.draw_cells(ax, codebook)
+    (drawn,) = ax.collections
+    a, b = torch.tensor(np.array(drawn.get_segments())).unbind(1)
+    steps = torch.linspace(-3.0, 3.0, 61, dtype=torch.float64)
+    places = torch.cartesian_prod(steps, steps)
+    share = ((places[:, None] - a) * (b - a)).sum(-1) / (b - a).square().sum(-1)
+    feet = a + share.clamp(0.0, 1.0)[..., None] * (b - a)
+    two = torch.cdist(feet, codebook).topk(2, largest=False).values
+    torch.testing.assert_close(two[..., 0], two[..., 1])
+    away = (feet - places[:, None]).norm(dim=-1).amin(1)
+    undecided = torch.cdist(places, codebook).topk(2, largest=False).values.diff().squeeze() < 0.02
+    assert away[undecided].max() < 0.2  # no border is missing
+    assert ax.get_xlim() == (-3.0, 3.0)
+
+
+def test_cells_need_two_codes(ax):
+    with pytest.raises(ValueError, match="codebook must hold at least 2 codes, got 1"):
+        plotting.draw_cells(ax, torch.zeros(1, 2))
