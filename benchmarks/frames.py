@@ -64,7 +64,7 @@ class Scene(NamedTuple):
 
 
 def drag(page: Page, figure: int) -> None:
-    """Drag the handle (or the ball) along a curve through the plane and back to where it was taken."""
+    """Drag the handle (or the ball, or a code) along a curve through the plane and back to its start."""
     canvas = page.locator("figure").nth(figure).locator("canvas.rv-plane").first
     box, center = canvas.bounding_box(), (0.5, 0.5)
     handles = page.evaluate(
@@ -98,6 +98,20 @@ def slide(name: str) -> Callable[[Page, int], None]:
     return act
 
 
+def drag_among(n_codes: int) -> Callable[[Page, int], None]:
+    """Drag one of so many codes."""
+
+    def act(page: Page, figure: int) -> None:
+        page.locator("figure").nth(figure).get_by_label("codes", exact=True).select_option(str(n_codes))
+        page.wait_for_function(
+            "([i, k]) => document.querySelectorAll('figure')[i].__rv.state.n_codes === k",
+            arg=[figure, n_codes],
+        )
+        drag(page, figure)
+
+    return act
+
+
 def play(page: Page, figure: int) -> None:
     """Let the chains play for as many moves as a drag has steps."""
     figures = page.locator("figure").nth(figure)
@@ -115,6 +129,7 @@ SCENES = {
     "two planes": Scene("index", 0, drag, model="fashion-vae-2d"),
     "packing": Scene("index", 1, drag),
     "one plane": Scene("index", 2, drag, model="fashion-vae-2d"),
+    **{f"cells, {k} codes": Scene("codes", 0, drag_among(k)) for k in (4, 16, 64)},
     "field, point": Scene("fields", 0, drag),
     **{f"field, {name}": Scene("fields", 0, slide(name), decodes=False) for name in FIELD_SLIDERS},
     "three paths": Scene("paths", 0, drag),

@@ -34,7 +34,7 @@ export async function mount(stage, host) {
   }
 
   // ---- state: codes, the chosen image and its point, softness. In hand is that point (-1) or a code.
-  let state = null, hand = -1, cloud = null, picked = null, wanted = 0, arrival = null;
+  let state = {}, hand = -1, cloud = null, picked = null, wanted = {};
   let colors = readPalette(stage);
   const model = () => ready[state.n_codes];
   const row = (array, k) => [...array.subarray(2 * k, 2 * k + 2)];
@@ -43,18 +43,20 @@ export async function mount(stage, host) {
   const isCodebook = (value) => value?.length === state.n_codes && value.every(isPair);
 
   function choose(patch, tell = true) { // another codebook or another image: all as trained
-    const to = { ...state, ...patch }, other = to.n_codes !== state?.n_codes;
-    return (arrival = fetchModel((wanted = to.n_codes)).then(() => {
-      if (to.n_codes !== wanted) return; // something else was chosen meanwhile
-      state = to;
+    const mine = (wanted = { ...wanted, ...patch }), n_codes = mine.n_codes ?? state.n_codes;
+    return fetchModel(n_codes).then(() => {
+      if (mine !== wanted) return; // more was chosen meanwhile, in addition
+      wanted = {};
+      const other = n_codes !== state.n_codes;
+      state = { ...state, ...mine };
       hand = -1;
       picked = imageOf(state.selected);
       state.z = homeOf(-1);
       if (other) state.codebook = model().codebook.slice();
-      if (tell) host.set({ ...patch, z: state.z, ...(other && { codebook: pairs(state.codebook) }) });
+      if (tell) host.set({ ...mine, z: state.z, ...(other && { codebook: pairs(state.codebook) }) });
       plane.repaint();
       settle();
-    }));
+    });
   }
   function movePoint(z, tell = true) {
     state.z = within(z);
@@ -82,12 +84,12 @@ export async function mount(stage, host) {
     loop.invalidate();
     voice.say(describe);
   }
-  function listen(key, fits, change) { // what a kernel says, once what it speaks of is there
-    const hear = async () => {
-      await arrival;
+  let heard = Promise.resolve();
+  function listen(key, fits, change) { // what a kernel says is heard in turn: other codes have to come first
+    const hear = () => (heard = heard.then(() => {
       const value = host.get(key), mine = key === "codebook" ? pairs(state.codebook) : state[key];
-      if (fits(value) && !same(value, mine)) await change(value);
-    };
+      return fits(value) && !same(value, mine) && change(value);
+    }));
     host.on(key, hear);
     return hear;
   }
@@ -181,7 +183,7 @@ export async function mount(stage, host) {
   const loop = makeLoop(draw);
 
   function draw(now) {
-    if (!state) return false;
+    if (!drawn) return false;
     const gliding = advance(now), here = measure(cloud, drawn), home = trained(), share = n / state.n_codes;
     const code = here.nearest[state.selected], { selected, softness } = state;
     plane.draw(colors, (c) => paintPoints(c, plane, colors, model().points, selected), (c) => {
@@ -258,7 +260,8 @@ export async function mount(stage, host) {
 
   const unwatch = watchTheme(() => { colors = readPalette(stage); plane.repaint(); loop.invalidate(); });
   await choose(start, false);
-  for (const hear of hearings) await hear();
+  hearings.forEach((hear) => hear());
+  await heard;
   host.figure.__rv = {
     frames: loop.frames,
     decode: (z) => Float32Array.from(model().decode(z)),
