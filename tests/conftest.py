@@ -70,3 +70,28 @@ def meta_by_default() -> Iterator[None]:
     torch.set_default_device("meta")
     yield
     torch.set_default_device(None)
+
+
+QUEUES = """const queue = ({normals, uniforms}) => {
+  let i = 0, j = 0;
+  return {normal: () => normals[i++], uniform: () => uniforms[j++]};
+};"""
+
+
+@pytest.fixture(scope="module")
+def ask(browser):
+    """``ask(names, body, argument)``: names imported from the modules, the value that the body returns."""
+    from riemvae_core.widgets import host  # only the tests that ask load the figures
+
+    with serving(host.HERE / "js") as address:
+        page = browser.new_page()
+        page.goto(f"{address}/metric.js")
+
+        def run(names: dict[str, str], body: str, argument=None):
+            imports = "".join(
+                f'const {{{what}}} = await import("./{module}.js");' for module, what in names.items()
+            )
+            return page.evaluate(f"async (a) => {{ {imports} {QUEUES} {body} }}", argument)
+
+        yield run
+        page.close()

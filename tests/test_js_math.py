@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import serving
 from scipy import stats
 
 import riemvae_core as rc
@@ -16,28 +15,6 @@ from riemvae_core.widgets import host, voronoi_figure
 from riemvae_core.widgets.voronoi_figure import CENTER, HALF
 
 pytestmark = pytest.mark.browser
-
-QUEUES = """const queue = ({normals, uniforms}) => {
-  let i = 0, j = 0;
-  return {normal: () => normals[i++], uniform: () => uniforms[j++]};
-};"""
-
-
-@pytest.fixture(scope="module")
-def ask(browser):
-    """``ask(names, body, argument)``: names imported from the modules, the value that the body returns."""
-    with serving(host.HERE / "js") as address:
-        page = browser.new_page()
-        page.goto(f"{address}/metric.js")
-
-        def run(names: dict[str, str], body: str, argument=None):
-            imports = "".join(
-                f'const {{{what}}} = await import("./{module}.js");' for module, what in names.items()
-            )
-            return page.evaluate(f"async (a) => {{ {imports} {QUEUES} {body} }}", argument)
-
-        yield run
-        page.close()
 
 
 def balls(n: int = 40, d: int = 2, seed: int = 0) -> dict:

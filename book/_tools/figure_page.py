@@ -44,6 +44,9 @@ PAGES = {
     "paths": lambda: [
         widgets.three_paths(see="Three paths.", try_this="Drag an end."),
     ],
+    "own": lambda: [
+        widgets.own_latents(see="Balls of a shipped model.", try_this="Drop your own."),
+    ],
 }
 
 

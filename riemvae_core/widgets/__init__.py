@@ -5,6 +5,7 @@ from riemvae_core.widgets.contract_figure import broken_contract
 from riemvae_core.widgets.experiment import experiment
 from riemvae_core.widgets.host import write_static
 from riemvae_core.widgets.metric_figure import metric_field
+from riemvae_core.widgets.own_latents_figure import own_latents
 from riemvae_core.widgets.packing_figure import packing
 from riemvae_core.widgets.panel import train_panel
 from riemvae_core.widgets.paths_figure import three_paths
@@ -15,6 +16,7 @@ __all__ = [
     "broken_contract",
     "experiment",
     "metric_field",
+    "own_latents",
     "packing",
     "points_and_balls",
     "three_paths",

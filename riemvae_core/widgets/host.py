@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SOURCES = {
     "points_and_balls": ("numbers", "stage", "points_and_balls"),
     "packing": ("numbers", "stage", "ball", "packing"),
-    "broken_contract": ("numbers", "stage", "broken_contract"),
+    "broken_contract": ("numbers", "stage", "table", "broken_contract"),
     "metric_field": ("numbers", "metric", "stage", "field", "metric_field"),
     "walking_chains": (
         "numbers", "metric", "random", "hmc", "histogram", "stage", "field", "chart", "walking_chains",
@@ -27,12 +27,16 @@ SOURCES = {
     "voronoi": (
         "numbers", "cells", "random", "stage", "chart", "table", "codes", "voronoi",
     ),
-    "three_paths": ("numbers", "metric", "curves", "paths", "stage", "three_paths"),
+    "three_paths": ("numbers", "metric", "curves", "paths", "stage", "table", "three_paths"),
+    "own_latents": (
+        "numbers", "npz", "metric", "torch_random", "mixture", "importance", "health", "slice", "jobs",
+        "stage", "field", "own_source", "own_report", "own_latents",
+    ),
 }  # fmt: skip
 FIGURES = tuple(SOURCES)
 IMPORT = re.compile(r'^import\s[^;]*?from\s+"[^"]+";\n', re.M)
 EXPORT_DEFAULT = re.compile(r"^export default .*;\n", re.M)
-EXPORT = re.compile(r"^export (?=async |function |const |let |class )", re.M)
+EXPORT = re.compile(r"^export (?=async |function\b|const |let |class )", re.M)
 
 
 def in_book() -> bool:

@@ -24,9 +24,9 @@ export function makeMetric({ mu, logVar, rho, lam, tau }, d = 2) {
         if (logs[i] > shift) shift = logs[i];
       }
     } else {
-      for (let i = 0, at = 0; i < n; i++) {
+      for (let i = 0, at = 0; i < n; i++, at += d) {
         let sum = 0;
-        for (let k = 0; k < d; k++, at++) sum -= scaled[at] * (z[k] - centers[at]) * (z[k] - centers[at]);
+        for (let k = 0, j = at; k < d && sum - shift >= FLOOR; k++, j++) sum -= scaled[j] * (z[k] - centers[j]) * (z[k] - centers[j]);
         logs[i] = sum;
         if (sum > shift) shift = sum;
       }
@@ -79,6 +79,14 @@ export function makeMetric({ mu, logVar, rho, lam, tau }, d = 2) {
       return { index, distance: Math.sqrt(best) };
     },
   };
+}
+
+// rho, lam and tau for all of some balls, by the rules of the core's `PosteriorMetric.fit`.
+export function fitMetric({ mu, logVar }, d, background = 1e-3) {
+  const n = mu.length / d, rho = Math.sqrt(d), spread = (background * n) ** (2 / d) * rho * rho; // spread: lam / tau
+  const spent = logVar.reduce((sum, v) => sum + Math.exp(v), 0) / n, moment = mu.reduce((sum, m) => sum + m * m, 0) / n;
+  const lam = Math.min(0.02 / spent, spread / (spent + moment));
+  return { rho, lam, tau: lam / spread };
 }
 
 // The balls of a subset, [index, ...], as arrays of their own.

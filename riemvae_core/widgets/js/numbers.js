@@ -1,7 +1,8 @@
 // What every live figure computes: packed arrays, the decoder, balls and their price. No DOM here.
 
-const halfToFloat = (bits) => {
+export const halfToFloat = (bits) => {
   const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 };
 

@@ -187,7 +187,7 @@ export function makePlane(parent, { name, center, half, describedby, changed, la
   function grid(context, colors) {
     context.clearRect(0, 0, width, canvas.height);
     const [left, top, right, bottom] = [MARGIN.left, MARGIN.top, MARGIN.left + side, MARGIN.top + side];
-    const step = tickStep(half), digits = step < 1 ? 1 : 0;
+    const step = tickStep(half), digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
     context.font = `11.5px ${getComputedStyle(canvas).fontFamily}`;
     context.lineWidth = 1;
     context.strokeStyle = colors.grid;
