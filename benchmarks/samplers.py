@@ -1,6 +1,6 @@
 r"""Our samplers beside the published one, and what they cost: one run, a table a part, one JSON.
 
-    python benchmarks/samplers.py [published right scale bound] [--clone FOLDER]
+    python benchmarks/samplers.py [published right scale centroids bound] [--clone FOLDER]
 
 ``published``: a move of 500 chains, ten leapfrog steps, at the published setting (100 medoids, d = 16).
 Theirs is ``peers/published.py``, or the code in FOLDER, a clone of the authors' repository; ours has the same
@@ -14,6 +14,7 @@ and the moves after which the effective draws alone suffice are reported beside 
 a process of its own. Memory is the process's largest resident set (ru_maxrss) less what it was after the
 imports. The share of the machine's peak counts the products' operations only, 12 d a point and ball,
 against a product of two 2048 x 2048 matrices in the same process.
+``centroids``: the sizes at which all balls are too many to sample from, with some of them as centroids.
 ``bound``: where the kernel's time goes at 60,000 balls.
 
 Data: ten classes of codes, made from a seed, with radii near 0.29; moments E mu^2 + E sigma^2 near 1.
@@ -172,6 +173,23 @@ def scale() -> dict[str, object]:
     return {"rows": rows, "exponent_n": in_n, "exponent_d": in_d}
 
 
+def centroids() -> list[dict[str, object]]:
+    rows = []
+    for d in (32, 64):
+        mu, log_var = codes(10_000, d)
+        for k in (1000, 100):
+            began = clock()
+            metric = rc.PosteriorMetric.fit(mu, log_var, k, generator=rc.make_generator(0))
+            draws = rc.sample_uniform(metric, DRAWS, rc.make_generator(0))
+            row = {
+                "n": len(mu), "d": d, "centroids": k, "sampling_seconds": clock() - began,
+                "method": draws.method, "converged": draws.converged, "ess": draws.ess, "r_hat": draws.r_hat,
+            }  # fmt: skip
+            rows.append(row)
+            print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return rows
+
+
 def bound() -> dict[str, float]:
     mu, log_var = codes(60_000, 16)
     metric, z = rc.PosteriorMetric.fit(mu, log_var), mu[:POINTS]
@@ -192,7 +210,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help="published, right, scale or bound; all of them"
+        "parts", nargs="*", metavar="PART", help="published, right, scale, centroids or bound; all of them"
     )
     parser.add_argument("--clone", type=Path, help="a clone of the authors' repository, to run their code")
     parser.add_argument("--size", type=int, nargs=2, help=argparse.SUPPRESS)
@@ -203,7 +221,7 @@ def main() -> None:
     theirs = clone(asked.clone) if asked.clone else published
     parts = {
         "published": lambda: step_for_step(theirs), "right": lambda: draws_that_are_right(theirs),
-        "scale": scale, "bound": bound,
+        "scale": scale, "centroids": centroids, "bound": bound,
     }  # fmt: skip
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     for part in asked.parts or parts:
