@@ -91,7 +91,7 @@ def draw_cells(ax: Axes, codebook: Float[Tensor, "k 2"]) -> None:
     found = Voronoi(np.concatenate([e, corners]))  # the far corners end the outermost borders
     ours = (found.ridge_points < len(e)).all(1)
     borders = found.vertices[np.array(found.ridge_vertices)[ours]]
-    ax.add_collection(LineCollection(borders, colors=COLORS["ink"], linewidths=0.7), autolim=False)
+    ax.add_collection(LineCollection(borders, colors=COLORS["codes"], linewidths=0.7), autolim=False)
 
 
 def draw_prior(ax: Axes, radii: Sequence[float] = (1.0, 2.0)) -> None:

@@ -4,6 +4,7 @@ import {
   ARROWS, disk, faint, h, makeImage, makeLoop, makePlane, makeSlider, makeVoice, newId, onDrag, paintDot, readPalette,
   renderLive, watchTheme,
 } from "./stage.js";
+import { fillRow, makeTable } from "./table.js";
 
 const HALF = 3.5; // radii that the plane shows to each side
 const FAR = 3; // the largest distance t
@@ -100,7 +101,11 @@ export async function mount(stage, host) {
   right.append(pictures);
   const views = ["the image", ...decoders.map(({ words }) => words)].map((words) => makeImage(pictures, side, words));
   const chart = makeChart(right, "Squared error against the distance t, along the present direction");
-  const cells = makeTable(right);
+  const cells = makeTable(right, {
+    caption: "Squared error, summed over the pixels", heads: ["here", "at the center"], kind: "rv-errors",
+    rows: Object.fromEntries(decoders.map(({ noise, words }) =>
+      [noise, [h("i", { class: `rv-key ${LOOKS[noise][0]}` }), words]])),
+  });
   const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
   stage.append(h("div", { class: "rv-actions" }, hint,
     button("Another draw", () => change({ offset: [...draws[(drawn = (drawn + 1) % draws.length)]] })),
@@ -109,19 +114,6 @@ export async function mount(stage, host) {
     button("Reset", () => { drawn = 0; change({ ...start, offset: [...start.offset] }); })));
   const voice = makeVoice(stage);
   const loop = makeLoop(draw);
-
-  function makeTable(parent) {
-    const rows = {}, body = h("tbody");
-    for (const { noise, words } of decoders) {
-      const key = h("i", { class: `rv-key ${LOOKS[noise][0]}` });
-      rows[noise] = [h("td"), h("td")];
-      body.append(h("tr", {}, h("th", { scope: "row" }, key, words), ...rows[noise]));
-    }
-    const heads = ["here", "at the center"].map((words) => h("th", { scope: "col" }, words));
-    parent.append(h("table", { class: "rv-bill rv-errors" },
-      h("caption", {}, "Squared error, summed over the pixels"), h("thead", {}, h("tr", {}, h("td"), ...heads)), body));
-    return rows;
-  }
 
   // ---- drawing
   function draw() {
@@ -133,7 +125,7 @@ export async function mount(stage, host) {
       const y = decode[noise](z);
       here[noise] = errorIn(y);
       views[k + 1].show(y, colors.ink);
-      [here, center].forEach((errors, column) => { cells[noise][column].textContent = format(errors[noise]); });
+      fillRow(cells[noise], [here, center].map((errors) => format(errors[noise])));
     });
     const curves = decoders.map(({ noise }) =>
       ({ values: curve(noise), color: colors[LOOKS[noise][1]], now: here[noise] }));

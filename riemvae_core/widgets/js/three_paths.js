@@ -7,6 +7,7 @@ import {
   ARROWS, ellipse, faint, h, makeImage, makeLoop, makePlane, makeVoice, newId, onDrag, paintDot, readPalette, renderLive,
   watchTheme,
 } from "./stage.js";
+import { fillRow, makeTable } from "./table.js";
 
 const WAYS = { straight: "straight", geodesic: "geodesic", low_cost: "low cost" };
 const IMAGES = 9;
@@ -52,23 +53,18 @@ export async function mount(stage, host) {
   const plane = makePlane(left, {
     name: "Latent plane with two ends and three paths", ...frame, describedby: hint.id, changed: () => loop.now(),
   });
-  const cells = makeTable(right), ends = h("p", {}), note = h("p", { class: "rv-note" });
+  const cells = makeTable(right, {
+    caption: "The same three paths by three rulers", heads: ["length in G", "cost", "image steps"], kind: "rv-ways",
+    rows: Object.fromEntries(Object.entries(WAYS).map(([way, words]) =>
+      [way, [h("i", { class: `rv-way rv-way-${way.replace("_", "-")}` }), words]])),
+  });
+  const ends = h("p", {}), note = h("p", { class: "rv-note" });
   right.append(ends, note);
   const views = Object.fromEntries(Object.entries(WAYS).map(([way, words]) => [way, makeImage(strips, side, words, IMAGES * side)]));
   const reset = h("button", { type: "button", class: "rv-button", onclick: () => restart() }, "Reset");
   stage.append(h("div", { class: "rv-actions" }, hint, reset));
   const voice = makeVoice(stage), loop = makeLoop(draw);
 
-  function makeTable(parent) {
-    const body = h("tbody"), rows = {}, heads = ["length in G", "cost", "image steps"];
-    for (const [way, words] of Object.entries(WAYS)) {
-      rows[way] = heads.map(() => h("td"));
-      body.append(h("tr", {}, h("th", { scope: "row" }, h("i", { class: `rv-way rv-way-${way.replace("_", "-")}` }), words), ...rows[way]));
-    }
-    parent.append(h("table", { class: "rv-bill rv-ways" }, h("caption", {}, "The same three paths by three rulers"),
-      h("thead", {}, h("tr", {}, h("td"), ...heads.map((words) => h("th", { scope: "col" }, words)))), body));
-    return rows;
-  }
   function restart() {
     for (const end of ["b", "a"]) move(end, [...start[end]]);
   }
@@ -112,9 +108,7 @@ export async function mount(stage, host) {
     plane.draw(colors, paintCodes, paintPaths);
     for (const [way, { strip, numbers: { length, cost, steps } }] of Object.entries(paths)) {
       views[way].show(strip, colors.ink);
-      [significant(length), significant(cost), format(steps, 2)].forEach((words, k) => {
-        if (cells[way][k].textContent !== words) cells[way][k].textContent = words;
-      });
+      fillRow(cells[way], [significant(length), significant(cost), format(steps, 2)]);
     }
     ends.textContent = `a = ${formatPoint(state.a)}, b = ${formatPoint(state.b)}`;
     const open = Object.keys(paths).filter((way) => sharp && !paths[way].converged).map((way) => WAYS[way]);
