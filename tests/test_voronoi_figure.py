@@ -19,6 +19,7 @@ from riemvae_core.widgets.voronoi_figure import (
     CENTER,
     HALF,
     START,
+    Usage,
     VoronoiCells,
     cells,
     code_error,
@@ -59,6 +60,7 @@ def test_hard_usage_is_the_core_s():
     z, e = points_of(CODEBOOKS[16]).double(), some(16, spread=4.0)
     z[7] = torch.tensor([1.0, 2.0])
     told, expected = usage(16, e.tolist(), 7, [1.0, 2.0], 0.0), quantize(z, e)
+    assert isinstance(told, Usage)
     assert told.counts == expected.counts.tolist()
     assert told.used == expected.used
     assert told.perplexity == pytest.approx(expected.perplexity.item())
