@@ -133,6 +133,7 @@ SCENES = {
     "field, point": Scene("fields", 0, drag),
     **{f"field, {name}": Scene("fields", 0, slide(name), decodes=False) for name in FIELD_SLIDERS},
     "three paths": Scene("paths", 0, drag),
+    "own latents": Scene("own", 0, drag, decodes=False),
     "chains, playing": Scene("fields", 1, play, decodes=False),
 }
 

@@ -196,12 +196,13 @@ def test_the_health_report_is_the_core_s(ask, name, dtype):
     metric = rc.PosteriorMetric.fit(mu, log_var, background=0.1)
     expected = rc.latent_health(mu, log_var, metric)
     seen, rows, steps = ask(
-        {"health": "healthRows, healthSteps, latentHealth"},
+        {"health": "axisFacts, healthRows, HEALTH_STEPS, latentHealth"},
         """let steps = 0, step;
         for (const key of ["mu", "logVar"]) a.latents[key] = Float64Array.from(a.latents[key]);
-        const job = latentHealth(a.latents, a.metric);
+        const facts = Array.from({length: a.latents.d}, (_, axis) => axisFacts(a.latents, axis));
+        const job = latentHealth(a.latents, facts, a.metric);
         for (step = job.next(); !step.done; step = job.next()) steps++;
-        return [step.value, healthRows(step.value), steps - healthSteps(a.latents.d)];""",
+        return [step.value, healthRows(step.value), steps - HEALTH_STEPS];""",
         {
             "latents": {"mu": mu.flatten().tolist(), "logVar": log_var.flatten().tolist(), "n": n, "d": d,
                         "dtype": f"f{mu.element_size()}"},

@@ -72,14 +72,10 @@ export function overlapOf({ mu, logVar, d }, i, j) {
   return Math.exp(-distance);
 }
 
-// `metric` is {n, share}: its balls, and the share of its uniform law in the background. Yields `healthSteps` times.
-export const healthSteps = (d) => d + 2 * PROBES;
-export function* latentHealth(latents, metric) {
-  const { n, d } = latents, random = makeTorchRandom(0), axes = [];
-  for (let k = 0; k < d; k++) {
-    axes.push(axisFacts(latents, k));
-    yield;
-  }
+// `axes` holds the facts of each, `metric` is {n, share}: its balls, and the share of its uniform law in the background.
+export const HEALTH_STEPS = 2 * PROBES; // so many times this yields
+export function* latentHealth(latents, axes, metric) {
+  const { n, d } = latents, random = makeTorchRandom(0);
   const [information, own_share, prior_gap] = yield* atDraws(latents, random), overlaps = [];
   const probes = Array.from({ length: PROBES }, () => random.below(n));
   for (const i of probes) {

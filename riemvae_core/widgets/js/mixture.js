@@ -77,7 +77,9 @@ export const backgroundShare = ({ logMass, logTotal }) => Math.exp(logMass[logMa
 export function* proposalOfMetric(balls, metric) {
   const { d, n } = metric, plain = mixtureOfMetric(balls, d), masses = plain.logMass.slice();
   for (let i = 0; i < n; i++) {
-    masses[i] += metric.logVolume(balls.mu.subarray(i * d, (i + 1) * d)) - plain.logDensity(plain.mu, i * d, i);
+    const volume = metric.logVolume(balls.mu.subarray(i * d, (i + 1) * d));
+    if (!Number.isFinite(volume)) throw new Error(`log √det G is ${volume} at the center of ball ${i}`);
+    masses[i] += volume - plain.logDensity(plain.mu, i * d, i);
     yield;
   }
   return makeMixture(plain.mu, plain.logVar, masses, d);

@@ -1,6 +1,6 @@
 // Chapter 9: a reader's own latents: the field that their balls draw, draws from its uniform law, and a report on their health.
 import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers } from "./field.js";
-import { axisFacts, healthSteps, latentHealth } from "./health.js";
+import { axisFacts, HEALTH_STEPS, latentHealth } from "./health.js";
 import { sampleByImportance, verdict } from "./importance.js";
 import { makeJobs } from "./jobs.js";
 import { fitMetric, gridWithin, makeMetric, pickBalls } from "./metric.js";
@@ -144,6 +144,7 @@ export async function mount(stage, host) {
       labels: state.axes.map((axis) => (axis < 0 ? "" : `z[${axis}]`)),
     });
     listen();
+    showAxes(facts, state.axes);
   }
   function cut() {
     slice = makeSlice(balls, latents.d, { point: rowOf(state.ball), axes: state.axes, frame });
@@ -180,10 +181,10 @@ export async function mount(stage, host) {
     })());
   }
   function* examine() {
-    const share = backgroundShare(mixtureOfMetric(balls, latents.d)), job = latentHealth(latents, { n: metric.n, share });
+    const share = backgroundShare(mixtureOfMetric(balls, latents.d)), job = latentHealth(latents, facts, { n: metric.n, share });
     let step = job.next();
     for (let done = 0; !step.done; done++, step = job.next()) {
-      if (done % 64 === 0) health.wait(done / healthSteps(latents.d));
+      if (done % 64 === 0) health.wait(done / HEALTH_STEPS);
       yield;
     }
     health.show((report = step.value));
@@ -220,7 +221,6 @@ export async function mount(stage, host) {
     });
     count.set(stops.indexOf(state.n_draws));
     saves.forEach((one) => { one.disabled = !draws; });
-    showAxes(latents, state.axes);
     plane.value(state.z, `z ${formatPoint(state.z)}, log volume ${format(now.log_volume)}`);
   }
   function paintBack(c) {

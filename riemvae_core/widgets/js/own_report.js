@@ -1,5 +1,5 @@
 // What is said of a reader's latents in tables: their health, the axes in view; and their draws as files to save.
-import { axisFacts, healthRows } from "./health.js";
+import { healthRows } from "./health.js";
 import { format, significant } from "./numbers.js";
 import { h } from "./stage.js";
 
@@ -36,9 +36,9 @@ export function makeAxes(parent) {
   }
   parent.append(h("table", { class: "rv-bill rv-errors" }, h("caption", {}, "The axes in view"),
     h("thead", {}, h("tr", {}, h("td"), ...heads)), body));
-  return (latents, axes) => axes.forEach((axis, k) => {
+  return (all, axes) => axes.forEach((axis, k) => {
     heads[k].textContent = axis < 0 ? "none" : `axis ${axis}`;
-    const facts = axis < 0 ? null : axisFacts(latents, axis);
+    const facts = all[axis];
     const [, low, middle, high] = facts?.radii ?? [];
     const words = facts && {
       kl: format(facts.kl, 3), variance: format(facts.variance, 3), moment: format(facts.moment, 3), low: significant(low),

@@ -84,6 +84,7 @@ export function* volumeOnSlice(slice, n, out = new Float32Array(n * n)) {
 export function colorRange(values) {
   const sorted = Float64Array.from(values.filter(Number.isFinite)).sort(), most = sorted[sorted.length - 1];
   const low = sorted[Math.floor(0.02 * (sorted.length - 1))];
+  if (!sorted.length) return [0, 2];
   for (let power = 1; ; power *= 10)
     for (const step of [0.5, 1, 2, 3, 4].map((s) => s * power)) {
       const from = Math.floor(low / step) * step;
