@@ -110,6 +110,7 @@ def price(mu: float, sigma: float) -> float:
         ("02_kl_as_packing", r"\log 12{,}000\approx9.4$", math.log(12_000)),
         ("02_kl_as_packing", "at least 4.6 ", 14 - math.log(12_000)),
         ("02_kl_as_packing", "784/16=49$", 784 / 16),
+        ("04_vqvae_as_cluster_centers", r"$\log40\approx3.69$", math.log(40)),
         ("06_riemannian_sampling", r"$e^{-10/6}\approx0.19$", (1 - 10 / 60_000) ** 10_000),
     ],
 )
