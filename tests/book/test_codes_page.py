@@ -3,7 +3,7 @@
 import pytest
 import torch
 from fake_kernel import in_a_notebook
-from figures import opened, pixels_of, plane, settle, state
+from figures import READY, opened, pixels_of, plane, settle, state
 
 from riemvae_core.codebooks import kmeans_step
 from riemvae_core.quantize import nearest_code
@@ -194,6 +194,7 @@ def test_softness_leads_from_cells_to_balls(page):
     page.keyboard.press("ArrowRight")
     assert check(page)["softness"] == pytest.approx(0.1)
     assert name.text_content() == "soft distance²"
+    assert page.locator(".rv-picture span").last.text_content() == "mean code, decoded"
     page.keyboard.press("End")
     now = check(page)
     weights = code_weights(cloud_of(now), codebook_of(now), SOFTEST)
@@ -309,6 +310,21 @@ def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
             page.get_by_label("softness σ").press("PageUp")
             settle(page)
             assert page.evaluate(height) == before
+
+
+def test_codes_that_cannot_be_loaded_leave_those_that_were(browser, address):
+    context = browser.new_context(reduced_motion="reduce")
+    page, problems = context.new_page(), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.route("**/fashion-vq-4.js", lambda route: route.abort())
+    page.goto(f"{address}/codes.html")
+    page.wait_for_function(READY)
+    page.get_by_label("codes", exact=True).select_option("4")
+    page.wait_for_function("document.querySelector('select').value === '16'")
+    plane(page, ONLY).press("n")
+    assert check(page)["selected"] == START["selected"] + 1
+    assert problems == ["fashion-vq-4.js could not be loaded"]
+    context.close()
 
 
 def test_a_notebook_shares_codes_and_point_with_its_kernel(browser, folder, address, monkeypatch):

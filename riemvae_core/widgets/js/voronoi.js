@@ -56,6 +56,10 @@ export async function mount(stage, host) {
       if (tell) host.set({ ...mine, z: state.z, ...(other && { codebook: pairs(state.codebook) }) });
       plane.repaint();
       settle();
+    }, (error) => {
+      wanted = {};
+      loop.invalidate();
+      throw error;
     });
   }
   function movePoint(z, tell = true) {
@@ -197,6 +201,7 @@ export async function mount(stage, host) {
     });
     [picked, ...here.images].forEach((image, k) => views[k].show(image, colors.ink));
     views[0].label(classOf(selected));
+    views[2].label(softness > 0 ? "mean code, decoded" : "its code, decoded");
     let top = SHARES * share;
     while (top < Math.max(...here.counts)) top *= 2;
     chart.draw(colors, [...here.counts], [{ values: Array(state.n_codes).fill(share), dash: true }], {
