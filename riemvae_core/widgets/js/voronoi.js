@@ -145,7 +145,7 @@ export async function mount(stage, host) {
 
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },
-    "Drag a code (green) or the image’s point (black); a click on a gray dot takes that image. Thin lines lead from " +
+    "Drag a code (green) or the image’s point (the large dot); a click on a gray dot takes that image. Thin lines lead from " +
     "points to what the decoder reads; it was trained on codes only. With a softness, codes are balls of radius σ " +
     "that share every image, the decoder reads their mean, and soft distance² is −2σ² log of the mean of " +
     "exp(−distance²/2σ²) over all codes. Keys in the plane: arrows move what is in hand (Shift: five times as far), " +
