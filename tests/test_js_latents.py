@@ -406,17 +406,20 @@ WRONG = {
         "cut short: mu has not the 6 × 3 numbers that its header says.",
     ),
     "no array in it": (lying(b"(7, 3)").replace(b"\x93NUMPY", b"\x93NUMPX"), "The file is damaged"),
-    "an array alone": (b"\x93NUMPY\x01\x00", 'x.npz is one array alone: np.savez("latents.npz", mu=mu'),
+    "an array alone": (b"\x93NUMPY\x01\x00", 'x.npz is one array alone: `np.savez("latents.npz", mu=mu'),
     "no log_var": (
         npz(mu=MU, logvar=LOG_VAR),
-        "There is no log_var in it, only mu, logvar: it should be np.savez(",
+        "There is no log_var in it, only mu, logvar: it should be `np.savez(",
     ),
     "no mu": (
         npz(**{f"a{i}": MU for i in range(8)}),
         "There is no mu in it, only a0, a1, a2, a3, a4, a5 ...: ",
     ),
-    "one axis": (broken(mu=MU[:, 0]), r"mu must be [n, d], got [7]: mu.reshape(len(mu), -1) makes it so."),
-    "three axes": (broken(log_var=MU[:, :, None]), "log_var must be [n, d], got [7, 3, 1]: log_var.reshape("),
+    "one axis": (broken(mu=MU[:, 0]), r"mu must be [n, d], got [7]: `mu.reshape(len(mu), -1)` makes it so."),
+    "three axes": (
+        broken(log_var=MU[:, :, None]),
+        "log_var must be [n, d], got [7, 3, 1]: `log_var.reshape(",
+    ),
     "one ball": (broken(mu=MU[:1]), "mu must be [n, d] with n at least 2 and d at least 1, got [1, 3]."),
     "no ball": (broken(mu=MU[:0]), "got [0, 3]."),
     "other shapes": (broken(log_var=MU[:, :2]), "log_var must have mu’s shape [7, 3], got [7, 2]."),
@@ -432,9 +435,9 @@ WRONG = {
     ),
     "integers": (
         broken(mu=np.zeros((7, 3), "i8")),
-        "mu must hold floats of 16, 32 or 64 bits, got integers (<i8): np.asarray",
+        "mu must hold floats of 16, 32 or 64 bits, got integers (<i8): `np.asarray",
     ),
-    "booleans": (broken(mu=MU > 0), "got true and false (|b1): np.asarray(mu, dtype=np.float32) helps."),
+    "booleans": (broken(mu=MU > 0), "got true and false (|b1): `np.asarray(mu, dtype=np.float32)` helps."),
     "objects": (
         broken(log_var=LOG_VAR.astype(object)),
         "log_var must hold floats of 16, 32 or 64 bits, got Python objects (|O)",
@@ -446,8 +449,8 @@ WRONG = {
     "too large": (
         broken(mu=np.zeros((400, 3)), log_var=np.zeros((400, 3))),
         "mu holds 400 × 3 numbers, and this page takes 1,000. Thin it: "
-        "i = np.random.default_rng(0).permutation(len(mu))[:333]; "
-        'np.savez("thin.npz", mu=mu[i], log_var=log_var[i])',
+        "`i = np.random.default_rng(0).permutation(len(mu))[:333]; "
+        'np.savez("thin.npz", mu=mu[i], log_var=log_var[i])`',
     ),
     "too many axes": (broken(mu=np.zeros((2, 700))), "this page takes 1,000. It can’t show so many axes."),
 }
@@ -462,7 +465,7 @@ def test_what_is_wrong_with_an_npz_is_said(read, name):
 WRONG_JSON = {
     "no JSON": ('{"mu": [[1, 2], [3', "x.json can’t be read as JSON (NaN and Infinity are no JSON): "),
     "NaN": ('{"mu": [[NaN, 2], [3, 4]], "log_var": [[1, 2], [3, 4]]}', "NaN and Infinity are no JSON"),
-    "a list": ("[[1, 2], [3, 4]]", 'There is no mu in it, only 0, 1: it should be {"mu": [[...], ...]'),
+    "a list": ("[[1, 2], [3, 4]]", 'There is no mu in it, only 0, 1: it should be `{"mu": [[...], ...]'),
     "null": ("null", "There is no mu in it: it should be"),
     "no log_var": ('{"mu": [[1, 2], [3, 4]]}', "There is no log_var in it, only mu: it should be"),
     "ragged": ('{"mu": [[1, 2], [3]]}', "mu’s rows must be of one length: row 0 has 2 numbers, row 1 has 1."),

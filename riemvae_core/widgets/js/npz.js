@@ -1,5 +1,5 @@
 // Latents out of a file that a reader gives: mu and log_var, [n, d], in a .npz (numpy's zip of .npy arrays, stored or deflated)
-// or a .json. Of a large .npz only these two members are read. What is wrong is said in words. No DOM here.
+// or a .json. Of a large .npz only these two members are read. What is wrong is said in words, code in them between backticks. No DOM here.
 import { halfToFloat } from "./numbers.js";
 
 const SIZES = { f2: 2, f4: 4, f8: 8 };
@@ -12,7 +12,7 @@ const count = (n) => n.toLocaleString("en-US");
 export async function readLatents(file, limit) {
   const start = new Uint8Array(await file.slice(0, 6).arrayBuffer()), text = String.fromCharCode(...start);
   if (file.size === 0) throw new Error(`${file.name} is empty.`);
-  if (text === "\x93NUMPY") throw new Error(`${file.name} is one array alone: np.savez("latents.npz", mu=mu, log_var=log_var) writes both.`);
+  if (text === "\x93NUMPY") throw new Error(`${file.name} is one array alone: \`np.savez("latents.npz", mu=mu, log_var=log_var)\` writes both.`);
   const json = /\.json$/i.test(file.name) || /^\s*[[{]/.test(text);
   const arrays = await (json ? readJson(file, limit) : readNpz(file, limit));
   return { name: file.name, ...latentsOf(arrays.mu, arrays.log_var, limit) };
@@ -33,12 +33,12 @@ export function latentsOf(mu, logVar, limit) {
 
 function checkShape(name, shape, limit) {
   const [n, d] = shape, total = shape.reduce((a, b) => a * b, 1);
-  if (shape.length !== 2) throw new Error(`${name} must be [n, d], got [${shape.join(", ")}]: ${name}.reshape(len(${name}), -1) makes it so.`);
+  if (shape.length !== 2) throw new Error(`${name} must be [n, d], got [${shape.join(", ")}]: \`${name}.reshape(len(${name}), -1)\` makes it so.`);
   if (n < 2 || d < 1) throw new Error(`${name} must be [n, d] with n at least 2 and d at least 1, got [${n}, ${d}].`);
   if (total <= limit) return;
   const most = Math.floor(limit / d), said = `${name} holds ${count(n)} × ${count(d)} numbers, and this page takes ${count(limit)}. `;
   throw new Error(said + (most < 2 ? "It can’t show so many axes." :
-    `Thin it: i = np.random.default_rng(0).permutation(len(mu))[:${most}]; np.savez("thin.npz", mu=mu[i], log_var=log_var[i])`));
+    `Thin it: \`i = np.random.default_rng(0).permutation(len(mu))[:${most}]; np.savez("thin.npz", mu=mu[i], log_var=log_var[i])\``));
 }
 
 // ---- JSON
@@ -67,7 +67,7 @@ function fromRows(name, rows, keys) {
 }
 
 const missing = (name, keys, how) =>
-  `There is no ${name} in it${keys.length ? `, only ${keys.slice(0, 6).join(", ")}${keys.length > 6 ? " ..." : ""}` : ""}: it should be ${how}.`;
+  `There is no ${name} in it${keys.length ? `, only ${keys.slice(0, 6).join(", ")}${keys.length > 6 ? " ..." : ""}` : ""}: it should be \`${how}\`.`;
 
 // ---- .npz
 
@@ -182,7 +182,7 @@ function header(name, bytes) {
   if (from + length > bytes.length || shape === undefined) throw damaged(`the header of ${name} can’t be read`);
   if (!(dtype.slice(1) in SIZES)) {
     const kind = KINDS[dtype[1]] ?? "numbers of an unknown kind";
-    throw new Error(`${name} must hold floats of 16, 32 or 64 bits, got ${kind} (${dtype}): np.asarray(${name}, dtype=np.float32) helps.`);
+    throw new Error(`${name} must hold floats of 16, 32 or 64 bits, got ${kind} (${dtype}): \`np.asarray(${name}, dtype=np.float32)\` helps.`);
   }
   return { dtype, fortran: /'fortran_order':\s*True/.test(text), shape: shape.split(",").map((v) => v.trim()).filter(Boolean).map(Number), from: from + length };
 }

@@ -43,7 +43,7 @@ export async function mount(stage, host) {
   stage.append(h("div", { class: "rv-walk rv-own" }, left, right), below);
   left.append(planeRoom, barRoom);
   const numbers = makeNumbers(right, {
-    balls: "balls", used: "of them in G", rho: "ρ, λ, τ", slice: "slice through", z: "z in view", volume: "log √det G", near: "nearest ball",
+    balls: "balls", used: "in the metric", rho: "ρ, λ, τ", slice: "slice through", z: "z in view", volume: "log √det G", near: "nearest ball",
     draws: "uniform draws", worth: "worth", integral: "log volume", empty: "in background", converged: "converged",
   });
   const reason = h("p", { class: "rv-note rv-reason" });

@@ -22,11 +22,12 @@ export function makeSource(stage, { limit, shown, example }) {
       const latents = await readLatents(file, limit);
       if (mine === turn) shown(latents);
     } catch (error) {
-      if (mine === turn) say("Not read.", `${error.message} What was shown stays.`);
+      if (mine === turn) say("Not read; what was shown stays.", error.message);
     }
   }
   function say(strong, words) {
-    message.replaceChildren(...(strong ? [h("b", {}, strong), " "] : []), words);
+    const pieces = words.split("`").map((piece, k) => (k % 2 ? h("code", {}, piece) : piece));
+    message.replaceChildren(...(strong ? [h("b", {}, strong), " "] : []), ...pieces);
   }
   const over = (on) => (event) => {
     if (on && ![...event.dataTransfer.types].includes("Files")) return;
