@@ -88,10 +88,10 @@ def test_bundles_import_nothing_and_export_only_what_notebooks_ask_for(figure):
     assert re.findall(r"^(?:import|export)\b.*", module, re.M) == ["export default { render };"]
     for source in host.SOURCES[figure]:
         text = (host.HERE / "js" / f"{source}.js").read_text(encoding="utf8")
-        names = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.M)
+        names = re.findall(r"^export (?:async )?(?:function\*?|const) (\w+)", text, re.M)
         assert names
         for name in names:
-            assert len(re.findall(rf"^(?:async )?(?:function|const) {name}\b", script, re.M)) == 1
+            assert len(re.findall(rf"^(?:async )?(?:function\*?|const) {name}\b", script, re.M)) == 1
 
 
 def test_an_unknown_figure_is_named():

@@ -170,14 +170,14 @@ def _still(props: dict) -> str:
         f"{len(mu):,} balls, {where} of {d}",
         f"ρ = {metric.rho:.3g}, λ = {metric.lam:.3g}, τ = {metric.tau:.3g}",
         f"colors: log √det G from {stills.number(low, 1)} to {stills.number(high, 1)}",
-        f"{len(draws.z)} uniform draws, worth {draws.ess:,.0f} of their proposals",
+        f"{len(draws.z)} uniform draws, effective size {draws.ess:,.0f}",
         f"{int(report.active.sum())} of {d} axes active, {int(report.dead.sum())} dead",
         f"KL of a ball {report.kl.sum().item():.2f} nats, information {report.information.mean:.2f}",
         f"overlap with the nearest ball {report.overlap.mean:.3f}",
     ]
     label = f"The field log √det G of a latent space's balls with uniform draws: {'; '.join(lines)}"
     return stills.still(
-        760, 440, label, plane.frame(),
+        760, 440, label, plane.frame().replace("z₁", f"z[{shown.axes[0]}]"),
         plane.field(values, low, high, field_colors()), plane.walkers(in_view(draws.z, shown.axes)),
         plane.handle(shown.start),
         *(stills.text(470, 40 + 24 * i, line) for i, line in enumerate(lines)),

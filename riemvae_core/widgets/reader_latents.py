@@ -131,7 +131,7 @@ def color_range(values: Float[Tensor, "n n"]) -> tuple[float, float]:
     low, most = ordered[int(0.02 * (len(ordered) - 1))].item(), ordered[-1].item()
     power = 1.0
     while True:
-        for step in (0.5 * power, power, 2.0 * power, 3.0 * power, 4.0 * power):
+        for step in (power * k for k in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)):
             start = math.floor(low / step) * step
             if start + 4 * step >= most:
                 return start, start + 4 * step

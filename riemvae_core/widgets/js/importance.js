@@ -81,7 +81,9 @@ export function verdict({ converged, ess, wanted, proposals, pareto, largest }) 
   if (converged)
     return `${count(proposals)} proposals are worth ${count(ess)}, and ${count(wanted)} were wanted. ` +
       (ess >= 0.9 * proposals ? "Their weights are nearly even." : `Their weights’ tail is light: Pareto k is ${pareto.toFixed(2)}.`);
-  if (ess >= wanted) return `The weights’ tail is too heavy: Pareto k is ${pareto.toFixed(2)}, and ${PARETO_LIMIT} is the limit.`;
+  const caution = "Don’t trust these draws; sample_uniform of the core tempers where this fails.";
+  if (ess >= wanted)
+    return `The weights’ tail is too heavy: Pareto k is ${pareto.toFixed(2)}, and ${PARETO_LIMIT} is the limit. ${caution}`;
   return `The mixture proposes what the law rarely wants: ${count(proposals)} proposals are worth ${count(ess)}, ${count(wanted)} ` +
-    `were wanted, and the largest weight holds ${(100 * largest).toFixed(0)}%.`;
+    `were wanted, and the largest weight holds ${(100 * largest).toFixed(0)}%. ${caution}`;
 }

@@ -1,9 +1,12 @@
 // Latents out of a file that a reader gives: mu and log_var, [n, d], in a .npz (numpy's zip of .npy arrays, stored or deflated)
-// or a .json. Of a large .npz only these two members are read. What is wrong is said in words, code in them between backticks. No DOM here.
+// or a .json. Of a large .npz only these two members are read. What is wrong is said in words, code in them between backticks.
+// No DOM here.
 import { halfToFloat } from "./numbers.js";
 
 const SIZES = { f2: 2, f4: 4, f8: 8 };
-const KINDS = { i: "integers", u: "integers", b: "true and false", c: "complex numbers", O: "Python objects", U: "text", S: "bytes", V: "records" };
+const KINDS = {
+  i: "integers", u: "integers", b: "true and false", c: "complex numbers", O: "Python objects", U: "text", S: "bytes", V: "records",
+};
 const HEAD = 4096; // bytes within which an array's header ends
 const NAMES = ["mu", "log_var"];
 const count = (n) => n.toLocaleString("en-US");
@@ -12,7 +15,8 @@ const count = (n) => n.toLocaleString("en-US");
 export async function readLatents(file, limit) {
   const start = new Uint8Array(await file.slice(0, 6).arrayBuffer()), text = String.fromCharCode(...start);
   if (file.size === 0) throw new Error(`${file.name} is empty.`);
-  if (text === "\x93NUMPY") throw new Error(`${file.name} is one array alone: \`np.savez("latents.npz", mu=mu, log_var=log_var)\` writes both.`);
+  if (text === "\x93NUMPY")
+    throw new Error(`${file.name} is one array alone: \`np.savez("latents.npz", mu=mu, log_var=log_var)\` writes both.`);
   const json = /\.json$/i.test(file.name) || /^\s*[[{]/.test(text);
   const arrays = await (json ? readJson(file, limit) : readNpz(file, limit));
   return { name: file.name, ...latentsOf(arrays.mu, arrays.log_var, limit) };
@@ -22,7 +26,8 @@ export async function readLatents(file, limit) {
 export function latentsOf(mu, logVar, limit) {
   const shape = (array) => `[${array.shape.join(", ")}]`;
   checkShape("mu", mu.shape, limit);
-  if (String(logVar.shape) !== String(mu.shape)) throw new Error(`log_var must have mu’s shape ${shape(mu)}, got ${shape(logVar)}.`);
+  if (String(logVar.shape) !== String(mu.shape))
+    throw new Error(`log_var must have mu’s shape ${shape(mu)}, got ${shape(logVar)}.`);
   for (const [name, { values }] of [["mu", mu], ["log_var", logVar]]) {
     const bad = values.reduce((sum, v) => sum + !Number.isFinite(v), 0);
     if (bad) throw new Error(`${name} must be finite, got ${count(bad)} of ${count(values.length)} numbers NaN or infinite.`);
@@ -33,10 +38,12 @@ export function latentsOf(mu, logVar, limit) {
 
 function checkShape(name, shape, limit) {
   const [n, d] = shape, total = shape.reduce((a, b) => a * b, 1);
-  if (shape.length !== 2) throw new Error(`${name} must be [n, d], got [${shape.join(", ")}]: \`${name}.reshape(len(${name}), -1)\` makes it so.`);
+  if (shape.length !== 2)
+    throw new Error(`${name} must be [n, d], got [${shape.join(", ")}]: \`${name}.reshape(len(${name}), -1)\` makes it so.`);
   if (n < 2 || d < 1) throw new Error(`${name} must be [n, d] with n at least 2 and d at least 1, got [${n}, ${d}].`);
   if (total <= limit) return;
-  const most = Math.floor(limit / d), said = `${name} holds ${count(n)} × ${count(d)} numbers, and this page takes ${count(limit)}. `;
+  const most = Math.floor(limit / d);
+  const said = `${name} holds ${count(n)} × ${count(d)} numbers, and this page takes ${count(limit)}. `;
   throw new Error(said + (most < 2 ? "It can’t show so many axes." :
     `Thin it: \`i = np.random.default_rng(0).permutation(len(mu))[:${most}]; np.savez("thin.npz", mu=mu[i], log_var=log_var[i])\``));
 }
@@ -58,16 +65,20 @@ function fromRows(name, rows, keys) {
   if (!Array.isArray(rows)) throw new Error(missing(name, keys, `{"mu": [[...], ...], "log_var": [[...], ...]}`));
   const d = rows[0]?.length ?? 0;
   rows.forEach((row, i) => {
-    if (!Array.isArray(row)) throw new Error(`${name} must be a list of rows of numbers, got ${JSON.stringify(row)?.slice(0, 40)} for row ${i}.`);
-    if (row.length !== d) throw new Error(`${name}’s rows must be of one length: row 0 has ${d} numbers, row ${i} has ${row.length}.`);
+    if (!Array.isArray(row))
+      throw new Error(`${name} must be a list of rows of numbers, got ${JSON.stringify(row)?.slice(0, 40)} for row ${i}.`);
+    if (row.length !== d)
+      throw new Error(`${name}’s rows must be of one length: row 0 has ${d} numbers, row ${i} has ${row.length}.`);
     const bad = row.find((v) => typeof v !== "number");
     if (bad !== undefined) throw new Error(`${name} must hold numbers, got ${JSON.stringify(bad).slice(0, 40)} in row ${i}.`);
   });
   return { values: Float64Array.from(rows.flat()), shape: [rows.length, d], dtype: "f8" };
 }
 
-const missing = (name, keys, how) =>
-  `There is no ${name} in it${keys.length ? `, only ${keys.slice(0, 6).join(", ")}${keys.length > 6 ? " ..." : ""}` : ""}: it should be \`${how}\`.`;
+function missing(name, keys, how) {
+  const found = `${keys.slice(0, 6).join(", ")}${keys.length > 6 ? " ..." : ""}`;
+  return `There is no ${name} in it${found && `, only ${found}`}: it should be \`${how}\`.`;
+}
 
 // ---- .npz
 
@@ -138,7 +149,8 @@ function sizes(list, p, from, extra) {
 // A member's bytes, all of them or, from the front, at least `enough`.
 async function contents(file, { name, flags, method, packed, size, from }, enough = Infinity) {
   if (flags & 1) throw new Error(`${name} is encrypted.`);
-  if (method !== 0 && method !== 8) throw new Error(`${name} is packed by method ${method}; np.savez and np.savez_compressed are read.`);
+  if (method !== 0 && method !== 8)
+    throw new Error(`${name} is packed by method ${method}; np.savez and np.savez_compressed are read.`);
   const head = await view(file, from, 30);
   if (head.getUint32(0, true) !== 0x04034b50) throw damaged(`${name} isn’t where the directory says`);
   const begin = from + 30 + head.getUint16(26, true) + head.getUint16(28, true);
@@ -175,23 +187,28 @@ export function crc32(bytes) {
 // {dtype: "<f4", fortran, shape, from} of an array's first bytes.
 function header(name, bytes) {
   const data = new DataView(bytes.buffer), wide = bytes[6] > 1, from = (wide ? 12 : 10);
-  if (bytes.length < from || String.fromCharCode(...bytes.subarray(0, 6)) !== "\x93NUMPY") throw damaged(`${name} is no .npy array`);
+  if (bytes.length < from || String.fromCharCode(...bytes.subarray(0, 6)) !== "\x93NUMPY")
+    throw damaged(`${name} is no .npy array`);
   const length = wide ? data.getUint32(8, true) : data.getUint16(8, true);
   const text = new TextDecoder("latin1").decode(bytes.subarray(from, from + length));
   const dtype = /'descr':\s*'([^']*)'/.exec(text)?.[1] ?? "|V", shape = /'shape':\s*\(([^)]*)\)/.exec(text)?.[1];
   if (from + length > bytes.length || shape === undefined) throw damaged(`the header of ${name} can’t be read`);
   if (!(dtype.slice(1) in SIZES)) {
     const kind = KINDS[dtype[1]] ?? "numbers of an unknown kind";
-    throw new Error(`${name} must hold floats of 16, 32 or 64 bits, got ${kind} (${dtype}): \`np.asarray(${name}, dtype=np.float32)\` helps.`);
+    throw new Error(`${name} must hold floats of 16, 32 or 64 bits, got ${kind} (${dtype}): ` +
+      `\`np.asarray(${name}, dtype=np.float32)\` helps.`);
   }
-  return { dtype, fortran: /'fortran_order':\s*True/.test(text), shape: shape.split(",").map((v) => v.trim()).filter(Boolean).map(Number), from: from + length };
+  const sides = shape.split(",").map((v) => v.trim()).filter(Boolean).map(Number);
+  return { dtype, fortran: /'fortran_order':\s*True/.test(text), shape: sides, from: from + length };
 }
 
 function array(name, bytes) {
   const { dtype, fortran, shape, from } = header(name, bytes), [n, d] = shape, code = dtype.slice(1), size = SIZES[code];
   if (bytes.length !== from + n * d * size) throw damaged(`${name} has not the ${n} × ${d} numbers that its header says`);
   const data = new DataView(bytes.buffer, from), little = dtype[0] !== ">", values = new Float64Array(n * d);
-  const read = { f2: (at) => halfToFloat(data.getUint16(at, little)), f4: (at) => data.getFloat32(at, little), f8: (at) => data.getFloat64(at, little) }[code];
+  const read = {
+    f2: (at) => halfToFloat(data.getUint16(at, little)), f4: (at) => data.getFloat32(at, little), f8: (at) => data.getFloat64(at, little),
+  }[code];
   for (let at = 0; at < n * d; at++) values[at] = read(size * (fortran ? (at % d) * n + Math.floor(at / d) : at));
   return { values, shape, dtype: code };
 }

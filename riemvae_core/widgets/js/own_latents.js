@@ -74,7 +74,7 @@ export async function mount(stage, host) {
   const jobs = makeJobs(["field", "draws", "health"], (error) => source.say("Not all of it could be computed.", `${error.message}.`));
 
   // ---- latents come in
-  const rowOf = (i) => latents.mu.subarray(i * latents.d, (i + 1) * latents.d);
+  const rowOf = (i, values = latents.mu) => values.subarray(i * latents.d, (i + 1) * latents.d);
   const home = () => ({ axes: widestAxes(facts), ball: 0 });
   function load(found, tell = true) {
     latents = found;
@@ -88,8 +88,8 @@ export async function mount(stage, host) {
     source.say("Shown:", [`${name}, ${whole(n)} balls in ${d} dimension${d === 1 ? "" : "s"}.`, doubts(latents)].join(" "));
     hint.textContent = [
       "Drag in the plane. Keys there: arrows move (Shift: five times as far), Enter goes to the nearest center, Home to the slice’s own.",
-      d > 2 ? `The plane is a slice through one ball’s center; along the other ${d - 2} axes it stays there. Dots: all centers, in front of the slice ` +
-        "or behind it; white dots: the draws, likewise. “Nearest ball” cuts through the center that is nearest in view." :
+      d > 2 ? `The plane is a slice through one ball’s center; along the other ${d - 2} axes it stays there. Dots: all centers, in ` +
+        "front of the slice or behind it; white dots: the draws, likewise. “Nearest ball” cuts through the center nearest in view." :
         d === 1 ? "One axis is all there is: up and down mean nothing." : "Outlines: the balls; white dots: the draws.",
     ].join(" ");
     menus.forEach((menu, k) => {
@@ -117,7 +117,8 @@ export async function mount(stage, host) {
   }
   function valid(key, value) {
     if (key === "z") return isPair(value);
-    if (key === "axes") return isPair(value) && value[0] !== value[1] && value.every((v) => v === Math.floor(v) && v >= 0 && v < latents.d);
+    if (key === "axes")
+      return isPair(value) && value[0] !== value[1] && value.every((v) => Number.isInteger(v) && v >= 0 && v < latents.d);
     if (key === "ball") return Number.isInteger(value) && value >= 0 && value < latents.n;
     return key === "n_draws" ? stops.includes(value) : Number.isInteger(value) && value >= 0;
   }
@@ -148,7 +149,8 @@ export async function mount(stage, host) {
   }
   function cut() {
     slice = makeSlice(balls, latents.d, { point: rowOf(state.ball), axes: state.axes, frame });
-    view = { mu: projected(rowOf(state.ball), latents.d, state.axes), logVar: projected(latents.logVar.subarray(state.ball * latents.d, (state.ball + 1) * latents.d), latents.d, state.axes) };
+    const [mu, logVar] = [latents.mu, latents.logVar].map((values) => projected(rowOf(state.ball, values), latents.d, state.axes));
+    view = { mu, logVar };
     field = null;
     grid = 0;
     jobs.set("field", paintSlice());
@@ -199,8 +201,8 @@ export async function mount(stage, host) {
   }
   function describe() {
     const { log_volume: volume, near } = measure(), done = draws && `${draws.n} draws, ${draws.converged ? "" : "not "}converged.`;
-    return `z is ${formatPoint(state.z)} on axes ${state.axes.filter((axis) => axis >= 0).join(" and ")}, in a slice through ball ${state.ball}: ` +
-      `log volume ${format(volume)}, nearest ball ${near.index}, ${format(near.distance)} of its sigmas away. ${done ?? ""}`;
+    return `z is ${formatPoint(state.z)} on axes ${state.axes.filter((axis) => axis >= 0).join(" and ")}, in a slice through ` +
+      `ball ${state.ball}: log volume ${format(volume)}, nearest ball ${near.index}, ${format(near.distance)} of its sigmas away. ${done ?? ""}`;
   }
   function draw() {
     const now = measure(), { n, d } = latents, { rho, lam, tau } = balls;
@@ -211,9 +213,10 @@ export async function mount(stage, host) {
       z: formatPoint(state.z), volume: format(now.log_volume, 3), near: `${now.near.index}, ${format(now.near.distance)} of its σ away`,
       draws: `${state.n_draws}, seed ${state.seed}`, worth: draws ? `${whole(draws.ess)} of ${whole(draws.proposals)}` : "…",
       integral: draws ? `${format(draws.log_volume)} ± ${format(draws.log_volume_error)}` : "…",
-      empty: draws ? `${format(100 * draws.background_share)}%` : "…", converged: draws ? (draws.converged ? "yes" : "no: see below") : "…",
+      empty: draws ? `${format(100 * draws.background_share)}%` : "…",
+      converged: draws ? (draws.converged ? "yes" : "no: see below") : "…",
     });
-    const why = draws ? verdict(draws) + (draws.converged ? "" : " Don’t trust these draws; sample_uniform of the core tempers where this fails.") : "";
+    const why = draws ? verdict(draws) : "";
     if (reason.textContent !== why) reason.textContent = why;
     menus.forEach((menu, k) => {
       for (const option of menu.options) option.disabled = Number(option.value) === state.axes[1 - k];

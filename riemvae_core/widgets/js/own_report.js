@@ -42,7 +42,7 @@ export function makeAxes(parent) {
     const [, low, middle, high] = facts?.radii ?? [];
     const words = facts && {
       kl: format(facts.kl, 3), variance: format(facts.variance, 3), moment: format(facts.moment, 3), low: significant(low),
-      middle: significant(middle), high: significant(high), word: [facts.dead ? "dead" : "", facts.active ? "active" : "inactive"].filter(Boolean).join(", "),
+      middle: significant(middle), high: significant(high), word: `${facts.dead ? "dead, " : ""}${facts.active ? "active" : "inactive"}`,
     };
     for (const key of Object.keys(AXIS_ROWS)) cells[key][k].textContent = words?.[key] ?? "–";
   });
@@ -53,10 +53,11 @@ export function drawsAsText(kind, { latents, balls, keep, draws, seed }) {
   const { n, d, z, ess, proposals, log_volume, log_volume_error, background_share, converged } = draws;
   const rows = Array.from({ length: n }, (_, i) => [...z.subarray(i * d, (i + 1) * d)]);
   const facts = {
-    law: "uniform, sqrt det G", method: "importance", latents: latents.name, n_balls: latents.n, balls_in_metric: keep?.length ?? latents.n,
+    law: "uniform, sqrt det G", method: "importance", latents: latents.name, n_balls: latents.n,
+    balls_in_metric: keep?.length ?? latents.n,
     subset: keep ? `torch.randperm(${latents.n}, generator=torch.Generator().manual_seed(0))[:${keep.length}].sort().values` : null,
-    rho: balls.rho, lam: balls.lam, tau: balls.tau, seed, dtype: latents.dtype === "f8" ? "float64" : "float32", n_draws: n, converged, ess,
-    proposals, log_volume, log_volume_error, background_share,
+    rho: balls.rho, lam: balls.lam, tau: balls.tau, seed, dtype: latents.dtype === "f8" ? "float64" : "float32", n_draws: n, converged,
+    ess, proposals, log_volume, log_volume_error, background_share,
   };
   if (kind === "json") return `${JSON.stringify({ ...facts, z: rows })}\n`;
   const head = Object.entries(facts).map(([key, value]) => `# ${key}: ${value}`);

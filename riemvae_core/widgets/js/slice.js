@@ -86,7 +86,7 @@ export function colorRange(values) {
   const low = sorted[Math.floor(0.02 * (sorted.length - 1))];
   if (!sorted.length) return [0, 2];
   for (let power = 1; ; power *= 10)
-    for (const step of [0.5, 1, 2, 3, 4].map((s) => s * power)) {
+    for (const step of [0.5, 1, 1.5, 2, 3, 4, 5, 6, 8].map((s) => s * power)) {
       const from = Math.floor(low / step) * step;
       if (from + 4 * step >= most) return [from, from + 4 * step];
     }
