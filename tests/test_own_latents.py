@@ -170,7 +170,7 @@ def test_a_still_picture_tells_what_the_core_finds(monkeypatch, d):
     )[1]
     assert f"{len(mu)} balls" in label
     assert f"ρ = {metric.rho:.3g}, λ = {metric.lam:.3g}, τ = {metric.tau:.3g}" in label
-    assert f"500 uniform draws, effective size {draws.ess:,.0f};" in label
+    assert f"500 uniform draws, effective size {int(draws.ess):,};" in label
     assert "<b>See.</b> a &lt; b <b>Try.</b> c</figcaption>" in figure._repr_html_()
     assert figure._repr_html_().count("<circle") == 501  # draws and the handle
     assert len(figure._repr_html_()) < 150_000

@@ -170,7 +170,7 @@ def _still(props: dict) -> str:
         f"{len(mu):,} balls, {where} of {d}",
         f"ρ = {metric.rho:.3g}, λ = {metric.lam:.3g}, τ = {metric.tau:.3g}",
         f"colors: log √det G from {stills.number(low, 1)} to {stills.number(high, 1)}",
-        f"{len(draws.z)} uniform draws, effective size {draws.ess:,.0f}",
+        f"{len(draws.z)} uniform draws, effective size {int(draws.ess):,}",
         f"{int(report.active.sum())} of {d} axes active, {int(report.dead.sum())} dead",
         f"KL of a ball {report.kl.sum().item():.2f} nats, information {report.information.mean:.2f}",
         f"overlap with the nearest ball {report.overlap.mean:.3f}",

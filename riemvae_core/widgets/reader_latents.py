@@ -126,9 +126,9 @@ def slice_through(metric: PosteriorMetric, axes: list[int], point: Float[Tensor,
 
 
 def color_range(values: Float[Tensor, "n n"]) -> tuple[float, float]:
-    """Four round steps, from what all but 2% of a field exceed to its largest value."""
+    """Four round steps, from what all but 5% of a field exceed to its largest value."""
     ordered = values[torch.isfinite(values)].sort().values
-    low, most = ordered[int(0.02 * (len(ordered) - 1))].item(), ordered[-1].item()
+    low, most = ordered[int(0.05 * (len(ordered) - 1))].item(), ordered[-1].item()
     power = 1.0
     while True:
         for step in (power * k for k in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)):

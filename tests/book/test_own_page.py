@@ -164,7 +164,7 @@ def test_json_one_axis_and_many_balls(own):
     now, _ = check_own(own, mu, log_var)
     assert now["keep"] == metric_balls(2300).tolist()
     assert own.locator(".rv-numbers dd").all_text_contents()[:2] == [
-        "2,300 in 3 dimensions",
+        "2,300 × 3",
         "2,000 at random",
     ]
 
@@ -304,9 +304,9 @@ def test_draws_change_with_their_number_and_seed(own):
     assert now["seed"] == 1
     np.testing.assert_allclose(np.reshape(now["draws"]["z"], (-1, 2)), expected.z, atol=1e-3)
     shown = own.locator(".rv-numbers dd").all_text_contents()
-    assert shown[7:9] == ["100, seed 1", f"{int(now['draws']['ess']):,} of {now['draws']['proposals']:,}"]
-    assert shown[9] == f"{number(expected.log_volume)} ± {number(expected.log_volume_error)}"
-    assert shown[11] == "yes"
+    assert shown[8:10] == ["100, seed 1", f"{int(now['draws']['ess']):,} of {now['draws']['proposals']:,}"]
+    assert shown[10] == f"{number(expected.log_volume)} ± {number(expected.log_volume_error)}"
+    assert shown[12] == "yes"
 
 
 def test_draws_that_do_not_converge_say_why(own):
@@ -315,7 +315,7 @@ def test_draws_that_do_not_converge_say_why(own):
     give(own, npz(mu, log_var))
     _, expected = check_own(own, mu, log_var)
     assert not expected.converged
-    assert own.locator(".rv-numbers dd").all_text_contents()[11] == "no: see below"
+    assert own.locator(".rv-numbers dd").all_text_contents()[12] == "no: see below"
     why = own.locator(".rv-reason").text_content()
     assert f"are worth {int(expected.ess):,}, 2,000 were wanted" in why
     assert "Don’t trust these draws" in why
@@ -398,6 +398,7 @@ def test_axe_finds_nothing(browser, folder, theme):
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
     with opened(browser, folder.as_uri(), width=width, name="own") as page:
+        page.add_style_tag(content="html { font-size: 115%; } main { max-width: 688px; }")  # as in the book
         give(page, npz(*latents(60, 12)), "a-rather-long-name-that-somebody-gave-to-a-file-of-latents.npz")
         wide = """() => [...document.querySelectorAll("figure *")]
           .filter((el) => el.getBoundingClientRect().right > document.documentElement.clientWidth)
@@ -419,6 +420,8 @@ def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
             settle(page)
             assert page.evaluate(height) == before
         assert page.evaluate(wide) == []
+        cut = "[...document.querySelectorAll('dd')].filter((e) => e.scrollWidth > e.clientWidth).length"
+        assert page.evaluate(cut) == 0
 
 
 def test_all_can_be_reached_by_keys(own):

@@ -43,8 +43,8 @@ export async function mount(stage, host) {
   stage.append(h("div", { class: "rv-walk rv-own" }, left, right), below);
   left.append(planeRoom, barRoom);
   const numbers = makeNumbers(right, {
-    balls: "balls", used: "in the metric", rho: "ρ, λ, τ", slice: "slice through", z: "z in view", volume: "log √det G", near: "nearest ball",
-    draws: "uniform draws", worth: "worth", integral: "log volume", empty: "in background", converged: "converged",
+    balls: "balls × axes", used: "in metric", rho: "reach ρ", lam: "λ, τ", slice: "slice at", z: "z in view", volume: "log √det G",
+    near: "nearest", draws: "draws", worth: "worth", integral: "log volume", empty: "background", converged: "converged",
   });
   const reason = h("p", { class: "rv-note rv-reason" });
   right.append(reason);
@@ -208,9 +208,9 @@ export async function mount(stage, host) {
     const now = measure(), { n, d } = latents, { rho, lam, tau } = balls;
     plane.draw(colors, paintBack, paintFront);
     numbers({
-      balls: `${whole(n)} in ${d} dimension${d === 1 ? "" : "s"}`, used: keep ? `${whole(keep.length)} at random` : "all",
-      rho: [rho, lam, tau].map(significant).join(", "), slice: d > 2 ? `ball ${state.ball}` : "nothing: all is in view",
-      z: formatPoint(state.z), volume: format(now.log_volume, 3), near: `${now.near.index}, ${format(now.near.distance)} of its σ away`,
+      balls: `${whole(n)} × ${whole(d)}`, used: keep ? `${whole(keep.length)} at random` : "all",
+      rho: `${significant(rho)} σ`, lam: [lam, tau].map(significant).join(", "), slice: d > 2 ? `ball ${state.ball}` : "all in view",
+      z: formatPoint(state.z), volume: format(now.log_volume, 3), near: `ball ${now.near.index}, at ${format(now.near.distance)} σ`,
       draws: `${state.n_draws}, seed ${state.seed}`, worth: draws ? `${whole(draws.ess)} of ${whole(draws.proposals)}` : "…",
       integral: draws ? `${format(draws.log_volume)} ± ${format(draws.log_volume_error)}` : "…",
       empty: draws ? `${format(100 * draws.background_share)}%` : "…",

@@ -42,7 +42,7 @@ export function makeAxes(parent) {
     const [, low, middle, high] = facts?.radii ?? [];
     const words = facts && {
       kl: format(facts.kl, 3), variance: format(facts.variance, 3), moment: format(facts.moment, 3), low: significant(low),
-      middle: significant(middle), high: significant(high), word: `${facts.dead ? "dead, " : ""}${facts.active ? "active" : "inactive"}`,
+      middle: significant(middle), high: significant(high), word: facts.dead ? "dead" : facts.active ? "active" : "inactive",
     };
     for (const key of Object.keys(AXIS_ROWS)) cells[key][k].textContent = words?.[key] ?? "–";
   });

@@ -80,10 +80,10 @@ export function* volumeOnSlice(slice, n, out = new Float32Array(n * n)) {
   return out;
 }
 
-// A range for colors in four round steps, from what all but 2% of a field exceed to its largest value.
+// A range for colors in four round steps, from what all but 5% of a field exceed to its largest value.
 export function colorRange(values) {
   const sorted = Float64Array.from(values.filter(Number.isFinite)).sort(), most = sorted[sorted.length - 1];
-  const low = sorted[Math.floor(0.02 * (sorted.length - 1))];
+  const low = sorted[Math.floor(0.05 * (sorted.length - 1))];
   if (!sorted.length) return [0, 2];
   for (let power = 1; ; power *= 10)
     for (const step of [0.5, 1, 1.5, 2, 3, 4, 5, 6, 8].map((s) => s * power)) {
