@@ -1,13 +1,15 @@
 """A reader's own model: its balls, their metric, and the core's samplers and paths behind one object."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import one_hot
 
 from riemvae_core.adapters import Adapter, Images, adapt, batches
 from riemvae_core.curves import Metric
@@ -69,7 +71,9 @@ class LatentSpace:
     """The balls of encoded images, the metric they draw, and the model that made them; by ``latent_space``.
 
     ``mu`` and ``log_var`` are the balls, ``[n, d]``; ``metric`` their ``PosteriorMetric``; ``code_shape`` the
-    axes of a code in the model's own eyes (d is their product), ``image_shape`` those of an image.
+    axes of a code in the model's own eyes (d is their product), ``image_shape`` those of an image. In a space
+    ``on_axes`` of a larger one d counts ``axes``, those of the model's flat codes that are left, and ``rest``
+    ``[product of code_shape]`` holds the values that the others keep.
     """
 
     mu: Float[Tensor, "n d"]
@@ -79,15 +83,20 @@ class LatentSpace:
     image_shape: tuple[int, ...]
     batch_size: int
     adapter: Adapter
+    axes: Int[Tensor, " d"] | None = None
+    rest: Tensor | None = None
 
     def __repr__(self) -> str:
         n, d = self.mu.shape
-        return f"LatentSpace({n} balls in {d} dimensions, images {list(self.image_shape)}, {self.mu.device})"
+        of = "" if self.axes is None else f" of {prod(self.code_shape)}"
+        shape, device = list(self.image_shape), self.mu.device
+        return f"LatentSpace({n} balls in {d}{of} dimensions, images {shape}, {device})"
 
     def encode(self, x: Images) -> Balls:
         """The balls ``[n, d]`` of images in any of the forms that ``latent_space`` takes."""
         mu, log_var, _ = _encode(self.adapter, x, self.batch_size, self.image_shape)
-        return Balls(mu.flatten(1), log_var.flatten(1))
+        left = slice(None) if self.axes is None else self.axes
+        return Balls(mu.flatten(1)[:, left], log_var.flatten(1)[:, left])
 
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "*batch d"]) -> Tensor:
@@ -98,10 +107,38 @@ class LatentSpace:
         return x.reshape(*z.shape[:-1], *x.shape[1:])
 
     def _decode(self, z: Float[Tensor, "m d"]) -> Tensor:
+        if self.axes is not None:
+            z = self.rest.to(z) + z @ one_hot(self.axes, len(self.rest)).to(z)
         with self.adapter.at_rest():
             x = self.adapter.images(z.reshape(-1, *self.code_shape))
         was_flat = x.ndim == 2 and x.shape[1] == prod(self.image_shape)
         return x.reshape(-1, *self.image_shape) if was_flat else x
+
+    def on_axes(self, axes: Sequence[int] | Tensor | None = None, **settings: Any) -> "LatentSpace":
+        r"""The same model on some axes alone: balls, metric, draws, paths and report know no others.
+
+        An idle axis tells nothing of an image and still multiplies the weight of a crowd of K balls by
+        $\sqrt K$ (chapter 9), so the uniform law is better drawn without.
+
+        axes: their numbers in this space; None takes those that ``health`` doesn't call dead. The others keep
+        the mean of their centers when a code is decoded. ``settings`` go to ``PosteriorMetric.fit``.
+        Raises ValueError for axes that aren't there or come twice, for none, and where all are dead.
+        """
+        d = self.mu.shape[1]
+        if axes is None:
+            axes = (~self.health().dead).nonzero()[:, 0]
+            if not len(axes):
+                raise ValueError("axes must be named where every axis is dead, got None")
+        axes = [int(k) for k in axes]
+        if not axes or len(set(axes)) < len(axes) or not 0 <= min(axes) <= max(axes) < d:
+            raise ValueError(f"axes must be different numbers from 0 to {d - 1}, at least one, got {axes}")
+        left = torch.tensor(axes, device=self.mu.device)
+        held = self.mu.mean(0).index_fill(0, left, 0.0)
+        if self.axes is not None:
+            held, left = self.rest.index_copy(0, self.axes, held), self.axes[left]
+        balls = self.mu[:, axes], self.log_var[:, axes]
+        metric = PosteriorMetric.fit(*balls, **settings)
+        return replace(self, mu=balls[0], log_var=balls[1], metric=metric, axes=left, rest=held)
 
     def pullback(self, mode: Literal["forward", "reverse"] = "forward") -> PullbackMetric:
         r"""The metric $J^\top J$ that the decoder pulls back from images, for any function that takes one.

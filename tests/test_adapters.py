@@ -407,6 +407,43 @@ def test_any_batch_of_codes_is_decoded(space):
     laws.close(space.decode(z)[300], space.decode(z[300]))
 
 
+def test_a_space_on_some_axes_holds_the_others(space, x):
+    """Its balls are the others' columns; a decoded code has the means of the axes that were left out."""
+    some = space.on_axes([2, 0], background=0.01)
+    assert repr(some) == "LatentSpace(40 balls in 2 of 3 dimensions, images [1, 8, 8], cpu)"
+    assert torch.equal(some.mu, space.mu[:, [2, 0]])
+    assert torch.equal(some.encode(x[:5]).log_var, space.log_var[:5, [2, 0]])
+    expected = rc.PosteriorMetric.fit(some.mu, some.log_var, background=0.01)
+    laws.close(some.metric(some.mu), expected(some.mu))
+    (z,) = laws.random_tensors(1, (4, 2))
+    whole = torch.stack([z[:, 1], space.mu[:, 1].mean().expand(4), z[:, 0]], 1)
+    laws.close(some.decode(z), space.decode(whole))
+    jacobian = space.pullback()(whole)
+    laws.close(some.pullback()(z), jacobian[:, [[2], [0]], [2, 0]])
+    one = some.on_axes(torch.tensor([1]))  # of the two that were left: the model's axis 0
+    assert repr(one) == "LatentSpace(40 balls in 1 of 3 dimensions, images [1, 8, 8], cpu)"
+    held = space.mu.mean(0).expand(4, 3).clone()
+    held[:, 0] = z[:, 0]
+    laws.close(one.decode(z[:, :1]), space.decode(held))
+    assert one.geodesic(x[0], x[1], 8).curve.shape == (8, 1)
+
+
+def test_dead_axes_are_left_out_unless_axes_are_named():
+    mu, log_var = torch.randn(50, 3, generator=rc.make_generator(0)), torch.full((50, 3), -4.0)
+    mu[:, 1], log_var[:, 1] = 0.0, 0.0
+    space = rc.latent_space((lambda x: (mu[: len(x)], log_var[: len(x)]), lambda z: z), torch.zeros(50, 3))
+    assert space.on_axes().axes.tolist() == [0, 2]
+    collapsed = space.on_axes([1])
+    with pytest.raises(ValueError, match="axes must be named where every axis is dead, got None"):
+        collapsed.on_axes()
+
+
+@pytest.mark.parametrize("axes", [[], [0, 0], [3], [-1]])
+def test_axes_that_are_none_are_named(space, axes):
+    with pytest.raises(ValueError, match="axes must be different numbers from 0 to 2, at least one, got"):
+        space.on_axes(axes)
+
+
 def test_strips_go_from_end_to_end_in_even_steps(x):
     """With a decoder that does nothing a strip is the curve itself."""
     space = rc.latent_space((lambda x: (x.flatten(1)[:, 18:20], x.flatten(1)[:, :2]), lambda z: z), x)
