@@ -133,7 +133,7 @@ export async function mount(stage, host) {
     distance.set(Math.min(t, FAR));
     menus.forEach((menu, k) => {
       [...menu.options].forEach((option, axis) => {
-        const words = `axis ${axis + 1}, σ ${format(Math.exp(0.5 * row(balls.log_var, state.selected)[axis]))}`;
+        const words = `axis ${axis}, σ ${format(Math.exp(0.5 * row(balls.log_var, state.selected)[axis]))}`;
         if (option.textContent !== words) option.textContent = words;
         option.disabled = axis === state.axes[1 - k];
       });
