@@ -22,6 +22,7 @@ PRIOR_GAP_NATS = 1.0  # of the aggregate posterior from the prior
 BACKGROUND_SHARE = 0.05  # of the uniform law
 PROBES = 2048  # balls from which the intervals are estimated
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+COLUMNS = 80  # of the printed report
 
 
 class MetricHealth(NamedTuple):
@@ -65,7 +66,7 @@ class HealthReport(NamedTuple):
         rows = list(_rows(self))
         width = max(len(name) for name, _ in rows)
         head = f"{self.n_balls:,} balls in {_count(len(self.kl), 'dimension')}"
-        notes = [textwrap.fill(f"! {w}", 100, subsequent_indent="  ") for w in self.warnings]
+        notes = [textwrap.fill(f"! {w}", COLUMNS, subsequent_indent="  ") for w in self.warnings]
         notes = notes or ["Nothing to warn of."]
         return "\n".join([head, *(f"  {name:<{width}}  {value}" for name, value in rows), *notes])
 
@@ -77,22 +78,23 @@ def _count(n: int, noun: str) -> str:
 def _rows(report: HealthReport) -> Iterator[tuple[str, str]]:
     d, moment = len(report.kl), report.second_moment
     _, low, middle, high, _ = report.radii.median(1).values.tolist()
-    yield f"active axes (variance of centers above {ACTIVE_VARIANCE})", f"{int(report.active.sum())} of {d}"
-    yield f"dead axes (KL below {DEAD_NATS} nats)", f"{int(report.dead.sum())} of {d}"
+    yield f"active axes (centers vary > {ACTIVE_VARIANCE})", f"{int(report.active.sum())} of {d}"
+    yield f"dead axes (KL < {DEAD_NATS} nats)", f"{int(report.dead.sum())} of {d}"
     yield "KL of a ball, mean", f"{report.kl.sum().item():.2f} nats"
     yield (
-        "  of which information I(x; z)",
+        "  = information I(x; z)",
         f"{report.information:.2f} nats, at most {math.log(report.n_balls):.2f}",
     )
-    yield "  of which the aggregate's distance to the prior", f"{report.prior_gap:.2f} nats"
+    yield "  + aggregate to prior", f"{report.prior_gap:.2f} nats"
     yield "second moment of an axis (1 at rest)", f"{moment.min().item():.2f} to {moment.max().item():.2f}"
-    yield "radius 5% / 50% / 95%, of the median axis", f"{low:.3g} / {middle:.3g} / {high:.3g}"
-    yield "overlap with the nearest ball (0 to 1)", f"{report.overlap:.3f}"
-    yield "a ball's own share of the density in it", f"{report.own_share:.3g}"
+    yield "radius 5/50/95%, of the median axis", f"{low:.3g} / {middle:.3g} / {high:.3g}"
+    yield "overlap with the nearest ball", f"{report.overlap:.3f}"
+    yield "own share of density in a ball", f"{report.own_share:.3g}"
     if report.metric is not None:
         n, rho, lam, tau, share = report.metric
-        yield "metric", f"{_count(n, 'centroid')}, rho {rho:.3g}, lambda {lam:.3g}, tau {tau:.3g}"
-        yield "background's share of its uniform law", f"{share:.2%}"
+        yield "centroids of the metric", f"{n:,}"
+        yield "rho, lambda, tau", f"{rho:.3g}, {lam:.3g}, {tau:.3g}"
+        yield "background of its uniform law", f"{share:.2%}"
 
 
 def _check(mu: Tensor, log_var: Tensor) -> None:

@@ -1,6 +1,7 @@
 """The health report against latent spaces whose state is known in closed form."""
 
 import math
+import re
 
 import laws
 import numpy as np
@@ -140,7 +141,7 @@ def test_the_metrics_background_is_what_it_was_fitted_for(dtype):
     report = latent_health(mu, log_var, wide)
     assert report.metric.background_share > 0.99
     assert "100% of the uniform law lies in the empty background" in report.warnings[-1]
-    assert "400 centroids, rho 1, lambda 1, tau 1e-06" in str(report)
+    assert re.search(r"centroids of the metric +400\n  rho, lambda, tau +1, 1, 1e-06\n", str(report))
 
 
 @pytest.mark.parametrize(("lam", "tau", "share"), [(0.0, 1.0, 0.0), (0.0, 0.0, 0.0), (1.0, 0.0, 1.0)])
@@ -160,8 +161,8 @@ def test_the_table_is_short_and_tells_the_numbers():
     report = latent_health(mu, log_var, PosteriorMetric.fit(mu, log_var))
     lines = str(report).splitlines()
     assert lines[0] == "3,000 balls in 16 dimensions"
-    assert len(lines) < 16
-    assert max(map(len, lines)) < 110
+    assert len(lines) <= 16
+    assert max(map(len, lines)) <= 80  # a terminal's columns, and a page's
     laws.message_names(ValueError(str(report)), "16 of 16", "0 of 16", f"{report.kl.sum().item():.2f} nats")
     laws.message_names(ValueError(str(report)), f"{report.information:.2f}", f"{report.overlap:.3f}")
     assert "in 1 dimension\n" in str(latent_health(mu[:, :1].contiguous(), log_var[:, :1].contiguous()))
