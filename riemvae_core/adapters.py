@@ -40,7 +40,10 @@ class Adapter:
         """Eval mode within, so no dropout and no new BatchNorm statistics; afterwards, also after an error,
         each submodule has its own mode again and torch's global generators are where they were."""
         modes = [(m, m.training) for module in self.modules for m in module.modules()]
-        cuda = [self.home.device] if self.home is not None and self.home.is_cuda else []
+        if self.home is None and torch.cuda.is_initialized():  # a model unseen may be on any of them
+            cuda = list(range(torch.cuda.device_count()))
+        else:
+            cuda = [self.home.device] if self.home is not None and self.home.is_cuda else []
         with torch.random.fork_rng(devices=cuda):
             try:
                 for module, _ in modes:

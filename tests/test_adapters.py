@@ -2,6 +2,7 @@
 
 import math
 from collections import namedtuple
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import laws
@@ -170,6 +171,17 @@ def assert_same_state(one: tuple, other: tuple) -> None:
     assert all(torch.equal(a, b) for a, b in zip(one[1], other[1], strict=True))
     assert one[2] == other[2]
     assert torch.equal(one[3], other[3])
+
+
+def test_models_out_of_sight_keep_the_generators_of_all_gpus(monkeypatch):
+    """Behind two lambdas a model may be on any of them."""
+    seen, unseen, forked = adapt(our_model()), adapt((lambda x: x, lambda z: z)), []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: forked.append(devices) or nullcontext())
+    with unseen.at_rest(), seen.at_rest():
+        pass
+    assert forked == [[0, 1], []]
 
 
 # --- foreign models, five lines each
