@@ -118,7 +118,8 @@ class LatentSpace:
         r"""The same model on some axes alone: balls, metric, draws, paths and report know no others.
 
         An idle axis tells nothing of an image and still multiplies the weight of a crowd of K balls by
-        $\sqrt K$ (chapter 9), so the uniform law is better drawn without.
+        $\sqrt K$, so the uniform law is better drawn without. Axes that carry a little do nearly the same,
+        and health doesn't call them dead: name those to keep (chapter 9).
 
         axes: their numbers in this space; None takes those that ``health`` doesn't call dead. The others keep
         the mean of their centers when a code is decoded. ``settings`` go to ``PosteriorMetric.fit``.
