@@ -2,6 +2,7 @@
 
 import re
 import statistics
+import symtable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,31 @@ def test_size_of_the_code(text):
     assert 12 <= len(sizes) <= 25
     assert statistics.median(sizes) <= 8
     assert max(sizes) <= 25
+
+
+def globals_of(scope: symtable.SymbolTable) -> set[str]:
+    """The names that a function, or one within it, takes from outside."""
+    inner = (globals_of(child) for child in scope.get_children())
+    return {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}.union(*inner)
+
+
+@chapters
+def test_the_experiment_runs_again_after_the_last_cell(text):
+    """No later cell gives another value to what `run` reads, itself or through the chapter's functions."""
+    codes = [code for kind, code, _ in split_cells(text) if kind == "code"]
+    cells = [symtable.symtable(code, "cell", "exec") for code in codes]
+    given = [{symbol.get_name() for symbol in cell.get_symbols() if symbol.is_assigned()} for cell in cells]
+    functions = {scope.get_name(): scope for cell in cells for scope in cell.get_children()}
+    if "run" not in functions:
+        assert "widgets.train_panel()" in text
+        return
+    read, rest = set(), ["run"]
+    while rest:
+        new = globals_of(functions[rest.pop()]) - read
+        read |= new
+        rest += new & functions.keys()
+    at = next(i for i, code in enumerate(codes) if "widgets.experiment(" in code)
+    assert sorted(read & set().union(*given[at + 1 :])) == []
 
 
 @chapters
