@@ -21,6 +21,9 @@ RUN_AXE = """async () => {
 SETTLE = """async () => {
   await document.fonts.ready;
   if (window.MathJax?.startup) await MathJax.startup.promise;
+  const waits = () => document.querySelector("figure[data-rv-module]:not([data-rv-ready])");
+  for (let k = 0; k < 200 && waits(); k++) await new Promise((go) => setTimeout(go, 50));
+  await new Promise(requestAnimationFrame);
 }"""
 
 # Formulas that stayed source text, or that MathJax could not read.

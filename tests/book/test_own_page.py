@@ -238,7 +238,7 @@ def test_numbers_beyond_all_bounds_are_said(own):
     mu, log_var = latents(20, 2, dtype="f8")
     give(own, npz(mu, np.full_like(log_var, -800.0)), "tiny.npz")
     said = own.locator(".rv-message")
-    assert "Not all of it could be computed." in said.text_content()
+    assert "Not all of tiny.npz could be computed." in said.text_content()
     assert "at the center of ball 0" in said.text_content()
     give(own, npz(mu, log_var), "fine.npz")
     check_own(own, mu, log_var)

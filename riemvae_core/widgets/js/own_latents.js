@@ -71,7 +71,7 @@ export async function mount(stage, host) {
   stage.append(hint);
   const health = makeHealth(stage);
   const voice = makeVoice(stage), loop = makeLoop(draw);
-  const jobs = makeJobs(["field", "draws", "health"], (error) => source.say("Not all of it could be computed.", `${error.message}.`));
+  const jobs = makeJobs(["field", "draws", "health"], (error) => source.say(`Not all of ${latents.name} could be computed.`, `${error.message}.`));
 
   // ---- latents come in
   const rowOf = (i, values = latents.mu) => values.subarray(i * latents.d, (i + 1) * latents.d);
