@@ -17,20 +17,21 @@ from riemvae_core.widgets.assets import asset, asset_names, unpack
 
 HERE = Path(__file__).parent
 SOURCES = {
-    "points_and_balls": ("numbers", "stage", "points_and_balls"),
-    "packing": ("numbers", "stage", "ball", "packing"),
-    "broken_contract": ("numbers", "stage", "table", "broken_contract"),
-    "metric_field": ("numbers", "metric", "stage", "field", "metric_field"),
+    "points_and_balls": ("numbers", "stage", "controls", "points_and_balls"),
+    "packing": ("numbers", "stage", "controls", "ball", "packing"),
+    "broken_contract": ("numbers", "stage", "controls", "table", "broken_contract"),
+    "metric_field": ("numbers", "metric", "stage", "controls", "field", "metric_field"),
     "walking_chains": (
-        "numbers", "metric", "random", "hmc", "histogram", "stage", "field", "chart", "walking_chains",
+        "numbers", "metric", "random", "hmc", "histogram", "stage", "controls", "field", "chart",
+        "walking_chains",
     ),
     "voronoi": (
-        "numbers", "cells", "random", "stage", "chart", "table", "codes", "voronoi",
+        "numbers", "cells", "random", "stage", "controls", "chart", "table", "codes", "voronoi",
     ),
-    "three_paths": ("numbers", "metric", "curves", "paths", "stage", "table", "three_paths"),
+    "three_paths": ("numbers", "metric", "curves", "paths", "stage", "controls", "table", "three_paths"),
     "own_latents": (
         "numbers", "npz", "metric", "torch_random", "mixture", "importance", "health", "slice", "jobs",
-        "stage", "field", "own_source", "own_report", "own_latents",
+        "stage", "controls", "table", "field", "own_source", "own_report", "own_latents",
     ),
 }  # fmt: skip
 FIGURES = tuple(SOURCES)

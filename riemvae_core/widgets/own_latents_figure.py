@@ -66,6 +66,12 @@ def _props() -> dict:
     }
 
 
+def _first_view(mu: Tensor, log_var: Tensor) -> dict:
+    """Of new latents: the axes that carry most, a slice through the first ball, its center in hand."""
+    axes = widest_axes(mu, log_var)
+    return {"axes": axes, "ball": 0, "z": in_view(mu[:1], axes)[0].tolist()}
+
+
 class OwnLatents(LiveFigure):
     """The figure in a notebook; its traits are described in ``own_latents``."""
 
@@ -83,9 +89,7 @@ class OwnLatents(LiveFigure):
     def __init__(self, props: dict) -> None:
         given = props["latents"] or packed_latents(NAMES["example"], *field_balls())
         mu, log_var = unpacked_latents(given)
-        shown = slice_through(own_metric(mu, log_var), widest_axes(mu, log_var), mu[0])
-        view = {"axes": shown.axes, "ball": 0, "z": shown.start}
-        start = START | view | {"mu": mu, "log_var": log_var, "_latents": given}
+        start = START | _first_view(mu, log_var) | {"mu": mu, "log_var": log_var, "_latents": given}
         super().__init__(props | {"latents": None}, [MODEL, FIELD_COLORS], **start)
 
     @property
@@ -140,8 +144,8 @@ class OwnLatents(LiveFigure):
         if all(latents[part] == self._latents[part] for part in ("mu", "log_var")):
             return
         with self.hold_trait_notifications():
-            axes = widest_axes(self.mu, self.log_var)
-            self.ball, self.axes, self.z = 0, axes, in_view(self.mu[:1], axes)[0].tolist()
+            for name, value in _first_view(self.mu, self.log_var).items():
+                setattr(self, name, value)
             self._draws, self._latents = {}, latents
 
     @traitlets.observe("_latents")

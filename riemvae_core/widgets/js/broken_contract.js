@@ -1,8 +1,9 @@
 // Chapter 3: pull decoders off the center of a ball in many dimensions, and read what each makes of it.
+import { makeButton, makeMenu, makeSlider } from "./controls.js";
 import { clamp, format, makeDecoder } from "./numbers.js";
 import {
-  ARROWS, disk, faint, h, makeImage, makeLoop, makePlane, makeSlider, makeVoice, newId, onDrag, paintDot, readPalette,
-  renderLive, watchTheme,
+  ARROWS, disk, faint, h, makeImage, makeLoop, makePlane, makeVoice, newId, onDrag, paintDot, readPalette, renderLive,
+  watchTheme,
 } from "./stage.js";
 import { fillRow, makeTable } from "./table.js";
 
@@ -91,11 +92,8 @@ export async function mount(stage, host) {
     oninput: (t) => change({ offset: scaledTo(t) }),
   });
   const menus = ["horizontal", "vertical"].map((words, k) => {
-    const id = newId(), menu = h("select", { id, onchange: () => {
-      change({ axes: state.axes.map((axis, j) => (j === k ? Number(menu.value) : axis)) });
-    } }, ...Array.from({ length: d }, (_, axis) => h("option", { value: axis })));
-    controls.append(h("div", { class: "rv-menu" }, h("label", { for: id }, words), menu));
-    return menu;
+    const turn = (to) => change({ axes: state.axes.map((axis, j) => (j === k ? to : axis)) });
+    return makeMenu(controls, words, turn, [...Array(d).keys()]);
   });
   const pictures = h("div", { class: "rv-pictures rv-four" });
   right.append(pictures);
@@ -106,12 +104,11 @@ export async function mount(stage, host) {
     rows: Object.fromEntries(decoders.map(({ noise, words }) =>
       [noise, [h("i", { class: `rv-key ${LOOKS[noise][0]}` }), words]])),
   });
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
   stage.append(h("div", { class: "rv-actions" }, hint,
-    button("Another draw", () => change({ offset: [...draws[(drawn = (drawn + 1) % draws.length)]] })),
-    button("Two axes only", () =>
+    makeButton("Another draw", () => change({ offset: [...draws[(drawn = (drawn + 1) % draws.length)]] })),
+    makeButton("Two axes only", () =>
       change({ offset: state.offset.map((v, axis) => (state.axes.includes(axis) ? v : 0)) })),
-    button("Reset", () => { drawn = 0; change({ ...start, offset: [...start.offset] }); })));
+    makeButton("Reset", () => { drawn = 0; change({ ...start, offset: [...start.offset] }); })));
   const voice = makeVoice(stage);
   const loop = makeLoop(draw);
 

@@ -58,14 +58,19 @@ export function paintBalls(c, plane, { mu, logVar }) {
   }
 }
 
-// Points on a field, [x, y, x, y, ...], in white with a dark rim.
-export function paintWalkers(c, plane, z) {
+// One path around all of some points, [x, y, x, y, ...].
+export function traceDots(c, plane, z, radius) {
   c.beginPath();
   for (let i = 0; i < z.length; i += 2) {
     const [x, y] = plane.toPixels([z[i], z[i + 1]]);
-    c.moveTo(x + 2, y);
-    c.arc(x, y, 2, 0, 7);
+    c.moveTo(x + radius, y);
+    c.arc(x, y, radius, 0, 7);
   }
+}
+
+// Points on a field, in white with a dark rim.
+export function paintWalkers(c, plane, z) {
+  traceDots(c, plane, z, 2);
   c.fillStyle = LIGHT.ground;
   c.fill();
   c.lineWidth = 0.8;

@@ -1,9 +1,10 @@
 // Chapter 5: the field log sqrt det G that a VAE's balls draw, under four sliders, and the metric at a point to drag.
+import { makeButton, makeSlider } from "./controls.js";
 import { makeColorBar, makeField, outline, paintBalls, paintKnob } from "./field.js";
 import { gridWithin, makeMetric, pickBalls, volumeOnGrid } from "./metric.js";
 import { clamp, format, formatPoint, isPair, makeDecoder, significant } from "./numbers.js";
 import {
-  ARROWS, ellipse, h, LIGHT, makeImage, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, newId, onDrag, readPalette,
+  ARROWS, ellipse, h, LIGHT, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
   renderLive, watchTheme,
 } from "./stage.js";
 
@@ -79,9 +80,8 @@ export async function mount(stage, host) {
     name: "centroids", min: 0, max: stops.length - 1, step: 1, text: (k) => `${stops[k]}`,
     oninput: (k) => change({ n_centroids: stops[k] }),
   });
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
-  const fit = button("Fit", () => change(fits[stops.indexOf(state.n_centroids)]));
-  const reset = button("Reset", () => change(structuredClone(start)));
+  const fit = makeButton("Fit", () => change(fits[stops.indexOf(state.n_centroids)]));
+  const reset = makeButton("Reset", () => change(structuredClone(start)));
   stage.append(h("div", { class: "rv-actions" }, hint, fit, reset));
   const voice = makeVoice(stage), loop = makeLoop(draw);
 

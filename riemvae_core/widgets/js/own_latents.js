@@ -1,5 +1,6 @@
 // Chapter 9: a reader's own latents: the field that their balls draw, draws from its uniform law, and a report on their health.
-import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers } from "./field.js";
+import { makeButton, makeMenu, makeSlider } from "./controls.js";
+import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers, traceDots } from "./field.js";
 import { axisFacts, HEALTH_STEPS, latentHealth } from "./health.js";
 import { sampleByImportance, verdict } from "./importance.js";
 import { makeJobs } from "./jobs.js";
@@ -11,7 +12,7 @@ import { drawsAsText, makeAxes, makeHealth, saveText } from "./own_report.js";
 import { doubts, forKernel, fromKernel, makeSource, textOf } from "./own_source.js";
 import { colorRange, frameOf, makeSlice, projected, volumeOnSlice } from "./slice.js";
 import {
-  ARROWS, ellipse, faint, h, LIGHT, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, newId, onDrag, readPalette, renderLive,
+  ARROWS, ellipse, faint, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette, renderLive,
   watchTheme,
 } from "./stage.js";
 import { makeTorchRandom } from "./torch_random.js";
@@ -52,21 +53,17 @@ export async function mount(stage, host) {
   controls.append(sliders);
   below.append(controls);
   const menus = ["across", "up"].map((words, k) => {
-    const id = newId(), menu = h("select", { id, onchange: () => {
-      change({ axes: state.axes.map((axis, j) => (j === k ? Number(menu.value) : axis)) });
-    } });
-    sliders.append(h("div", { class: "rv-menu" }, h("label", { for: id }, words), menu));
-    return menu;
+    const turn = (to) => change({ axes: state.axes.map((axis, j) => (j === k ? to : axis)) });
+    return makeMenu(sliders, words, turn);
   });
   const count = makeSlider(sliders, {
     name: "draws", min: 0, max: stops.length - 1, step: 1, text: (k) => `${stops[k]}`, oninput: (k) => change({ n_draws: stops[k] }),
   });
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
-  const save = (kind, type) => button(`Save draws as .${kind}`, () =>
+  const save = (kind, type) => makeButton(`Save draws as .${kind}`, () =>
     saveText(`uniform-draws.${kind}`, type, drawsAsText(kind, { latents, balls, keep, draws, seed: state.seed })));
   const saves = [save("json", "application/json"), save("csv", "text/csv")];
-  controls.append(h("div", { class: "rv-actions" }, button("Nearest ball", nearest), button("New draws", () => change({ seed: state.seed + 1 })),
-    ...saves, button("Reset", () => change({ ...start, ...home() }))));
+  controls.append(h("div", { class: "rv-actions" }, makeButton("Nearest ball", nearest), makeButton("New draws", () => change({ seed: state.seed + 1 })),
+    ...saves, makeButton("Reset", () => change({ ...start, ...home() }))));
   const showAxes = makeAxes(below);
   stage.append(hint);
   const health = makeHealth(stage);
@@ -232,12 +229,7 @@ export async function mount(stage, host) {
     else paintCenters(c);
   }
   function paintCenters(c) {
-    c.beginPath();
-    for (let i = 0; i < flat.mu.length; i += 2) {
-      const [x, y] = plane.toPixels([flat.mu[i], flat.mu[i + 1]]);
-      c.moveTo(x + 1.6, y);
-      c.arc(x, y, 1.6, 0, 7);
-    }
+    traceDots(c, plane, flat.mu, 1.6);
     c.fillStyle = faint(LIGHT.posterior, 0.8);
     c.fill();
   }

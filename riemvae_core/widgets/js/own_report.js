@@ -2,6 +2,7 @@
 import { healthRows } from "./health.js";
 import { format, significant } from "./numbers.js";
 import { h } from "./stage.js";
+import { makeTable } from "./table.js";
 
 // The health of all balls: a table, and what is wrong in words.
 export function makeHealth(parent) {
@@ -29,13 +30,10 @@ const AXIS_ROWS = {
 
 // The two axes in view, side by side.
 export function makeAxes(parent) {
-  const heads = [0, 1].map(() => h("th", { scope: "col" })), cells = {}, body = h("tbody");
-  for (const [key, name] of Object.entries(AXIS_ROWS)) {
-    cells[key] = [h("td"), h("td")];
-    body.append(h("tr", {}, h("th", { scope: "row" }, name), ...cells[key]));
-  }
-  parent.append(h("table", { class: "rv-bill rv-errors" }, h("caption", {}, "The axes in view"),
-    h("thead", {}, h("tr", {}, h("td"), ...heads)), body));
+  const heads = [h("span"), h("span")], cells = makeTable(parent, {
+    caption: "The axes in view", heads, kind: "rv-errors",
+    rows: Object.fromEntries(Object.entries(AXIS_ROWS).map(([key, name]) => [key, [name]])),
+  });
   return (all, axes) => axes.forEach((axis, k) => {
     heads[k].textContent = axis < 0 ? "none" : `axis ${axis}`;
     const facts = all[axis];

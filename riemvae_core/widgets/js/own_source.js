@@ -1,4 +1,5 @@
 // Where a reader's own latents come in: a button and a place to drop a file, and what was wrong with it.
+import { makeButton } from "./controls.js";
 import { latentsOf, readLatents } from "./npz.js";
 import { h } from "./stage.js";
 
@@ -8,12 +9,11 @@ export function makeSource(stage, { limit, shown, example }) {
     if (input.files.length) read(input.files[0]);
     input.value = "";
   } });
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
   const message = h("p", { class: "rv-message", role: "status" });
   const zone = h("div", { class: "rv-drop" },
     h("p", {}, "Your own latents: drop a .npz or a .json with mu and log_var, each [n, d], anywhere on this figure. It is read in this " +
       "page and sent nowhere."),
-    h("div", { class: "rv-actions" }, button("Choose a file", () => input.click()), button("Show the example", example), input), message);
+    h("div", { class: "rv-actions" }, makeButton("Choose a file", () => input.click()), makeButton("Show the example", example), input), message);
   let turn = 0;
   async function read(file) {
     const mine = ++turn;

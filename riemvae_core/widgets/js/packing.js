@@ -1,11 +1,12 @@
 // Chapter 2: the balls of a VAE at any beta and epoch; drag one, change its radii, read its bill.
 import { handlesOf, makeBill, paintSelected, STEM } from "./ball.js";
+import { makeButton, makeSlider } from "./controls.js";
 import {
   aggregate, clamp, expectedSquaredError, format, formatPoint, isPair, klBarrier, klPull, makeDecoder, nearestPoint,
 } from "./numbers.js";
 import {
-  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, motionIsReduced,
-  newId, onDrag, readPalette, renderLive, watchTheme,
+  ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag,
+  readPalette, renderLive, watchTheme,
 } from "./stage.js";
 
 const HALF = 4; // the plane shows [-4, 4] on both axes at every beta, so that pictures compare
@@ -157,9 +158,8 @@ export async function mount(stage, host) {
     kl: "mean KL", parts: "= pull + barrier", first: "E μ₁² + E σ₁²", second: "E μ₂² + E σ₂²",
     used: "axes in use", outside: "outside the frame",
   });
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
-  const back = button("Put the ball back", () => reshape(trained()));
-  const reset = button("Reset", () => choose(indices(start)));
+  const back = makeButton("Put the ball back", () => reshape(trained()));
+  const reset = makeButton("Reset", () => choose(indices(start)));
   stage.append(h("div", { class: "rv-actions" }, hint, back, reset));
   const voice = makeVoice(stage);
   const loop = makeLoop(draw);

@@ -1,4 +1,5 @@
 // Chapter 1: one handle in every model's latent plane, at the same place relative to each cloud of codes.
+import { makeButton } from "./controls.js";
 import { clamp, format, formatPoint, isPair, makeDecoder, nearestImage, nearestPoint } from "./numbers.js";
 import {
   ARROWS, disk, ellipse, faint, h, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, paintDot,
@@ -25,7 +26,7 @@ export async function mount(stage, host) {
   const grid = h("div", { class: "rv-panels", style: `--rv-count: ${models.length}` });
   stage.append(grid);
   const panels = models.map((model, m) => makePanel(model, weights[m]));
-  const reset = h("button", { type: "button", class: "rv-button", onclick: () => move(start) }, "Reset");
+  const reset = makeButton("Reset", () => move(start));
   if (models.length > 1) {
     hint.prepend("The handles move together: as many standard deviations from each cloud’s mean, on each axis. ");
   }

@@ -1,4 +1,4 @@
-// What every live figure is made of: elements, colors, planes, images, sliders, the way to a page or to a kernel.
+// What every live figure is made of: elements, colors, planes, images, the way to a page or to a kernel.
 import { clamp, format, unpack } from "./numbers.js";
 
 export function h(tag, attributes = {}, ...children) {
@@ -86,21 +86,6 @@ export function makeImage(parent, side, caption, width = side) {
 const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 export const faint = (hex, alpha) => `rgb(${channels(hex).join(" ")} / ${alpha})`;
 
-// ---- a slider with a name and a value; native, so keys, touch and screen readers are the browser's
-export function makeSlider(parent, { name, min, max, step, text, oninput }) {
-  const id = newId();
-  const input = h("input", { type: "range", id, min, max, step, oninput: () => oninput(Number(input.value)) });
-  const output = h("output", { for: id });
-  parent.append(h("div", { class: "rv-slider" }, h("label", { for: id }, name), input, output));
-  return {
-    input,
-    set(value) {
-      input.value = value;
-      const words = text(value);
-      if (output.textContent !== words) { output.textContent = words; input.setAttribute("aria-valuetext", words); }
-    },
-  };
-}
 
 // ---- rows of a name and a number in fixed places
 export function makeNumbers(parent, rows) {

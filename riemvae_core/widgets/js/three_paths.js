@@ -1,4 +1,5 @@
 // Chapter 7: two ends to drag, three paths between them in the metric of a VAE's balls, and what each decodes to.
+import { makeButton } from "./controls.js";
 import { cheapRuler, curveLength, exactRuler, plainLengths, respaced, straightLine, tableRuler } from "./curves.js";
 import { makeMetric } from "./metric.js";
 import { clamp, format, formatPoint, isPair, makeDecoder, significant } from "./numbers.js";
@@ -61,7 +62,7 @@ export async function mount(stage, host) {
   const ends = h("p", {}), note = h("p", { class: "rv-note" });
   right.append(ends, note);
   const views = Object.fromEntries(Object.entries(WAYS).map(([way, words]) => [way, makeImage(strips, side, words, IMAGES * side)]));
-  const reset = h("button", { type: "button", class: "rv-button", onclick: () => restart() }, "Reset");
+  const reset = makeButton("Reset", () => restart());
   stage.append(h("div", { class: "rv-actions" }, hint, reset));
   const voice = makeVoice(stage), loop = makeLoop(draw);
 

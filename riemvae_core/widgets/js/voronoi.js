@@ -2,11 +2,12 @@
 import { assign, cellOf, revived, stepped } from "./cells.js";
 import { makeChart } from "./chart.js";
 import { paintCells, paintCodes, paintInHand, paintPoints } from "./codes.js";
+import { makeButton, makeMenu, makeSlider } from "./controls.js";
 import { clamp, format, formatPoint, isPair, makeDecoder, nearestPoint } from "./numbers.js";
 import { makeRandom } from "./random.js";
 import {
-  ARROWS, faint, h, makeImage, makeLoop, makePlane, makeSlider, makeVoice, motionIsReduced, newId, onDrag, readPalette,
-  renderLive, watchTheme,
+  ARROWS, faint, h, makeImage, makeLoop, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette, renderLive,
+  watchTheme,
 } from "./stage.js";
 import { fillRow, makeTable } from "./table.js";
 
@@ -156,11 +157,9 @@ export async function mount(stage, host) {
   const plane = makePlane(left, {
     name: "Plane of codes and images", center, half, describedby: hint.id, changed: () => loop.now(),
   });
-  const controls = h("div", { class: "rv-sliders" }), menuId = newId();
+  const controls = h("div", { class: "rv-sliders" });
   left.append(controls);
-  const menu = h("select", { id: menuId, onchange: () => choose({ n_codes: Number(menu.value) }) },
-    ...Object.keys(models).map((k) => h("option", { value: k }, k)));
-  controls.append(h("div", { class: "rv-menu" }, h("label", { for: menuId }, "codes"), menu));
+  const menu = makeMenu(controls, "codes", (n_codes) => choose({ n_codes }), Object.keys(models));
   const slider = makeSlider(controls, {
     name: "softness σ", min: 0, max: softest, step: 0.1, text: (v) => format(v, 1), oninput: (v) => soften(v),
   });
@@ -175,13 +174,12 @@ export async function mount(stage, host) {
       used: ["codes in use"], perplexity: ["perplexity"], error: [words], point: ["this image, point"], code: ["this image, code"],
     },
   });
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
   const step = (codebook) => moveCodes(codebook, { glides: true });
   stage.append(h("div", { class: "rv-actions" }, hint,
-    button("k-means step", () => step(stepped(state.codebook, assigned()))),
-    button("Reset dead codes", () =>
+    makeButton("k-means step", () => step(stepped(state.codebook, assigned()))),
+    makeButton("Reset dead codes", () =>
       step(revived(state.codebook, assigned(), cloud, Float64Array.from({ length: n }, random.uniform)))),
-    button("Reset", () => choose(start).then(() => {
+    makeButton("Reset", () => choose(start).then(() => {
       soften(start.softness);
       step(model().codebook.slice());
     }))));

@@ -1,5 +1,6 @@
 // Chapter 6: chains of Hamiltonian Monte Carlo on the field of a VAE's balls, and how near their visits come to the law.
 import { makeChart } from "./chart.js";
+import { makeButton, makeSlider } from "./controls.js";
 import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers } from "./field.js";
 import { cellMasses, logSumAround, makeHistogram, marginal, samplingNoise, totalVariation } from "./histogram.js";
 import { clampedVolume, makeChains, moveChains, releasedRules, uniformRules } from "./hmc.js";
@@ -7,8 +8,8 @@ import { volumeOnGrid } from "./metric.js";
 import { clamp, format, formatPoint, isPair, significant } from "./numbers.js";
 import { makeRandom } from "./random.js";
 import {
-  ARROWS, h, LIGHT, makeLoop, makeNumbers, makePlane, makeSlider, makeVoice, motionIsReduced, newId, onDrag, readPalette,
-  renderLive, watchTheme,
+  ARROWS, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette, renderLive,
+  watchTheme,
 } from "./stage.js";
 
 const CELLS = 24, FINE = 20; // cells of the histogram on each axis, and midpoints of the quadrature in each of them
@@ -124,12 +125,11 @@ export async function mount(stage, host) {
   }));
   const released = h("input", { type: "checkbox", onchange: () => change({ rules: released.checked ? "released" : "exact" }) });
   right.append(h("label", { class: "rv-check" }, released, "as released"));
-  const button = (words, onclick) => h("button", { type: "button", class: "rv-button", onclick }, words);
-  const toggle = button("Play", () => play(!playing));
+  const toggle = makeButton("Play", () => play(!playing));
   const once = () => { play(false); move(); report(); refresh(); };
   const reset = () => { play(false); Object.assign(state, structuredClone(start)); restart(); host.set({ ...state, ...measure() }); refresh(); };
-  stage.append(h("div", { class: "rv-actions" }, toggle, button("One move", once), button("Forget visits", () => { forget(); refresh(); }),
-    button("Reset", reset)), hint);
+  stage.append(h("div", { class: "rv-actions" }, toggle, makeButton("One move", once), makeButton("Forget visits", () => { forget(); refresh(); }),
+    makeButton("Reset", reset)), hint);
   const voice = makeVoice(stage), loop = makeLoop(draw);
 
   // ---- everything that is said about the chains
