@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from laws import close
 
 from riemvae_core.centroids import matched_rho
 from riemvae_core.metric import PosteriorMetric
@@ -137,8 +138,12 @@ def test_one_axis_is_a_strip():
     mu, log_var = latents(d=1)
     metric = own_metric(mu, log_var)
     shown = slice_through(metric, [0, -1], mu[0])
-    field = metric.log_volume(shown.points(5))
-    assert torch.equal(field, field[:1].expand(5, 5))
+    grid = shown.points(5)
+    assert torch.equal(grid, grid[:1].expand(5, 5, 1))  # the points themselves, to the bit
+    field = metric.log_volume(
+        grid
+    )  # behind a matrix product rows may round apart: which do depends on the processor
+    close(field, field[:1].expand(5, 5), rtol=0.0, atol=1e-9)
     assert in_view(mu, [0, -1]).tolist() == torch.cat([mu, torch.zeros_like(mu)], 1).tolist()
 
 
