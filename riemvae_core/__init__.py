@@ -26,13 +26,11 @@ from riemvae_core.codebooks import (
     start_state,
 )
 from riemvae_core.contract import (
-    NOISES,
     axis_terms,
     errors_off_center,
     optimal_log_var,
     pathwise_gradient,
     score_gradient,
-    with_noise,
 )
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.decoded import decoded_steps, shortest_decoded
@@ -86,6 +84,7 @@ from riemvae_core.models import (
     standardize_codes,
 )
 from riemvae_core.networks import count_parameters
+from riemvae_core.noise import NOISES, with_noise
 from riemvae_core.numerics import (
     Interval,
     confidence_interval,

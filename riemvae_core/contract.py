@@ -4,20 +4,15 @@ All of it is derived in chapter 3. Prices are squared errors summed over pixels,
 ``gaussians``.
 """
 
-import copy
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from riemvae_core.gaussians import reparameterize
-from riemvae_core.models import VAE
 from riemvae_core.numerics import load_forward_mode
-
-NOISES = ("ball", "none", "round")
 
 
 class BallGradient(NamedTuple):
@@ -123,31 +118,3 @@ def errors_off_center(
     With a step of $\sigma\odot\epsilon$, t = 1 is a draw from the ball.
     """
     return torch.stack([(decode(mu + t * step) - x).square().flatten(1).sum(-1) for t in radii])
-
-
-class _RoundHead(nn.Module):
-    """A head of radii that makes every ball round and keeps its mean squared radius."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor) -> Tensor:
-        own = self.head(features)
-        return own.exp().mean(-1, keepdim=True).log().expand_as(own)
-
-
-def with_noise(model: VAE, noise: str) -> VAE:
-    r"""A copy of a VAE that draws other codes around the same centers in training.
-
-    ``ball``: the balls as they are. ``none``: the centers alone. ``round``: for each image a sphere with its
-    ball's mean squared radius, so $\mathbb{E}\|z-\mu\|^2$ stays the same. Raises ValueError for any other.
-    """
-    if noise not in NOISES:
-        raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}")
-    copied = copy.deepcopy(model)
-    if noise == "none":
-        copied.config = dataclasses.replace(copied.config, noise=False)
-    elif noise == "round":
-        copied.log_var_head = _RoundHead(copied.log_var_head)
-    return copied

@@ -18,11 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.classifier import Classifier, ClassifierConfig, make_classifier
-from riemvae_core.contract import NOISES, with_noise
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.downloads import cache_dir
 from riemvae_core.idx import ASSETS
 from riemvae_core.models import VAE, VQVAE, Autoencoder, ModelConfig, VQConfig, make_model
+from riemvae_core.noise import NOISES, with_noise
 from riemvae_core.numerics import Interval, confidence_interval, make_generator
 from riemvae_core.training import evaluate, fit, fresh_decoder, read_tensors, save_atomically
 
@@ -33,7 +33,7 @@ PROBES_PER_CLASS = 24
 class Recipe:
     """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are
     kept. With ``encoder``, the name of a VAE, its encoder is kept and a decoder is trained anew on ``noise``
-    around its centers, as ``contract.with_noise`` knows it.
+    around its centers, as ``with_noise`` knows it.
     """
 
     data: str

@@ -9,7 +9,6 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from riemvae_core.contract import (
-    NOISES,
     AxisTerms,
     BallGradient,
     axis_terms,
@@ -17,7 +16,6 @@ from riemvae_core.contract import (
     optimal_log_var,
     pathwise_gradient,
     score_gradient,
-    with_noise,
 )
 from riemvae_core.gaussians import kl_barrier
 from riemvae_core.models import ModelConfig, make_model
@@ -166,24 +164,3 @@ def test_errors_off_the_center_of_a_linear_decoder():
     )
     assert found.shape == (3, 5)
     laws.close(found, torch.tensor([0.0, 0.25, 4.0])[:, None] * step.square().sum(-1))
-
-
-@pytest.mark.parametrize("noise", NOISES)
-def test_other_noise_keeps_the_centers_and_its_total_size(noise):
-    model = make_model("vae", ModelConfig((1, 4, 4), latent_dim=3, width=8), seed=1)
-    x = torch.rand(7, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    before, other = model.encode(x), with_noise(model, noise)
-    mu, log_var = other.encode(x)
-    assert torch.equal(mu, before.mu)
-    laws.close(log_var.exp().sum(-1), before.log_var.exp().sum(-1))
-    assert (noise == "round") == bool((log_var.exp().std(-1) < 1e-6).all())
-    still = torch.equal(other.losses(x, torch.ones(7, 3)).reconstruction, model.reconstruction_loss(x, mu))
-    assert still == (noise == "none")
-    assert model.config.noise
-    assert torch.equal(model.encode(x).log_var, before.log_var)
-
-
-def test_noise_that_is_not_known_is_named():
-    model = make_model("vae", ModelConfig((1, 4, 4), width=8), seed=0)
-    with pytest.raises(ValueError, match="noise must be one of ball, none, round, got 'square'"):
-        with_noise(model, "square")

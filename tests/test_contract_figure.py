@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from riemvae_core import zoo
-from riemvae_core.contract import NOISES
 from riemvae_core.models import Balls
+from riemvae_core.noise import NOISES
 from riemvae_core.widgets import broken_contract
 from riemvae_core.widgets.assets import asset, probes, unpack
 from riemvae_core.widgets.contract_figure import BrokenContract, distance, errors_at, start_axes

@@ -13,9 +13,9 @@ import torch
 from riemvae_core import training, zoo
 from riemvae_core.classifier import ClassifierConfig
 from riemvae_core.codebooks import kmeans_codebook
-from riemvae_core.contract import with_noise
 from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.models import ModelConfig, make_model
+from riemvae_core.noise import with_noise
 from riemvae_core.numerics import confidence_interval, make_generator
 from riemvae_core.quantize import quantize
 from riemvae_core.training import evaluate, fit, read_tensors, retrain_decoder, save_atomically

@@ -31,7 +31,7 @@ def errors(models: dict[str, rc.VAE], test: torch.Tensor, encoder: rc.VAE, seed:
     """Mean errors by decoder and radius, along four kinds of step."""
     with torch.no_grad():
         mu, log_var = encoder.encode(test)
-        round_log_var = contract.with_noise(encoder, "round").encode(test).log_var
+        round_log_var = rc.with_noise(encoder, "round").encode(test).log_var
     eps = torch.randn(mu.shape, generator=rc.make_generator(1000 + seed))
     ball, used = (0.5 * log_var).exp() * eps, mu.var(0) > 0.01
     steps = {
@@ -108,9 +108,9 @@ def work(d: int, beta: float, seed: int) -> dict[str, object]:
     rc.fit(model, train, epochs=EPOCHS, seed=seed, progress=False)
     decoders = {
         noise: rc.retrain_decoder(
-            contract.with_noise(model, noise), train, seed=100 + seed, epochs=DECODER_EPOCHS, progress=False
+            rc.with_noise(model, noise), train, seed=100 + seed, epochs=DECODER_EPOCHS, progress=False
         )[0]
-        for noise in contract.NOISES
+        for noise in rc.NOISES
     }
     model.requires_grad_(False)
     told = {

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from riemvae_core import zoo
-from riemvae_core.contract import NOISES
 from riemvae_core.data import ImageSet, first_of_each_class, load_images
 from riemvae_core.models import VAE, VQVAE, Autoencoder
 from riemvae_core.networks import decoder_layers
+from riemvae_core.noise import NOISES
 
 DTYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "u1": np.dtype("u1")}
 SNAPSHOTS = "fashion-beta-snapshots"

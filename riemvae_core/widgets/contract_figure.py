@@ -6,8 +6,9 @@ import torch
 import traitlets
 
 from riemvae_core import zoo
-from riemvae_core.contract import NOISES, errors_off_center
+from riemvae_core.contract import errors_off_center
 from riemvae_core.data import class_names
+from riemvae_core.noise import NOISES
 from riemvae_core.numerics import make_generator
 from riemvae_core.widgets import stills
 from riemvae_core.widgets.assets import probes, probes_name, trained
