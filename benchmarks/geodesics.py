@@ -27,8 +27,8 @@ from peers.measured import clock, machine, save, seconds
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core import zoo
-from riemvae_core.known_metrics import HalfPlaneMetric
+from riemvae_core.metrics.known import HalfPlaneMetric
+from riemvae_core.models import zoo
 
 os.environ["GEOMSTATS_BACKEND"] = "pytorch"
 setattr(np, "trapz", np.trapezoid)  # noqa: B010

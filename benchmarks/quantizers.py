@@ -21,10 +21,10 @@ from pythae.models import VQVAEConfig
 from pythae.models.vq_vae.vq_vae_utils import Quantizer, QuantizerEMA
 from vector_quantize_pytorch import FSQ, VectorQuantize
 
-from riemvae_core.codebooks import ema_update, start_state
-from riemvae_core.fsq import fsq_quantize
+from riemvae_core.codes.codebooks import ema_update, start_state
+from riemvae_core.codes.fsq import fsq_quantize
+from riemvae_core.codes.quantizer import quantize
 from riemvae_core.numerics import make_generator
-from riemvae_core.quantize import quantize
 
 SIZES = {  # images, places, d, K
     "one code an image": (128, (1, 1), 2, 64),

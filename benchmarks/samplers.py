@@ -33,9 +33,9 @@ from peers import published
 from peers.measured import clock, exponent, machine, megabytes, product_peak, save, seconds
 
 import riemvae_core as rc
-from riemvae_core.diagnostics import effective_sample_size, split_r_hat
-from riemvae_core.hmc import State, evaluate_target, leapfrog
-from riemvae_core.samplers import R_HAT_LIMIT
+from riemvae_core.laws.diagnostics import effective_sample_size, split_r_hat
+from riemvae_core.laws.hmc import State, evaluate_target, leapfrog
+from riemvae_core.laws.samplers import R_HAT_LIMIT
 
 CHAINS, DRAWS, POINTS, EVERY = 500, 500, 2048, 5
 LOOKS = tuple(round(20 * 1.25**k) * EVERY for k in range(21))  # moves after which convergence is tested

@@ -1,21 +1,28 @@
 """The geometry of variational autoencoders: the tested core of the book *Balls, Codes and Geodesics*."""
 
-from riemvae_core.baselines import (
-    sample_aggregate_posterior,
-    sample_gaussian,
-    sample_mixture,
-    sample_prior,
-    sample_two_stage,
+from importlib import import_module
+from types import ModuleType
+
+from riemvae_core.balls.contract import (
+    axis_terms,
+    errors_off_center,
+    optimal_log_var,
+    pathwise_gradient,
+    score_gradient,
 )
-from riemvae_core.code_prior import (
-    CodePrior,
-    CodePriorConfig,
-    HistogramPrior,
-    codes_as_images,
-    histogram_prior,
-    make_code_prior,
+from riemvae_core.balls.gaussians import (
+    bhattacharyya,
+    entropy,
+    kl_barrier,
+    kl_pull,
+    kl_to_standard_normal,
+    log_prob,
+    log_prob_mixture,
+    log_volume,
+    reparameterize,
+    responsibilities,
 )
-from riemvae_core.codebooks import (
+from riemvae_core.codes.codebooks import (
     CodebookState,
     KMeans,
     dead_codes,
@@ -25,15 +32,24 @@ from riemvae_core.codebooks import (
     reset_dead_codes,
     start_state,
 )
-from riemvae_core.contract import (
-    axis_terms,
-    errors_off_center,
-    optimal_log_var,
-    pathwise_gradient,
-    score_gradient,
+from riemvae_core.codes.fsq import fsq_codes, fsq_quantize, fsq_vectors
+from riemvae_core.codes.prior import (
+    CodePrior,
+    CodePriorConfig,
+    HistogramPrior,
+    codes_as_images,
+    histogram_prior,
+    make_code_prior,
 )
-from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
-from riemvae_core.decoded import decoded_steps, shortest_decoded
+from riemvae_core.codes.quantizer import (
+    Quantized,
+    count_codes,
+    nearest_code,
+    perplexity,
+    quantize,
+    straight_through,
+)
+from riemvae_core.data.sets import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.evaluation import (
     Classifier,
     DensityCoverage,
@@ -49,30 +65,22 @@ from riemvae_core.evaluation import (
     precision_recall,
     sampler_distance,
 )
-from riemvae_core.fsq import fsq_codes, fsq_quantize, fsq_vectors
-from riemvae_core.gaussians import (
-    bhattacharyya,
-    entropy,
-    kl_barrier,
-    kl_pull,
-    kl_to_standard_normal,
-    log_prob,
-    log_prob_mixture,
-    log_volume,
-    reparameterize,
-    responsibilities,
+from riemvae_core.laws.baselines import (
+    sample_aggregate_posterior,
+    sample_gaussian,
+    sample_mixture,
+    sample_prior,
+    sample_two_stage,
 )
-from riemvae_core.geodesics import (
-    Geodesic,
-    curve_energy,
-    curve_length,
-    exponential_map,
-    geodesic,
-    low_cost_path,
-)
-from riemvae_core.latent_space import LatentSpace, latent_space
-from riemvae_core.metric import PosteriorMetric, PullbackMetric
-from riemvae_core.models import (
+from riemvae_core.laws.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
+from riemvae_core.laws.riemannian_gaussian import sample_riemannian_gaussian
+from riemvae_core.laws.samplers import UniformDraws
+from riemvae_core.laws.uniform import SamplingWarning, sample_uniform
+from riemvae_core.metrics.posterior import PosteriorMetric, PullbackMetric
+from riemvae_core.models.networks import count_parameters
+from riemvae_core.models.noise import NOISES, with_noise
+from riemvae_core.models.training import History, evaluate, fit, retrain_decoder
+from riemvae_core.models.vae import (
     VAE,
     VQVAE,
     Autoencoder,
@@ -83,8 +91,6 @@ from riemvae_core.models import (
     make_model,
     standardize_codes,
 )
-from riemvae_core.networks import count_parameters
-from riemvae_core.noise import NOISES, with_noise
 from riemvae_core.numerics import (
     Interval,
     confidence_interval,
@@ -92,14 +98,25 @@ from riemvae_core.numerics import (
     make_generator,
     standard_normal,
 )
-from riemvae_core.quantize import Quantized, count_codes, nearest_code, perplexity, quantize, straight_through
-from riemvae_core.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
-from riemvae_core.riemannian_gaussian import sample_riemannian_gaussian
-from riemvae_core.samplers import UniformDraws
-from riemvae_core.sampling import SamplingWarning, sample_uniform
-from riemvae_core.training import History, evaluate, fit, retrain_decoder
+from riemvae_core.paths.decoded import decoded_steps, shortest_decoded
+from riemvae_core.paths.geodesics import (
+    Geodesic,
+    curve_energy,
+    curve_length,
+    exponential_map,
+    geodesic,
+    low_cost_path,
+)
+from riemvae_core.space.latent import LatentSpace, latent_space
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "exercises": "figures.exercises",
+    "plotting": "figures.plotting",
+    "widgets": "figures.widgets",
+    "zoo": "models.zoo",
+}
 
 __all__ = [
     "NOISES",
@@ -204,3 +221,10 @@ __all__ = [
     "straight_through",
     "with_noise",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """The modules that chapters use by name; those that draw are loaded when they are asked for."""
+    if name in _MODULES:
+        return import_module(f"riemvae_core.{_MODULES[name]}")
+    raise AttributeError(f"module 'riemvae_core' has no attribute {name!r}")

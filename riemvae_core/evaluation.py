@@ -1,7 +1,8 @@
 """How good samples are, and what state a latent space is in: one door to the modules that measure it."""
 
-from riemvae_core.classifier import Classifier, ClassifierConfig, ClassifierLosses, make_classifier
-from riemvae_core.generation_scores import (
+from riemvae_core.balls.likelihood import NLLBound, nll_bound
+from riemvae_core.models.classifier import Classifier, ClassifierConfig, ClassifierLosses, make_classifier
+from riemvae_core.scores.generation import (
     DensityCoverage,
     PrecisionRecall,
     SamplerDistance,
@@ -11,8 +12,7 @@ from riemvae_core.generation_scores import (
     precision_recall,
     sampler_distance,
 )
-from riemvae_core.health import HealthReport, MetricHealth, latent_health
-from riemvae_core.likelihood import NLLBound, nll_bound
+from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
 
 __all__ = [
     "Classifier",

@@ -81,11 +81,11 @@ QUEUES = """const queue = ({normals, uniforms}) => {
 @pytest.fixture(scope="module")
 def ask(browser):
     """``ask(names, body, argument)``: names imported from the modules, the value that the body returns."""
-    from riemvae_core.widgets import host  # only the tests that ask load the figures
+    from riemvae_core.figures.widgets import host  # only the tests that ask load the figures
 
-    with serving(host.HERE / "js") as address:
+    with serving(host.JS) as address:
         page = browser.new_page()
-        page.goto(f"{address}/metric.js")
+        page.goto(f"{address}/mathematics/metric.js")
 
         def run(names: dict[str, str], body: str, argument=None):
             imports = "".join(

@@ -1,6 +1,6 @@
 """Nearest neighbors against scikit-learn, whatever the sizes of the blocks."""
 
-import laws
+import properties
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
@@ -10,7 +10,7 @@ from riemvae_core.neighbors import Neighbors, count_containing, nearest
 
 
 def clouds(n=60, m=90, f=7, dtype=torch.float64):
-    x, y = laws.random_tensors(1, (n + m, f), dtype=dtype)[0].split([n, m])
+    x, y = properties.random_tensors(1, (n + m, f), dtype=dtype)[0].split([n, m])
     return 3.0 * x + 100.0, 2.0 * y + 101.0
 
 
@@ -25,7 +25,7 @@ def test_neighbors_are_scikit_learns(monkeypatch, block_bytes, fold, k):
     distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(y).kneighbors(x)
     found = nearest(x, y, k)
     assert isinstance(found, Neighbors)
-    laws.close(found.distances, torch.from_numpy(distances))
+    properties.close(found.distances, torch.from_numpy(distances))
     assert torch.equal(found.indices, torch.from_numpy(indices))
 
 
@@ -44,14 +44,14 @@ def test_single_precision_far_from_the_origin_keeps_its_digits():
     found, exact = nearest(x, y, 3), nearest(x.double(), y.double(), 3)
     assert found.distances.dtype == torch.float32
     assert torch.equal(found.indices, exact.indices)
-    laws.close(found.distances.double(), exact.distances, rtol=1e-5, atol=0.0)
+    properties.close(found.distances.double(), exact.distances, rtol=1e-5, atol=0.0)
 
 
 def test_a_copy_is_at_distance_zero_and_a_point_is_its_own_nearest():
     x, y = clouds(dtype=torch.float32)
     assert nearest(y[:20], y).distances.abs().max() == 0.0
     assert torch.equal(nearest(y, y, 2).indices[:, 0], torch.arange(len(y), device="cpu"))
-    laws.leaves_inputs_alone(lambda a, b: nearest(a, b, 2), x, y)
+    properties.leaves_inputs_alone(lambda a, b: nearest(a, b, 2), x, y)
 
 
 @pytest.mark.usefixtures("meta_by_default")
@@ -77,4 +77,4 @@ def test_nothing_is_made_on_a_default_device():
 def test_what_does_not_fit_is_named(call, words):
     with pytest.raises(ValueError, match="must") as caught:
         call(*clouds())
-    laws.message_names(caught.value, *words)
+    properties.message_names(caught.value, *words)

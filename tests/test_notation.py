@@ -40,8 +40,12 @@ def public_signatures() -> Iterator[tuple[str, Signature]]:
 
     The live figures are left out: their x and y are places on a screen.
     """
-    modules = [found for found in pkgutil.iter_modules(riemvae_core.__path__) if not found.ispkg]
-    for module in (importlib.import_module(f"riemvae_core.{found.name}") for found in modules):
+    modules = [
+        found
+        for found in pkgutil.walk_packages(riemvae_core.__path__, "riemvae_core.")
+        if not found.ispkg and ".widgets." not in found.name
+    ]
+    for module in (importlib.import_module(found.name) for found in modules):
         for name, thing in vars(module).items():
             if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
                 continue

@@ -1,7 +1,7 @@
 """Generators, chunks, intervals."""
 
-import laws
 import numpy as np
+import properties
 import pytest
 import torch
 from hypothesis import given
@@ -34,7 +34,7 @@ def test_generator_repeats_itself_and_leaves_the_global_one_alone():
 def test_generator_wants_a_seed(seed):
     with pytest.raises(ValueError, match="seed must be an integer of at least 0") as caught:
         numerics.make_generator(seed)
-    laws.message_names(caught.value, repr(seed))
+    properties.message_names(caught.value, repr(seed))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -72,7 +72,7 @@ def test_chunks_cover_the_range_once_within_the_budget(n, bytes_each, budget):
 def test_chunks_refuses_nonsense(bad):
     with pytest.raises(ValueError, match="n must be at least 0 and bytes_each and budget positive") as caught:
         list(numerics.chunks(*bad))
-    laws.message_names(caught.value, *bad)
+    properties.message_names(caught.value, *bad)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=20), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
@@ -86,7 +86,7 @@ def test_interval_is_scipys_student_interval(values, level):
 
 
 def test_interval_covers_the_truth_as_often_as_it_says():
-    (samples,) = laws.random_tensors(1, (2000, 5), seed=5)
+    (samples,) = properties.random_tensors(1, (2000, 5), seed=5)
     intervals = [numerics.confidence_interval(row, 0.9) for row in samples]
     share = np.mean([i.low <= 0.0 <= i.high for i in intervals])
     assert abs(share - 0.9) < 5 * (0.9 * 0.1 / 2000) ** 0.5  # binomial, five standard deviations
@@ -106,7 +106,7 @@ def test_interval_takes_tensors_and_writes_itself():
 def test_interval_names_what_is_wrong(values, level, words):
     with pytest.raises(ValueError, match="must") as caught:
         numerics.confidence_interval(values, level)
-    laws.message_names(caught.value, *words)
+    properties.message_names(caught.value, *words)
 
 
 def test_uniform_draws_are_uniform_and_a_seed_means_the_same_on_every_device():
@@ -123,7 +123,7 @@ def test_points_of_a_wrong_dimension_are_named(shape):
     numerics.check_points(torch.zeros(0, 2), 2)
     with pytest.raises(ValueError, match=r"z must be \[\*batch, 2\]") as caught:
         numerics.check_points(torch.zeros(shape), 2)
-    laws.message_names(caught.value, shape)
+    properties.message_names(caught.value, shape)
 
 
 def test_seeded_weights_are_drawn_on_the_cpu_and_leave_the_global_generator_alone():

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import laws
+import properties
 import pytest
 import torch
 
 import riemvae_core
-from riemvae_core import data, gaussians, models, networks, numerics, training
+from riemvae_core import numerics
+from riemvae_core.balls import gaussians
+from riemvae_core.models import networks, training, vae
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "riemvae_core"
@@ -86,7 +88,7 @@ def test_what_the_package_offers_is_listed_and_there():
 
 # --- devices: with `meta` as torch's default, whatever is made without naming a device holds no numbers
 
-CONFIG = models.ModelConfig(image_shape=(1, 8, 8), width=8, depth=1)
+CONFIG = vae.ModelConfig(image_shape=(1, 8, 8), width=8, depth=1)
 
 
 @pytest.mark.usefixtures("meta_by_default")
@@ -94,7 +96,7 @@ CONFIG = models.ModelConfig(image_shape=(1, 8, 8), width=8, depth=1)
 def test_training_makes_nothing_on_a_default_device(kind, tmp_path):
     images = data.load_images("digits").images[:64]
     settings = {"epochs": 2, "batch_size": 32, "progress": False, "checkpoint": tmp_path / "run"}
-    model = models.make_model(kind, CONFIG, seed=0)
+    model = vae.make_model(kind, CONFIG, seed=0)
     training.fit(model, images, callback=lambda epoch, _model, _means: epoch == 1, **settings)
     history = training.fit(model, images, **settings)
     assert torch.isfinite(history.losses["total"]).all()
@@ -121,7 +123,7 @@ def test_training_makes_nothing_on_a_default_device(kind, tmp_path):
     ],
 )
 def test_gaussians_make_nothing_on_a_default_device(function, count):
-    inputs = laws.random_tensors(count, (5, 3))
+    inputs = properties.random_tensors(count, (5, 3))
     result = function(*inputs)
     assert result.device.type == "cpu"
     assert torch.isfinite(result).all()
@@ -143,10 +145,10 @@ def test_numerics_and_data_make_nothing_on_a_default_device():
 def test_networks_live_where_they_are_made():
     nets = networks.make_networks("mlp", (1, 8, 8), 2, width=4, depth=1, activation="silu")
     assert {p.device.type for p in nets.decoder.parameters()} == {"meta"}
-    model = models.make_model("vae", CONFIG, seed=0)
+    model = vae.make_model("vae", CONFIG, seed=0)
     assert {p.device.type for p in model.parameters()} == {"cpu"}
-    x = laws.random_tensors(1, (3, 1, 8, 8), dtype=torch.float32)[0]
-    losses = model.losses(x, laws.random_tensors(1, (3, 2), dtype=torch.float32)[0])
+    x = properties.random_tensors(1, (3, 1, 8, 8), dtype=torch.float32)[0]
+    losses = model.losses(x, properties.random_tensors(1, (3, 2), dtype=torch.float32)[0])
     assert {part.device.type for part in losses} == {"cpu"}
-    meta = models.VAE(CONFIG)
+    meta = vae.VAE(CONFIG)
     assert meta.losses(x.to("meta"), torch.zeros(3, 2)).total.device.type == "meta"

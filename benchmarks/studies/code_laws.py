@@ -17,7 +17,7 @@ from resumable import run_study
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 
 MODEL, WIDTH, EPOCHS, LR, SEEDS = "fashion-vq-grid", 96, 12, 3e-3, range(3)
 SETTINGS = {"model": MODEL, "width": WIDTH, "epochs": EPOCHS, "lr": LR, "draws": 1000, "smoothing": 1.0}

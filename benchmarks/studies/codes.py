@@ -19,7 +19,7 @@ from resumable import run_study
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 
 SEEDS, CODES, EPOCHS, D, RADII = range(3), (1, 4, 16, 64, 256, 512), 12, 8, (0.0, 0.1, 0.2, 0.4, 0.8)
 SETTINGS = {

@@ -21,8 +21,8 @@ from scipy.stats import linregress, spearmanr
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core import zoo
-from riemvae_core.contract import optimal_log_var
+from riemvae_core.balls.contract import optimal_log_var
+from riemvae_core.models import zoo
 
 IMAGES = 1000
 NAMES = (

@@ -15,7 +15,7 @@ import torch
 from resumable import run_study
 
 import riemvae_core as rc
-from riemvae_core import contract
+from riemvae_core.balls import contract
 
 SEEDS, EPOCHS, DECODER_EPOCHS, PROBED, DRAWS = range(5), 15, 8, 240, 4
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)

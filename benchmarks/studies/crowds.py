@@ -15,7 +15,7 @@ from generation import encoded
 from resumable import run_study
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 from riemvae_core.neighbors import nearest
 
 DRAWS, BETA = 1000, 0.01

@@ -22,7 +22,7 @@ from resumable import run_study
 from torch import Tensor, nn
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 
 SEEDS, VECTORS, EPOCHS, K, C = range(3), (1, 2, 4, 8, 16, 32), 12, 64, 4
 COMMITMENT, DECAY, DEAD, LR = 0.25, 0.9, 0.1, 3e-3

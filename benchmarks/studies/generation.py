@@ -26,7 +26,7 @@ from resumable import run_study
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 
 N, LAM, MEDOIDS = 5000, 0.01, 100  # lambda and centroids as in the code released for MNIST
 SETTINGS = {

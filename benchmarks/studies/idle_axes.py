@@ -20,7 +20,7 @@ import torch
 from resumable import run_study
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 from riemvae_core.neighbors import nearest
 
 DRAWS, BETA, AXES, SEEDS = 1000, 1.0, (0, 1, 2, 4, 6, 8, 12, 16), (0, 1, 2)

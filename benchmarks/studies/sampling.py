@@ -18,7 +18,7 @@ from resumable import run_study
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 from riemvae_core.neighbors import nearest
 
 IMAGES, MEDOIDS, LAM, CHAINS, MOVES = 6000, 100, 0.01, 500, 100

@@ -13,7 +13,7 @@ import torch
 from resumable import run_study
 
 import riemvae_core as rc
-from riemvae_core import zoo
+from riemvae_core.models import zoo
 
 BATCHES, PAIRS, MEDOIDS = range(4), 15, 100
 SETTINGS = {"data": "fashion", "model": "fashion-vae-2d", "medoids": MEDOIDS, "pairs": PAIRS}

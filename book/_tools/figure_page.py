@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from riemvae_core import widgets
+from riemvae_core.figures import widgets
 
 STATIC = Path(__file__).resolve().parents[1] / "_static"
 PAGE = """<!doctype html>

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from figures import opened, settle
 
-from riemvae_core.widgets import host
+from riemvae_core.figures.widgets import host
 
 FAKE_MODEL = """async ([address, figure, state]) => {
   const listeners = {}, model = {

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from riemvae_core import gaussians, zoo
-from riemvae_core.widgets import points_figure
-from riemvae_core.widgets.assets import codes, probes
-from riemvae_core.widgets.packing_figure import bill, trained_ball
-from riemvae_core.widgets.stills import number
+from riemvae_core.balls import gaussians
+from riemvae_core.figures.widgets import points_figure
+from riemvae_core.figures.widgets.assets import codes, probes
+from riemvae_core.figures.widgets.packing_figure import bill, trained_ball
+from riemvae_core.figures.widgets.stills import number
+from riemvae_core.models import zoo
 
 POINTS, PACKING = 0, 1
 PAIR = ("fashion-ae-2d", "fashion-vae-2d")

@@ -8,10 +8,10 @@ import torch
 from fake_kernel import in_a_notebook
 from figures import opened, pixels_of, plane, settle, state
 
-from riemvae_core.widgets import walking_chains
-from riemvae_core.widgets.chains_figure import CELLS, START, law_masses
-from riemvae_core.widgets.metric_figure import HALF, START_BALLS, field_balls, figure_metric, fitted
-from riemvae_core.widgets.stills import number
+from riemvae_core.figures.widgets import walking_chains
+from riemvae_core.figures.widgets.chains_figure import CELLS, START, law_masses
+from riemvae_core.figures.widgets.metric_figure import HALF, START_BALLS, field_balls, figure_metric, fitted
+from riemvae_core.figures.widgets.stills import number
 
 pytestmark = pytest.mark.browser
 CHAINS = 1  # the second figure of its page

@@ -5,12 +5,12 @@ import torch
 from fake_kernel import in_a_notebook
 from figures import READY, opened, pixels_of, plane, settle, state
 
-from riemvae_core.codebooks import kmeans_step
-from riemvae_core.quantize import nearest_code
-from riemvae_core.widgets import voronoi
-from riemvae_core.widgets.assets import CODEBOOKS, points_of, probes, trained
-from riemvae_core.widgets.stills import number
-from riemvae_core.widgets.voronoi_figure import (
+from riemvae_core.codes.codebooks import kmeans_step
+from riemvae_core.codes.quantizer import nearest_code
+from riemvae_core.figures.widgets import voronoi
+from riemvae_core.figures.widgets.assets import CODEBOOKS, points_of, probes, trained
+from riemvae_core.figures.widgets.stills import number
+from riemvae_core.figures.widgets.voronoi_figure import (
     CENTER,
     HALF,
     SOFTEST,

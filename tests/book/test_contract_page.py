@@ -7,11 +7,11 @@ import torch
 from fake_kernel import in_a_notebook
 from figures import LEFT, RIGHT, TOP, opened, pixels_of, plane, settle, state
 
-from riemvae_core import zoo
-from riemvae_core.noise import NOISES
-from riemvae_core.widgets import broken_contract, contract_figure
-from riemvae_core.widgets.contract_figure import HALF, distance, errors_at
-from riemvae_core.widgets.stills import number
+from riemvae_core.figures.widgets import broken_contract, contract_figure
+from riemvae_core.figures.widgets.contract_figure import HALF, distance, errors_at
+from riemvae_core.figures.widgets.stills import number
+from riemvae_core.models import zoo
+from riemvae_core.models.noise import NOISES
 
 pytestmark = pytest.mark.browser
 ONLY = 0

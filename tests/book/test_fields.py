@@ -8,10 +8,9 @@ import torch
 from fake_kernel import in_a_notebook
 from figures import opened, pixels_of, plane, settle, state
 
-from riemvae_core import zoo
-from riemvae_core.widgets import metric_field
-from riemvae_core.widgets.assets import probes
-from riemvae_core.widgets.metric_figure import (
+from riemvae_core.figures.widgets import metric_field
+from riemvae_core.figures.widgets.assets import probes
+from riemvae_core.figures.widgets.metric_figure import (
     HALF,
     START_BALLS,
     START_Z,
@@ -21,7 +20,8 @@ from riemvae_core.widgets.metric_figure import (
     fitted,
     plane_grid,
 )
-from riemvae_core.widgets.stills import number
+from riemvae_core.figures.widgets.stills import number
+from riemvae_core.models import zoo
 
 pytestmark = pytest.mark.browser
 FIELD = 0

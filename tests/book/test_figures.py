@@ -19,8 +19,8 @@ from figures import (
     state,
 )
 
-from riemvae_core import zoo
-from riemvae_core.widgets import points_figure
+from riemvae_core.figures.widgets import points_figure
+from riemvae_core.models import zoo
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ from fake_kernel import in_a_notebook
 from figures import PACKING, PAIR, POINTS, check_packing, check_points, opened, plane, settle, state
 from pages import AXE, RUN_AXE
 
-from riemvae_core.widgets import packing, points_and_balls
+from riemvae_core.figures.widgets import packing, points_and_balls
 
 pytestmark = pytest.mark.browser
 

@@ -13,11 +13,9 @@ from figures import opened, pixels_of, plane, settle, state
 from pages import AXE, RUN_AXE
 
 from riemvae_core import latent_health
-from riemvae_core.numerics import make_generator
-from riemvae_core.samplers import sample_by_importance
-from riemvae_core.widgets import own_latents
-from riemvae_core.widgets.metric_figure import field_balls
-from riemvae_core.widgets.reader_latents import (
+from riemvae_core.figures.widgets import own_latents
+from riemvae_core.figures.widgets.metric_figure import field_balls
+from riemvae_core.figures.widgets.reader_latents import (
     checked_latents,
     metric_balls,
     own_metric,
@@ -26,7 +24,9 @@ from riemvae_core.widgets.reader_latents import (
     unpacked_latents,
     widest_axes,
 )
-from riemvae_core.widgets.stills import number
+from riemvae_core.figures.widgets.stills import number
+from riemvae_core.laws.samplers import sample_by_importance
+from riemvae_core.numerics import make_generator
 
 pytestmark = pytest.mark.browser
 OWN = 0

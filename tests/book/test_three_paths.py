@@ -5,9 +5,9 @@ import torch
 from fake_kernel import in_a_notebook
 from figures import opened, pixels_of, plane, settle, state
 
-from riemvae_core.widgets import three_paths
-from riemvae_core.widgets.metric_figure import HALF
-from riemvae_core.widgets.paths_figure import START, core_paths, path_numbers
+from riemvae_core.figures.widgets import three_paths
+from riemvae_core.figures.widgets.metric_figure import HALF
+from riemvae_core.figures.widgets.paths_figure import START, core_paths, path_numbers
 
 pytestmark = pytest.mark.browser
 ORIGIN = (0.0, 0.0)

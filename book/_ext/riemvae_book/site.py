@@ -49,7 +49,7 @@ def write_figure_assets(root: Path, outdir: Path) -> None:
     if stamp.exists() and stamp.read_text() == key:
         return
     sys.path.insert(0, str(root))
-    from riemvae_core.widgets import write_static
+    from riemvae_core.figures.widgets import write_static
 
     target.mkdir(parents=True, exist_ok=True)
     write_static(target)

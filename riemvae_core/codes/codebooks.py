@@ -1,0 +1,144 @@
+r"""How a codebook learns: k-means, moving averages, and codes that nobody uses brought back to life."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from riemvae_core.codes.quantizer import check_codebook, count_codes, nearest_code
+from riemvae_core.numerics import check_points
+
+
+class CodebookState(NamedTuple):
+    """A codebook and the running number of points that each code gets in a batch."""
+
+    codebook: Float[Tensor, "k d"]
+    counts: Float[Tensor, " k"]
+
+
+class KMeans(NamedTuple):
+    """Centers, the mean squared distance of a point to the nearest, and how they were found."""
+
+    codebook: Float[Tensor, "k d"]
+    distortion: Float[Tensor, ""]
+    steps: int
+    converged: bool
+
+
+def start_state(codebook: Float[Tensor, "k d"]) -> CodebookState:
+    """A codebook from which moving averages start, every code with the weight of one point."""
+    check_codebook(codebook)
+    return CodebookState(codebook, torch.ones_like(codebook[:, 0]))
+
+
+def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: int) -> Float[Tensor, "k d"]:
+    """The sum of the points of each code; zero for a code without any."""
+    if codes.shape != z.shape[:-1]:
+        raise ValueError(f"codes must have z's leading shape {tuple(z.shape[:-1])}, got {tuple(codes.shape)}")
+    return z.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten(), z.reshape(-1, z.shape[-1]))
+
+
+def kmeans_step(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
+    r"""One step of Lloyd's k-means: every code moves to the mean of the points that are nearest to it.
+
+    A code without points stays. The sum of squared distances never grows. Lloyd (1982).
+    """
+    codes = nearest_code(z, codebook)
+    counts = count_codes(codes, len(codebook)).to(z.dtype)[:, None]
+    return torch.where(counts > 0, sum_by_code(z, codes, len(codebook)) / counts.clamp(min=1.0), codebook)
+
+
+@torch.no_grad()
+def kmeans_codebook(
+    z: Float[Tensor, "*batch d"], k: int, generator: torch.Generator | None = None, max_steps: int = 100
+) -> KMeans:
+    """A codebook by k-means: seeded by k-means++ of scikit-learn, then Lloyd's steps until nothing moves.
+
+    Arthur and Vassilvitskii (2007). ``converged`` is False where ``max_steps`` came first. Raises
+    ValueError for fewer points than codes.
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    points = z.reshape(-1, z.shape[-1]) if z.ndim else z
+    if points.ndim != 2 or not 1 <= k <= len(points) or max_steps < 1:
+        raise ValueError(
+            f"k must be from 1 to the number of points and max_steps at least 1, "
+            f"got {k} and {max_steps} for z {list(z.shape)}"
+        )
+    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device if generator else "cpu"))
+    seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
+    codebook = torch.as_tensor(seeds, dtype=z.dtype, device=z.device)
+    steps, converged = 0, False
+    while steps < max_steps and not converged:
+        moved = kmeans_step(points, codebook)
+        steps, converged, codebook = steps + 1, torch.equal(moved, codebook), moved
+    nearest = codebook[nearest_code(points, codebook)]
+    return KMeans(codebook, (points - nearest).square().sum(-1).mean(), steps, converged)
+
+
+def smooth_counts(counts: Float[Tensor, " k"], smoothing: float = 1e-5) -> Float[Tensor, " k"]:
+    r"""Laplace's smoothing, $\tilde N_k = \frac{N_k+\varepsilon}{N+K\varepsilon}\,N$ with $N=\sum_k N_k$.
+
+    The total stays what it was and no count is 0.
+    """
+    total = counts.sum()
+    return (counts + smoothing) / (total + len(counts) * smoothing) * total
+
+
+@torch.no_grad()
+def ema_update(
+    state: CodebookState,
+    z: Float[Tensor, "*batch d"],
+    codes: Int[Tensor, "*batch"],
+    decay: float = 0.99,
+    smoothing: float = 1e-5,
+) -> CodebookState:
+    r"""Move the codes to moving averages of their points: k-means on batches, which forgets.
+
+    $N_k \leftarrow \gamma N_k + (1-\gamma)\,n_k$ and $m_k \leftarrow \gamma m_k + (1-\gamma)\sum_{k^*(z)=k}
+    z$, then $e_k = m_k/\tilde N_k$ with ``smooth_counts``; van den Oord et al. (2017), appendix A.1. The
+    state needs no $m_k$, since $m_k = \tilde N_k e_k$. With decay 0 and no smoothing this is
+    ``kmeans_step``. A code that gets no points stays until $N_k$ is as small as the smoothing, which then
+    draws it to the origin: reset it before. Raises ValueError for shapes that don't fit or a decay outside
+    of 0 to 1.
+    """
+    check_codebook(state.codebook)
+    check_points(z, state.codebook.shape[-1])
+    if not 0.0 <= decay < 1.0 or smoothing < 0.0:
+        raise ValueError(f"decay must be in [0, 1) and smoothing at least 0, got {decay} and {smoothing}")
+    k, z = len(state.codebook), z.to(state.codebook.dtype)
+    sums = state.codebook * smooth_counts(state.counts, smoothing)[:, None]
+    counts = torch.lerp(count_codes(codes, k).to(z.dtype), state.counts, decay)
+    sums = torch.lerp(sum_by_code(z, codes, k), sums, decay)
+    smoothed = smooth_counts(counts, smoothing)[:, None]
+    return CodebookState(torch.where(smoothed > 0, sums / smoothed, state.codebook), counts)
+
+
+def dead_codes(counts: Float[Tensor, " k"], threshold: float) -> Bool[Tensor, " k"]:
+    """Which codes are dead: those that get fewer than ``threshold`` points a batch in the running count."""
+    return counts < threshold
+
+
+@torch.no_grad()
+def reset_dead_codes(
+    state: CodebookState, z: Float[Tensor, "n d"], noise: Float[Tensor, " n"], threshold: float
+) -> CodebookState:
+    """Put each dead code on a point of the batch, drawn without replacement, with the count ``threshold``.
+
+    ``noise`` are independent draws of any continuous law, one a point (``torch.rand(n, generator=g)``): the
+    points with the largest are taken, so chance comes from the caller. Where there are more dead codes than
+    points, the rest has to wait for another batch. A revived code that wins no point in the next batch is
+    dead again, and tries its luck elsewhere. Dhariwal et al. (2020) (random restarts). Raises
+    ValueError for shapes that don't fit.
+    """
+    check_points(z, state.codebook.shape[-1])
+    if z.ndim != 2 or noise.shape != z.shape[:1]:
+        raise ValueError(
+            f"z must be [n, d] and noise [n], got {list(z.shape)} and {list(noise.shape)}: one value a point"
+        )
+    dead = dead_codes(state.counts, threshold).nonzero().flatten()[: len(z)]
+    codebook, counts = state.codebook.clone(), state.counts.clone()
+    codebook[dead] = z[noise.topk(len(dead)).indices].to(codebook)
+    counts[dead] = threshold
+    return CodebookState(codebook, counts)

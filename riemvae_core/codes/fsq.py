@@ -1,0 +1,87 @@
+r"""Finite scalar quantization: every axis is rounded to a few levels, and the grid needs no learning.
+
+Mentzer et al. (2023). Axis i has $L_i$ levels, so there are $\prod_i L_i$ codes. A code's number reads its
+levels as digits, the first axis the fastest.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from riemvae_core.codes.quantizer import Quantized, count_codes, perplexity, straight_through
+from riemvae_core.numerics import check_points
+
+MARGIN = 1e-3
+
+
+def fsq_bound(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Float[Tensor, "*batch d"]:
+    r"""Squash each axis into the range that rounds to its levels: $\frac{(1+\epsilon)(L-1)}2\tanh(z+s)-o$.
+
+    For odd L the offset o and the shift s are 0; for even L, o is 1/2, and s is such that 0 stays at 0. The
+    margin $\epsilon=10^{-3}$ keeps the outermost levels within reach.
+    """
+    half, offset = _half_and_offset(z, levels)
+    return half * torch.tanh(z + torch.atanh(offset / half)) - offset
+
+
+def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantized:
+    r"""Round the bounded point on every axis, with the straight-through gradient, to values in [-1, 1].
+
+    ``z_q`` is the rounded value over $\lfloor L/2\rfloor$. There is no codebook to be learned and nothing
+    to commit to: both losses are 0. Raises ValueError for shapes that don't fit, or an axis of fewer than 3
+    levels.
+    """
+    bounded = fsq_bound(z, levels)
+    rounded = straight_through(bounded, bounded.round())
+    z_q = rounded / _width(z, levels)
+    codes = fsq_codes(z_q.detach(), levels)
+    counts, zeros = count_codes(codes, math.prod(levels)), torch.zeros_like(z_q[..., 0])
+    return Quantized(
+        z_q, codes, zeros, zeros, counts, (counts > 0).sum(), perplexity(counts.to(z.dtype))
+    )  # fmt: skip
+
+
+def fsq_codes(z_q: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Int[Tensor, "*batch"]:
+    """The numbers of rounded points; the inverse of ``fsq_vectors``."""
+    width = _width(z_q, levels)
+    digits = (z_q * width + width).round().long()
+    return (digits * torch.tensor(_places(levels), device=z_q.device)).sum(-1)
+
+
+def fsq_vectors(codes: Int[Tensor, "*batch"], levels: Sequence[int]) -> Float[Tensor, "*batch d"]:
+    """The rounded points of codes; all of them are the implicit codebook, ``fsq_vectors(arange(k), levels)``.
+
+    Raises ValueError for a code outside of 0 to k - 1.
+    """
+    _check(levels)
+    count_codes(codes, math.prod(levels))
+    sizes, places = (torch.tensor(values, device=codes.device) for values in (list(levels), _places(levels)))
+    digits = codes[..., None] // places % sizes
+    return (digits - sizes // 2) / (sizes // 2)
+
+
+def _places(levels: Sequence[int]) -> list[int]:
+    return [1, *accumulate(levels, mul)][: len(levels)]
+
+
+def _width(z: Tensor, levels: Sequence[int]) -> Tensor:
+    _check(levels)
+    check_points(z, len(levels))
+    return z.new_tensor([size // 2 for size in levels])
+
+
+def _half_and_offset(z: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
+    _check(levels)
+    check_points(z, len(levels))
+    half = z.new_tensor([(size - 1) * (1 + MARGIN) / 2 for size in levels])
+    return half, z.new_tensor([0.0 if size % 2 else 0.5 for size in levels])
+
+
+def _check(levels: Sequence[int]) -> None:
+    if not levels or min(levels) < 3:
+        raise ValueError(f"levels must name at least 3 levels for each axis, got {tuple(levels)}")

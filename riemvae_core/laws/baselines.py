@@ -1,0 +1,158 @@
+"""What else a reader might sample codes from: the prior, a Gaussian, mixtures, a second VAE."""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from riemvae_core.balls.gaussians import LOG_2PI, kl_to_standard_normal, reparameterize
+from riemvae_core.models.training import fit
+from riemvae_core.models.vae import VAE, ModelConfig, make_model
+from riemvae_core.numerics import standard_normal, standard_uniform
+
+
+def _check(mu: Tensor, n: int, log_var: Tensor | None = None, least: int = 1) -> None:
+    if mu.ndim != 2 or len(mu) < least or mu.shape[1] < 1:
+        raise ValueError(f"mu must be [m, d] with m at least {least}, got {list(mu.shape)}")
+    if log_var is not None and log_var.shape != mu.shape:
+        raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+
+
+def sample_prior(
+    mu: Float[Tensor, "m d"], n: int, generator: torch.Generator | None = None
+) -> Float[Tensor, "n d"]:
+    """n draws from the prior N(0, I) of the latent space in which the codes ``mu`` live."""
+    _check(mu, n)
+    return standard_normal((n, mu.shape[1]), mu, generator)
+
+
+def sample_gaussian(
+    mu: Float[Tensor, "m d"],
+    n: int,
+    log_var: Float[Tensor, "m d"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "n d"]:
+    r"""n draws from the Gaussian with the mean and full covariance of the codes.
+
+    With ``log_var`` the covariance is that of the aggregate posterior, which adds the mean of
+    $\mathrm{diag}\,\sigma_i^2$. Raises ValueError for shapes, and for codes that lie in a subspace.
+    """
+    _check(mu, n, log_var, least=2)
+    d = mu.shape[1]
+    covariance = torch.cov(mu.T, correction=0).reshape(d, d)
+    if log_var is not None:
+        covariance = covariance + torch.diag(torch.exp(log_var).mean(0))
+    root, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        raise ValueError(f"mu must span all {d} dimensions, got a covariance that is not positive definite")
+    return mu.mean(0) + standard_normal((n, d), mu, generator) @ root.T
+
+
+def sample_aggregate_posterior(
+    mu: Float[Tensor, "m d"],
+    log_var: Float[Tensor, "m d"],
+    n: int,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "n d"]:
+    r"""n draws from $\frac1m\sum_i N(\mu_i,\mathrm{diag}\,\sigma_i^2)$: a ball at random, a point of it."""
+    _check(mu, n, log_var)
+    index = _indices(len(mu), n, mu, generator)
+    return reparameterize(mu[index], log_var[index], standard_normal((n, mu.shape[1]), mu, generator))
+
+
+def _indices(m: int, n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return (standard_uniform((n,), like, generator) * m).long().clamp(max=m - 1)
+
+
+def sample_mixture(
+    mu: Float[Tensor, "m d"],
+    n: int,
+    components: int = 10,
+    log_var: Float[Tensor, "m d"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "n d"]:
+    """n draws from a mixture of full Gaussians fitted to the codes by scikit-learn's EM.
+
+    With ``log_var`` it is fitted to one draw from each ball instead of the means. Ten components are what
+    Chadebec and Allassonniere (2022) compare with. Raises ValueError for shapes, or more components than
+    codes.
+    """
+    from sklearn.mixture import GaussianMixture  # slow to import, so only when asked for
+
+    _check(mu, n, log_var, least=2)
+    if not 1 <= components <= len(mu):
+        raise ValueError(f"components must be from 1 to the number of codes, {len(mu)}, got {components}")
+    codes = mu if log_var is None else reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator))
+    seed = int(standard_uniform((), mu.new_zeros((), dtype=torch.float32), generator).item() * 2**24)
+    fitted = GaussianMixture(components, random_state=seed, max_iter=500).fit(codes.cpu().double().numpy())
+    weights, means, covariances = (
+        torch.from_numpy(a).to(mu) for a in (fitted.weights_, fitted.means_, fitted.covariances_)
+    )
+    marks = standard_uniform((n,), mu, generator) * weights.sum()
+    index = torch.searchsorted(weights.cumsum(0), marks).clamp(max=components - 1)
+    eps = standard_normal((n, mu.shape[1]), mu, generator)
+    return means[index] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(covariances)[index], eps)
+
+
+class SecondStageLosses(NamedTuple):
+    """Per code: minus the log density that the decoder gives it, KL (both in nats), and their sum."""
+
+    total: Float[Tensor, " n"]
+    reconstruction: Float[Tensor, " n"]
+    kl: Float[Tensor, " n"]
+
+
+class SecondStage(nn.Module):
+    r"""A VAE for codes as images ``[n, d, 1, 1]``, its decoder $N(g(u),\gamma^2 I)$ with learned $\gamma$."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae, self.config = vae, vae.config
+        self.log_gamma = nn.Parameter(next(vae.parameters()).new_zeros(()))
+
+    def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"]) -> SecondStageLosses:
+        """The negative evidence bound of each code and its parts; x holds the codes as ``[n, d, 1, 1]``."""
+        mu, log_var = self.vae.encode(x)
+        miss = (x - self.vae.decode(reparameterize(mu, log_var, eps))).flatten(1).square().sum(-1)
+        constant = x[0].numel() * (self.log_gamma + 0.5 * LOG_2PI)
+        reconstruction = 0.5 * miss * torch.exp(-2.0 * self.log_gamma) + constant
+        kl = kl_to_standard_normal(mu, log_var)
+        return SecondStageLosses(reconstruction + kl, reconstruction, kl)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n d"]:
+        r"""n codes: $g(u)+\gamma\epsilon$ with u from the prior N(0, I)."""
+        like = self.log_gamma
+        codes = self.vae.decode(standard_normal((n, self.config.latent_dim), like, generator)).flatten(1)
+        return codes + torch.exp(self.log_gamma) * standard_normal(codes.shape, like, generator)
+
+
+def sample_two_stage(
+    mu: Float[Tensor, "m d"],
+    log_var: Float[Tensor, "m d"],
+    n: int,
+    generator: torch.Generator | None = None,
+    epochs: int = 50,
+    width: int = 256,
+    seed: int = 0,
+    **settings: Any,
+) -> Float[Tensor, "n d"]:
+    r"""n draws from a second VAE that is trained here on draws from the balls, of as many dimensions as they.
+
+    Dai and Wipf (2019), section 4: the codes, which fill their space, have a density that a VAE can learn,
+    even where the images' own VAE missed it. Trained on one draw from each ball, each coordinate
+    standardized. ``settings`` go to ``fit``. Raises ValueError for shapes.
+    """
+    _check(mu, n, log_var, least=2)
+    d = mu.shape[1]
+    codes = reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator)).detach()
+    center, spread = codes.mean(0), codes.std(0).clamp_min(1e-12)
+    config = ModelConfig((d, 1, 1), latent_dim=d, width=width, linear_output=True)
+    model = SecondStage(make_model("vae", config, seed)).to(mu.device)
+    data = ((codes - center) / spread).float().reshape(-1, d, 1, 1)
+    settings = {"batch_size": min(256, len(mu)), "progress": False} | settings
+    fit(model, data, epochs=epochs, seed=seed, **settings)
+    return center + spread * model.sample(n, generator).to(mu)

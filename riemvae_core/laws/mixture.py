@@ -1,0 +1,150 @@
+r"""Mixtures of diagonal Gaussians with masses: what the uniform law would be if no two balls overlapped."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from riemvae_core.balls.gaussians import LOG_2PI
+from riemvae_core.numerics import standard_normal
+
+FLOOR = -80.0  # exp of anything lower is the slow path and no part of any sum
+STORE_BYTES = 2**24  # for the logs of all components at a chunk of points, used again for every chunk
+
+
+class MixtureValue(NamedTuple):
+    """Log density of the masses at each point, its gradient, and the last component's share of it."""
+
+    log_density: Float[Tensor, " m"]
+    gradient: Float[Tensor, "m d"]
+    last_share: Float[Tensor, " m"]
+
+
+def _working_dtype(mu: Tensor, log_var: Tensor) -> torch.dtype:
+    """float32 where it keeps the log of each float32 component to 1e-4, else float64 if there is one."""
+    size = (torch.exp(-log_var) * (mu - mu.mean(0)).square()).sum(-1).max().item()
+    enough = mu.dtype == torch.float32 and torch.finfo(torch.float32).eps * size < 1e-4
+    return torch.float32 if enough or mu.device.type == "mps" else torch.float64
+
+
+class BallMixture:
+    r"""The density $q(z)=\sum_i e^{a_i}N(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$ with integral $\sum_i e^{a_i}$.
+
+    ``mu`` and ``log_var`` are ``[k, d]``, ``log_mass`` holds the $a_i$, ``[k]``. Distances are expanded into
+    one matrix product around the mean of the centers, in float64 wherever float32 would cost the log of a
+    component more than 1e-4; the error is then about $10^{-15}|\mu|^2/\sigma^2$. Memory stays bounded for
+    any number of points and balls. Raises ValueError for shapes that don't fit.
+    """
+
+    def __init__(
+        self, mu: Float[Tensor, "k d"], log_var: Float[Tensor, "k d"], log_mass: Float[Tensor, " k"]
+    ) -> None:
+        if mu.ndim != 2 or len(mu) == 0 or log_var.shape != mu.shape or log_mass.shape != mu.shape[:1]:
+            raise ValueError(
+                "mu and log_var must be [k, d] and log_mass [k], "
+                f"got {list(mu.shape)}, {list(log_var.shape)}, {list(log_mass.shape)}"
+            )
+        self.mu, self.log_var, self.log_mass = mu, log_var, log_mass
+        self.log_total = torch.logsumexp(log_mass.cpu().double(), 0).item()
+        self._work = _working_dtype(mu, log_var)
+        wide_mu, wide_log_var = mu.to(self._work), log_var.to(self._work)
+        self._center = wide_mu.mean(0)
+        self._mu = wide_mu - self._center
+        self._precision = torch.exp(-wide_log_var)
+        drawn_in = self._precision * self._mu
+        offset = (
+            log_mass.to(self._work)
+            - 0.5 * (wide_log_var + LOG_2PI).sum(-1)
+            - 0.5 * (drawn_in * self._mu).sum(-1)
+        )
+        # log of component i at z = <P_i mu_i, z> - 1/2 <P_i, z^2> + offset_i: a product over 2 d + 1 columns
+        self._columns = torch.cat([drawn_in, -0.5 * self._precision, offset[:, None]], dim=1)
+
+    def sample(
+        self, n: int, generator: torch.Generator | None = None
+    ) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
+        """Independent draws and the component that each came from."""
+        source = generator.device if generator is not None else torch.device("cpu")
+        weights = torch.softmax(self.log_mass.to(source).double(), 0)
+        index = torch.multinomial(weights, n, replacement=True, generator=generator).to(self.mu.device)
+        eps = standard_normal((n, self.mu.shape[1]), self.mu, generator)
+        return self.mu[index] + torch.exp(0.5 * self.log_var[index]) * eps, index
+
+    def log_density(self, z: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
+        """Log of q at z, in nats: the normalized density plus ``log_total``."""
+        return self._by_chunks(z, lambda x, logs: (self._weights(x, logs)[0],))[0]
+
+    def value_and_grad(self, z: Float[Tensor, "m d"]) -> MixtureValue:
+        r"""Log of q, its gradient $\sum_i r_i(z)(\mu_i-z)/\sigma_i^2$, the share $r_k(z)$ of the last one."""
+        return MixtureValue(*self._by_chunks(z, self._value_and_grad))
+
+    def _by_chunks(self, z: Tensor, function: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
+        """``function`` of the rows of z about the center and of room for a number for each component."""
+        if z.ndim != 2 or z.shape[1] != self.mu.shape[1]:
+            raise ValueError(f"z must be [m, {self.mu.shape[1]}], got {list(z.shape)}")
+        rows = max(1, STORE_BYTES // (self._work.itemsize * len(self.mu)))
+        parts, room = z.split(rows), z.new_empty((min(rows, len(z)), len(self.mu)), dtype=self._work)
+        results = [function(part.to(self._work) - self._center, room[: len(part)]) for part in parts]
+        return [torch.cat(part).to(z.dtype) for part in zip(*results, strict=True)]
+
+    def _weights(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log of q at points relative to the center, weights of the components there, and their sum."""
+        logs = torch.mm(torch.cat([x, x.square(), torch.ones_like(x[:, :1])], 1), self._columns.T, out=room)
+        top = logs.amax(-1, keepdim=True)
+        weights = logs.sub_(top).clamp_(min=FLOOR).exp_()
+        total = weights.sum(-1, keepdim=True)
+        return (top + total.log()).squeeze(-1), weights, total
+
+    def _value_and_grad(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (log_density, weights, total), d = self._weights(x, room), x.shape[1]
+        pulled, tight = (weights @ self._columns[:, : 2 * d] / total).split(d, dim=1)
+        return log_density, pulled + 2.0 * tight * x, weights[:, -1] / total[:, 0]
+
+
+def mixture_of_metric(metric) -> BallMixture:
+    r"""The balls of a posterior metric and, last, its background, each with the volume it has alone.
+
+    Ball i alone is $N(\mu_i,\tfrac{\rho^2}{d}\Sigma_i)$, its Riemannian volume $(2\pi\rho^2/d)^{d/2}$
+    whatever its radii; the background is $N(0,\tfrac1{\tau d}I)$ with volume
+    $(2\pi\lambda/(\tau d))^{d/2}$ (derived for this book). In two dimensions with isotropic balls this is the
+    uniform law itself; in more the law is nowhere less than this, and is more where balls overlap. Raises
+    ValueError for a metric without balls or of infinite volume (tau = 0 with a background).
+    """
+    missing = [name for name in ("mu", "log_var", "rho", "lam", "tau") if not hasattr(metric, name)]
+    if missing:
+        raise ValueError(f"metric must be made of balls, as PosteriorMetric is, got one without {missing[0]}")
+    mu, log_var = metric.mu, metric.log_var
+    rho, lam, tau = (float(getattr(metric, name)) for name in ("rho", "lam", "tau"))
+    d = mu.shape[1]
+    log_mass = mu.new_full((len(mu),), 0.5 * d * (LOG_2PI + 2.0 * math.log(rho) - math.log(d)))
+    log_var = log_var + (2.0 * math.log(rho) - math.log(d))
+    if lam == 0.0:
+        return BallMixture(mu, log_var, log_mass)
+    if tau <= 0.0:
+        raise ValueError(f"tau must be positive for the volume to be finite where lam is {lam}, got {tau}")
+    background = 0.5 * d * (LOG_2PI + math.log(lam) - math.log(tau * d))
+    return BallMixture(
+        torch.cat([mu, torch.zeros_like(mu[:1])]),
+        torch.cat([log_var, torch.full_like(mu[:1], -math.log(tau * d))]),
+        torch.cat([log_mass, log_mass.new_full((1,), background)]),
+    )
+
+
+def proposal_of_metric(metric) -> BallMixture:
+    r"""``mixture_of_metric`` with the mass of each ball as large as the crowd at its center makes it.
+
+    Mass i is multiplied by $\sqrt{\det G(\mu_i)}/q(\mu_i)$, so that K balls in one place weigh $K^{d/2}$, as
+    in the uniform law, and no crowd is too rare to be found. Costs one pass over all pairs of balls. Raises
+    FloatingPointError where the metric gives no finite number at a center.
+    """
+    mixture, n = mixture_of_metric(metric), len(metric.mu)
+    log_volume = metric.log_volume(metric.mu)
+    if not torch.isfinite(log_volume).all():
+        i = int((~torch.isfinite(log_volume)).nonzero()[0])
+        raise FloatingPointError(f"log_volume is {log_volume[i].item()} at the center of ball {i}")
+    crowd = log_volume - mixture.log_density(metric.mu)
+    log_mass = torch.cat([mixture.log_mass[:n] + crowd, mixture.log_mass[n:]])
+    return BallMixture(mixture.mu, mixture.log_var, log_mass)

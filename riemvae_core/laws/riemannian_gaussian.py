@@ -1,0 +1,112 @@
+r"""Draws from the Gaussian of a curved space, whose density falls with the squared geodesic distance."""
+
+import math
+import warnings
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.laws.diagnostics import importance_ess, pareto_k
+from riemvae_core.laws.samplers import PARETO_LIMIT, resample
+from riemvae_core.laws.uniform import SamplingWarning
+from riemvae_core.numerics import standard_normal
+from riemvae_core.paths.curves import Metric
+from riemvae_core.paths.geodesics import exponential_map, geodesic
+
+
+class RiemannianDraws(NamedTuple):
+    r"""Draws, and the log of $C=\int\exp(-\mathrm{dist}^2/2\sigma)\,d\mathcal M$ with its standard error.
+
+    ``ess`` is how many independent draws the whole pool is worth, ``cut`` the share of the pool's geodesics
+    that were not shortest paths. ``converged`` is never False without a ``SamplingWarning``.
+    """
+
+    z: Float[Tensor, "n d"]
+    log_normalizer: float
+    ess: float
+    cut: float
+    converged: bool
+    log_normalizer_error: float
+
+
+def sample_riemannian_gaussian(
+    metric: Metric,
+    center: Float[Tensor, " d"],
+    sigma: float,
+    n: int,
+    generator: torch.Generator | None = None,
+    check_shortest: bool = True,
+) -> RiemannianDraws:
+    r"""Draw n points from $\tfrac1C\exp\big(-\mathrm{dist}_G(z,c)^2/(2\sigma)\big)$, a density against dM.
+
+    Chadebec and Allassonniere (2022), eq. (6): ``sigma`` is a squared length. A velocity v from
+    $N(0,\sigma G(c)^{-1})$ is followed by the exponential map, where the distance is $\|v\|$ as long as
+    the geodesic is a shortest path, and weighed by the volume's growth $|\det\partial z/\partial
+    v|\sqrt{\det G(z)/\det G(c)}$, differences in every direction; n of 4 n (at least 400) are then
+    resampled. ``check_shortest`` solves for the geodesic to each and leaves out those that another path
+    reaches sooner; spaces without a cut locus don't need it.
+
+    ``z`` is ``[n, d]`` with center's device and dtype. Converged: an effective sample size of n or more and
+    a Pareto tail of the weights below 0.7. Raises ValueError for bad arguments, FloatingPointError where a
+    geodesic leaves the space.
+    """
+    if center.ndim != 1 or not sigma > 0 or n < 1:
+        raise ValueError(
+            f"center must be [d], sigma positive and n at least 1, got {list(center.shape)}, {sigma}, {n}"
+        )
+    d, count = len(center), max(4 * n, 400)
+    root, failed = torch.linalg.cholesky_ex(metric(center[None])[0])
+    if failed:
+        raise ValueError(f"metric must be positive definite at center {center.tolist()}")
+    # columns of an orthonormal frame of the tangent space at the center, times sqrt sigma
+    frame = math.sqrt(sigma) * torch.linalg.inv(root).T
+    u = standard_normal((count, d), center, generator)
+    z, log_growth = _follow(metric, center, frame, u)
+    shortest = _is_shortest(metric, center, z, math.sqrt(sigma) * u.norm(dim=-1), check_shortest)
+    kept = shortest & torch.isfinite(log_growth)
+    if not kept.any():
+        raise FloatingPointError(
+            f"none of {count} geodesics from center is a shortest path: take a smaller sigma"
+        )
+    z, log_w = z[kept], log_growth[kept].cpu().double()
+    ess = importance_ess(log_w)
+    mean, square = (torch.logsumexp(k * log_w, 0).item() - math.log(count) for k in (1, 2))
+    converged = ess >= n and (ess >= 0.9 * count or len(log_w) < 25 or pareto_k(log_w) < PARETO_LIMIT)
+    if not converged:
+        warnings.warn(
+            f"sample_riemannian_gaussian did not converge: ess {ess:.0f} of {count} proposals",
+            SamplingWarning,
+            stacklevel=2,
+        )
+    return RiemannianDraws(
+        z=z[resample(torch.softmax(log_w, 0), n, generator).to(z.device)],
+        log_normalizer=0.5 * d * math.log(2.0 * math.pi * sigma) + mean,
+        ess=ess,
+        cut=1.0 - kept.double().mean().item(),
+        converged=converged,
+        log_normalizer_error=math.sqrt(max(math.expm1(square - 2.0 * mean), 0.0) / count),
+    )
+
+
+def _follow(metric: Metric, center: Tensor, frame: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the velocities ``frame u`` lead, and the log growth of volume on the way, NaN past a fold."""
+    d = u.shape[1]
+    h = 1e-3 if u.dtype == torch.float64 else 3e-2
+    shifts = torch.eye(d, dtype=u.dtype, device=u.device)
+    velocities = torch.stack([u, *(u + s * h * e for e in shifts for s in (1, -1))]) @ frame.T
+    ends = exponential_map(metric, center.expand_as(velocities), velocities)
+    jacobian = (ends[1::2] - ends[2::2]).permute(1, 2, 0) / (2.0 * h)  # [count, d, d], column k of shift k
+    sign, log_det = torch.linalg.slogdet(jacobian)
+    frame_sign, frame_log_det = torch.linalg.slogdet(frame)
+    here, there = (0.5 * torch.logdet(metric(z)) for z in (center[None], ends[0]))
+    growth = log_det - frame_log_det + there - here
+    return ends[0], torch.where(sign * frame_sign > 0, growth, torch.nan)
+
+
+def _is_shortest(metric: Metric, center: Tensor, z: Tensor, length: Tensor, check: bool) -> Tensor:
+    """Whether no path to z was found that is shorter, by more than 1%, than the geodesic that led there."""
+    if not check:
+        return torch.ones_like(length, dtype=torch.bool)
+    return geodesic(metric, center.expand_as(z), z, n_points=32).length > 0.99 * length

@@ -1,0 +1,63 @@
+r"""The uniform law of a latent space, $p(z)\propto\sqrt{\det G(z)}$: one function before three samplers."""
+
+import warnings
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.laws.mixture import proposal_of_metric
+from riemvae_core.laws.samplers import UniformDraws, sample_by_hmc, sample_by_importance
+from riemvae_core.laws.smc import sample_by_smc
+
+METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": sample_by_hmc}
+
+
+class SamplingWarning(UserWarning):
+    """Draws whose law is not to be trusted: a sampler's own diagnostics say so."""
+
+
+def sample_uniform(
+    metric,
+    n: int,
+    generator: torch.Generator | None = None,
+    method: str = "auto",
+    start: Float[Tensor, "chains d"] | None = None,
+    **settings: Any,
+) -> UniformDraws:
+    r"""Draw n points from the uniform law of a metric, $p(z)=\sqrt{\det G(z)}/\int\sqrt{\det G}$.
+
+    Chadebec and Allassonniere (2022), section 4.5. ``importance`` weighs draws from the mixture of the
+    balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of
+    the three whose diagnostics hold and, if none does, the one with the least r-hat among smc and hmc.
+    Importance and smc need a metric made of balls; any other metric goes to hmc and needs ``start``, one
+    row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
+    on).
+
+    ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
+    False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.
+    """
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
+    if method not in ("auto", *METHODS):
+        raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, got {method!r}")
+    if method == "auto" and not hasattr(metric, "rho"):
+        method = "hmc"
+    if method == "auto" and settings:
+        raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
+    tried, shared = [], {"mixture": proposal_of_metric(metric)} if hasattr(metric, "rho") else {}
+    for name in METHODS if method == "auto" else (method,):
+        options = shared | ({"start": start} if name == "hmc" else {})
+        tried.append(METHODS[name](metric, n, generator, **options, **settings))
+        if tried[-1].converged:
+            return tried[-1]
+    draws = min(tried[-2:], key=lambda t: t.r_hat)
+    warnings.warn(
+        f"sample_uniform ({draws.method}) did not converge: ess {draws.ess:.0f}, r-hat {draws.r_hat:.3f}, "
+        f"acceptance {draws.acceptance:.2f}, error of log_volume {draws.log_volume_error:.2f}; "
+        "do not trust these draws as they are",
+        SamplingWarning,
+        stacklevel=2,
+    )
+    return draws

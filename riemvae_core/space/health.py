@@ -1,0 +1,222 @@
+"""The state of a latent space in numbers and in words: what its balls do, and what a sampler will meet."""
+
+import math
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from riemvae_core.balls.gaussians import bhattacharyya, log_prob, reparameterize
+from riemvae_core.laws.mixture import BallMixture, mixture_of_metric
+from riemvae_core.neighbors import nearest
+from riemvae_core.numerics import Interval, confidence_interval, make_generator, standard_normal
+
+ACTIVE_VARIANCE = 0.01  # of the centers along an axis, above which Burda et al. (2016) call it active
+DEAD_NATS = 0.005  # of mean KL: an axis of that variance pays so much where its second moment is 1
+MOMENT_TOLERANCE = 0.1  # of an axis's second moment from 1
+LONELY_SHARE = 0.9  # of its own ball in the density at a draw
+PRIOR_GAP_NATS = 1.0  # of the aggregate posterior from the prior
+BACKGROUND_SHARE = 0.05  # of the uniform law
+PROBES = 2048  # balls from which the intervals are estimated
+QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+COLUMNS = 80  # of the printed report
+
+
+class MetricHealth(NamedTuple):
+    """A posterior metric's parameters, and the share of its uniform law in the empty background."""
+
+    n_centroids: int
+    rho: float
+    lam: float
+    tau: float
+    background_share: float
+
+
+class HealthReport(NamedTuple):
+    r"""What ``latent_health`` finds; ``str(report)`` is a table to read.
+
+    One value an axis: ``kl`` in nats, ``center_variance``, ``second_moment``
+    ($\mathbb E\,\mu_k^2+\mathbb E\,\sigma_k^2$, 1 at rest), ``dead``, ``active``, and ``radii``, whose rows
+    are the smallest, the 5%, 50% and 95% quantile and the largest. Over random balls, with 95% intervals:
+    ``overlap`` (of a ball with the one whose center is nearest, from 0 to 1), ``own_share`` (of a ball in all
+    balls' density at its own draws, from 1 over their number to 1), ``information`` ($I(x;z)$) and
+    ``prior_gap`` ($\mathrm{KL}(q(z)\|p(z))$), both in nats; their sum is the mean KL. ``metric`` is None
+    without a metric that is made of balls. ``warnings`` says in words what is wrong.
+    """
+
+    n_balls: int
+    kl: Float[Tensor, " d"]
+    center_variance: Float[Tensor, " d"]
+    second_moment: Float[Tensor, " d"]
+    dead: Bool[Tensor, " d"]
+    active: Bool[Tensor, " d"]
+    radii: Float[Tensor, "5 d"]
+    overlap: Interval
+    own_share: Interval
+    information: Interval
+    prior_gap: Interval
+    metric: MetricHealth | None
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """A table of one line a fact, then the warnings."""
+        rows = list(_rows(self))
+        width = max(len(name) for name, _ in rows)
+        head = f"{self.n_balls:,} balls in {_count(len(self.kl), 'dimension')}"
+        notes = [textwrap.fill(f"! {w}", COLUMNS, subsequent_indent="  ") for w in self.warnings]
+        notes = notes or ["Nothing to warn of."]
+        return "\n".join([head, *(f"  {name:<{width}}  {value}" for name, value in rows), *notes])
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _rows(report: HealthReport) -> Iterator[tuple[str, str]]:
+    d, moment = len(report.kl), report.second_moment
+    _, low, middle, high, _ = report.radii.median(1).values.tolist()
+    yield f"active axes (centers vary > {ACTIVE_VARIANCE})", f"{int(report.active.sum())} of {d}"
+    yield f"dead axes (KL < {DEAD_NATS} nats)", f"{int(report.dead.sum())} of {d}"
+    yield "KL of a ball, mean", f"{report.kl.sum().item():.2f} nats"
+    yield (
+        "  = information I(x; z)",
+        f"{report.information:.2f} nats, at most {math.log(report.n_balls):.2f}",
+    )
+    yield "  + aggregate to prior", f"{report.prior_gap:.2f} nats"
+    yield "second moment of an axis (1 at rest)", f"{moment.min().item():.2f} to {moment.max().item():.2f}"
+    yield "radius 5/50/95%, of the median axis", f"{low:.3g} / {middle:.3g} / {high:.3g}"
+    yield "overlap with the nearest ball", f"{report.overlap:.3f}"
+    yield "own share of density in a ball", f"{report.own_share:.3g}"
+    if report.metric is not None:
+        n, rho, lam, tau, share = report.metric
+        yield "centroids of the metric", f"{n:,}"
+        yield "rho, lambda, tau", f"{rho:.3g}, {lam:.3g}, {tau:.3g}"
+        yield "background of its uniform law", f"{share:.2%}"
+
+
+def _check(mu: Tensor, log_var: Tensor) -> None:
+    if mu.ndim != 2 or len(mu) < 2 or mu.shape[1] < 1:
+        raise ValueError(f"mu must be [n, d] with n at least 2, got {list(mu.shape)}")
+    if log_var.shape != mu.shape:
+        raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
+    for name, values in (("mu", mu), ("log_var", log_var)):
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(
+                f"{name} must be finite, got {int((~torch.isfinite(values)).sum())} that are not"
+            )
+
+
+@torch.no_grad()
+def latent_health(
+    mu: Float[Tensor, "n d"],
+    log_var: Float[Tensor, "n d"],
+    metric=None,
+    generator: torch.Generator | None = None,
+) -> HealthReport:
+    r"""Examine the balls of a data set, and the metric that is made of them.
+
+    An axis is active where its centers vary by more than 0.01 (Burda et al., 2016), dead where its mean KL is
+    below 0.005 nats, the price of such centers where the second moment is 1. At 2048 draws z of random balls,
+    with $q(z)$ the average density of all n: $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and
+    the rest of the mean KL, $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls
+    is the Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are
+    apart (derived in this book): overlap makes it smaller in three dimensions or more.
+
+    Without a generator the draws come from seed 0, and a report is the same each time. Raises ValueError for
+    shapes, fewer than 2 balls, or numbers that are not finite.
+    """
+    _check(mu, log_var)
+    generator = generator if generator is not None else make_generator(0)
+    kl = 0.5 * (mu.square() + torch.expm1(log_var) - log_var).mean(0)
+    rows = [round(q * (len(mu) - 1)) for q in QUANTILES]
+    information, own_share, prior_gap = _at_draws(mu, log_var, generator)
+    facts = {
+        "n_balls": len(mu),
+        "kl": kl,
+        "center_variance": mu.var(0),
+        "second_moment": mu.square().mean(0) + torch.exp(log_var).mean(0),
+        "dead": kl < DEAD_NATS,
+        "active": mu.var(0) > ACTIVE_VARIANCE,
+        "radii": torch.exp(0.5 * log_var.sort(0).values[rows]),
+        "overlap": _overlap(mu, log_var, generator),
+        "own_share": own_share,
+        "information": information,
+        "prior_gap": prior_gap,
+        "metric": _of_metric(metric),
+    }
+    report = HealthReport(**facts, warnings=())
+    return report._replace(warnings=tuple(_warnings(report)))
+
+
+def _probes(mu: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randint(len(mu), (PROBES,), generator=generator, device=generator.device).to(mu.device)
+
+
+def _at_draws(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> tuple[Interval, Interval, Interval]:
+    """Information, own share and prior gap, at one draw of each probe's ball."""
+    i = _probes(mu, generator)
+    z = reparameterize(mu[i], log_var[i], standard_normal((len(i), mu.shape[1]), mu, generator))
+    aggregate = BallMixture(mu, log_var, torch.full_like(mu[:, 0], -math.log(len(mu)))).log_density(z)
+    own = log_prob(z, mu[i], log_var[i])
+    prior = log_prob(z, torch.zeros_like(z), torch.zeros_like(z))
+    share = torch.exp(own - aggregate - math.log(len(mu))).clamp(max=1.0)
+    information, own_share, gap = (
+        confidence_interval(v) for v in (own - aggregate, share, aggregate - prior)
+    )
+    return information, own_share, gap
+
+
+def _overlap(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Interval:
+    i = _probes(mu, generator)
+    found = nearest(mu[i], mu, 2).indices
+    other = torch.where(found[:, 0] == i, found[:, 1], found[:, 0])
+    return confidence_interval(torch.exp(-bhattacharyya(mu[i], log_var[i], mu[other], log_var[other])))
+
+
+def _of_metric(metric) -> MetricHealth | None:
+    if not all(hasattr(metric, name) for name in ("mu", "log_var", "rho", "lam", "tau")):
+        return None
+    rho, lam, tau = float(metric.rho), float(metric.lam), float(metric.tau)
+    if lam == 0.0 or tau == 0.0:
+        share = float(lam > 0.0)
+    else:
+        mixture = mixture_of_metric(metric)
+        share = math.exp(mixture.log_mass[-1].item() - mixture.log_total)
+    return MetricHealth(len(metric.mu), rho, lam, tau, share)
+
+
+def _axes(mask: Tensor) -> str:
+    found = [str(i) for i in mask.nonzero().flatten().tolist()]
+    return ", ".join(found) if len(found) <= 8 else f"{', '.join(found[:8])} and {len(found) - 8} more"
+
+
+def _warnings(report: HealthReport) -> Iterator[str]:
+    d, off = len(report.kl), (report.second_moment - 1.0).abs() > MOMENT_TOLERANCE
+    if report.dead.all():
+        yield "Every axis is dead: the posterior has collapsed, and all images decode to one."
+    elif report.dead.any():
+        n = int(report.dead.sum())
+        yield f"{n} of {d} axes are dead ({_axes(report.dead)}): they bring the decoder nothing but noise."
+    if off.any():
+        yield (
+            f"E mu^2 + E sigma^2 is off 1 by more than {MOMENT_TOLERANCE} on axes {_axes(off)}: draws of the "
+            "prior are spread otherwise than what the decoder was trained on."
+        )
+    if report.own_share.mean > LONELY_SHARE:
+        yield (
+            "The balls hardly touch: each image has a place of its own, and between them the decoder was "
+            "never trained. The latent space is a list of points."
+        )
+    if report.prior_gap.low > PRIOR_GAP_NATS:
+        yield (
+            f"The aggregate posterior is {report.prior_gap.mean:.1f} nats from the prior: draws of the prior "
+            "often fall where no image is."
+        )
+    if report.metric is not None and report.metric.background_share > BACKGROUND_SHARE:
+        yield (
+            f"{report.metric.background_share:.0%} of the uniform law lies in the empty background: "
+            "raise tau, or fit the metric with a smaller background."
+        )

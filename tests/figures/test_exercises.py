@@ -1,0 +1,66 @@
+"""The reader's check: it says yes to the right answer only, and shows both."""
+
+import pytest
+import torch
+
+from riemvae_core.figures.exercises import check
+
+CASES = [(1.0, 2.0), (3.0, 4.0)]
+
+
+def add(a, b):
+    return a + b
+
+
+def test_a_right_answer_is_accepted_and_shown(capsys):
+    assert check(lambda a, b: torch.tensor(b + a, requires_grad=True), add, CASES)
+    assert capsys.readouterr().out.splitlines() == [
+        "case 1: yours 3   expected 3   ok",
+        "case 2: yours 7   expected 7   ok",
+        "All agree.",
+    ]
+
+
+def test_a_wrong_answer_is_refused_and_every_case_is_shown(capsys):
+    assert not check(lambda a, b: a + b + (a > 2), add, CASES)
+    assert capsys.readouterr().out.splitlines() == [
+        "case 1: yours 3   expected 3   ok",
+        "case 2: yours 8   expected 7   differs",
+        "1 of 2 differ.",
+    ]
+
+
+def test_an_unwritten_function_is_no_answer(capsys):
+    assert not check(lambda a, b: None, add, CASES)
+    assert "not written yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.zeros(3, 2), torch.zeros(6), torch.zeros(2, 2), torch.full((2, 3), float("nan")), 0.0],
+    ids=["transposed", "flattened", "smaller", "nan", "a number"],
+)
+def test_shape_and_nan_count(wrong):
+    assert not check(lambda: wrong, lambda: torch.zeros(2, 3), [()])
+
+
+def test_tuples_are_compared_part_by_part():
+    pair = (torch.ones(2), 3.0)
+    assert check(lambda: [torch.ones(2), 3], lambda: pair, [()])
+    assert not check(lambda: (torch.ones(2), 4.0), lambda: pair, [()])
+    assert not check(lambda: (torch.ones(3),), lambda: pair, [()])
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.9, True), (1.1, False)])
+def test_the_tolerance_is_relative_to_one_plus_the_answer(error, verdict):
+    assert check(lambda: 10.0 + error * 0.01 * 11, lambda: 10.0, [()], tolerance=0.01) is verdict
+
+
+def test_long_answers_are_shortened(capsys):
+    check(lambda: torch.arange(6.0), lambda: torch.arange(6.0), [()])
+    assert "[0, 1, 2, 3, ...]" in capsys.readouterr().out
+
+
+def test_cases_must_be_there():
+    with pytest.raises(ValueError, match="cases must hold at least one tuple of arguments, got none"):
+        check(add, add, [])

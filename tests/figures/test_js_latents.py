@@ -1,0 +1,504 @@
+"""What the page does with a reader's latents, against the core and numpy: files, draws, health, slices."""
+
+import base64
+import io
+import json
+import math
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from test_js_math import balls, in_core, in_page
+
+import riemvae_core as rc
+from riemvae_core.figures.widgets.reader_latents import color_range, in_view, slice_through
+from riemvae_core.laws import samplers
+from riemvae_core.laws.diagnostics import importance_ess, pareto_k
+from riemvae_core.laws.mixture import mixture_of_metric, proposal_of_metric
+
+pytestmark = pytest.mark.browser
+
+DRAIN = """const drain = (job) => {
+  let step = job.next();
+  while (!step.done) step = job.next();
+  return step.value;
+};
+"""
+
+
+def torch_draws(generator) -> list[list[float]]:
+    """Draws of every kind that the page makes, one after the other, from one generator."""
+    weights = torch.tensor([1.0, 2.0, 0.0, 5.0], dtype=torch.float64) / 8
+    return [
+        torch.randint(240, (50,), generator=generator).tolist(),
+        torch.randn(5, 7, generator=generator).flatten().tolist(),
+        torch.randn(3, 16, generator=generator, dtype=torch.float64).flatten().tolist(),
+        torch.rand(3, generator=generator, dtype=torch.float64).tolist(),
+        torch.randn(17, generator=generator, dtype=torch.float64).tolist(),
+        torch.multinomial(weights, 300, replacement=True, generator=generator).tolist(),
+        torch.randperm(700, generator=generator).tolist(),
+        torch.rand(1, generator=generator, dtype=torch.float64).tolist(),
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 123456789])
+def test_random_numbers_are_torch_s(ask, seed):
+    """All kinds in a row, past the first 624 words: a seed gives the core's numbers, not just their law."""
+    seen = ask(
+        {"torch_random": "makeTorchRandom"},
+        """const r = makeTorchRandom(a), times = (n, f) => Array.from({length: n}, f);
+        return [times(50, () => r.below(240)), [...r.normals(35, "f4")], [...r.normals(48, "f8")],
+          times(3, r.uniform), [...r.normals(17, "f8")],
+          [...r.multinomial([1, 2, 0, 5].map((w) => w / 8), 300)],
+          [...r.permutation(700)], [r.uniform()]];""",
+        seed,
+    )
+    expected = torch_draws(torch.Generator().manual_seed(seed))
+    for got, wanted, tolerance in zip(seen, expected, (0, 2e-6, 1e-12, 0, 1e-12, 0, 0, 0), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_parameters_are_fitted_by_the_core_s_rules(ask, d):
+    b = balls(d=d)
+    found = ask({"metric": "fitMetric"}, "return fitMetric(a.balls, a.d);", {"balls": in_page(b), "d": d})
+    metric = rc.PosteriorMetric.fit(b["mu"].double(), b["log_var"].double())
+    assert found == pytest.approx({name: getattr(metric, name) for name in ("rho", "lam", "tau")})
+
+
+TYPED = "for (const key of ['mu', 'logVar']) a.balls[key] = Float64Array.from(a.balls[key]);"
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_mixtures_and_proposals_are_the_core_s(ask, d):
+    b = balls(d=d)
+    metric = in_core(b)
+    z = 2 * torch.randn(50, d, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    plain, masses, values, draws, share = ask(
+        {"metric": "makeMetric", "mixture": "backgroundShare, mixtureOfMetric, proposalOfMetric",
+         "torch_random": "makeTorchRandom"},
+        DRAIN + TYPED
+        + """const plain = mixtureOfMetric(a.balls, a.d);
+        const crowd = drain(proposalOfMetric(a.balls, makeMetric(a.balls, a.d)));
+        const {z, index} = crowd.sample(100, makeTorchRandom(3), "f8");
+        return [[...plain.logMass, plain.logTotal], [...crowd.logMass, crowd.logTotal],
+          a.z.map((z) => [crowd.logDensity(z), crowd.logOf(crowd.k - 1, z)]), [[...z], [...index]],
+          backgroundShare(plain)];""",
+        {"balls": in_page(b), "d": d, "z": z.tolist()},
+    )  # fmt: skip
+    for got, mixture in ((plain, mixture_of_metric(metric)), (masses, proposal_of_metric(metric))):
+        assert got == pytest.approx([*mixture.log_mass.tolist(), mixture.log_total])
+    proposal = proposal_of_metric(metric)
+    expected = proposal.value_and_grad(z)
+    assert [v for v, _ in values] == pytest.approx(expected.log_density.tolist(), abs=1e-9)
+    assert [math.exp(last - v) for v, last in values] == pytest.approx(
+        expected.last_share.tolist(), abs=1e-12
+    )
+    points, index = proposal.sample(100, torch.Generator().manual_seed(3))
+    np.testing.assert_allclose(draws[0], points.flatten(), atol=1e-12)
+    assert draws[1] == index.tolist()
+    log_mass = mixture_of_metric(metric).log_mass
+    assert share == pytest.approx(float(torch.softmax(log_mass, 0)[-1]))
+
+
+def test_weights_are_judged_and_resampled_as_in_the_core(ask):
+    generator = torch.Generator().manual_seed(9)
+    normal = torch.randn(3000, generator=generator, dtype=torch.float64)
+    heavy = -1.5 * torch.rand(2000, generator=generator, dtype=torch.float64).log()
+    cases = [normal, 4 * normal, heavy, 0.001 * normal, torch.zeros(100, dtype=torch.float64)]
+    weights = torch.softmax(2 * normal[:500], 0)
+    judged, index = ask(
+        {"importance": "importanceEss, paretoK, resample", "torch_random": "makeTorchRandom"},
+        """return [a.cases.map((w) => [importanceEss(w), paretoK(w)]),
+          resample(a.weights, 200, makeTorchRandom(5))];""",
+        {"cases": [c.tolist() for c in cases], "weights": weights.tolist()},
+    )
+    for (ess, k), case in zip(judged, cases, strict=True):
+        assert ess == pytest.approx(importance_ess(case))
+        assert k == pytest.approx(pareto_k(case), abs=1e-9)
+    assert judged[2][1] > 0.7 > judged[0][1]
+    assert index == samplers.resample(weights, 200, torch.Generator().manual_seed(5)).tolist()
+
+
+@pytest.mark.parametrize(("d", "changes"), [(2, {}), (5, {}), (2, {"log_var": 0.0}), (8, {"log_var": 0.5})])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_uniform_draws_are_the_core_s(ask, d, changes, dtype):
+    """The same draws from the same seed; where they don't converge, both say so."""
+    b = balls(60, d) | {name: torch.full((60, d), value) for name, value in changes.items()}
+    mu, log_var = b["mu"].to(dtype), b["log_var"].to(dtype)
+    metric = rc.PosteriorMetric.fit(mu, log_var)
+    expected = samplers.sample_by_importance(metric, 40, torch.Generator().manual_seed(11))
+    seen = ask(
+        {"metric": "fitMetric, makeMetric", "importance": "sampleByImportance, verdict",
+         "torch_random": "makeTorchRandom"},
+        DRAIN + TYPED + """Object.assign(a.balls, fitMetric(a.balls, a.d));
+        const metric = makeMetric(a.balls, a.d);
+        const draws = drain(sampleByImportance(a.balls, metric, 40, makeTorchRandom(11), a.dtype));
+        return {...draws, z: [...draws.z], verdict: verdict(draws)};""",
+        {"balls": in_page(b), "d": d, "dtype": f"f{mu.element_size()}"},
+    )  # fmt: skip
+    tolerance = 1e-9 if dtype == torch.float64 else 2e-4
+    for name in ("log_volume", "log_volume_error", "ess", "acceptance", "background_share"):
+        assert seen[name] == pytest.approx(getattr(expected, name), rel=tolerance, abs=tolerance), name
+    assert seen["converged"] == expected.converged
+    assert ("worth" in seen["verdict"]) or ("Pareto" in seen["verdict"])
+    np.testing.assert_allclose(np.reshape(seen["z"], (-1, d)), expected.z, atol=tolerance, rtol=tolerance)
+
+
+def test_some_draws_do_not_converge(ask):
+    """Crowded balls in many dimensions: the page says what its weights are worth."""
+    b = balls(60, 40) | {"log_var": torch.zeros(60, 40)}
+    expected = samplers.sample_by_importance(
+        rc.PosteriorMetric.fit(b["mu"].double(), b["log_var"].double()), 40, torch.Generator().manual_seed(0)
+    )
+    seen, words = ask(
+        {"metric": "fitMetric, makeMetric", "importance": "sampleByImportance, verdict",
+         "torch_random": "makeTorchRandom"},
+        DRAIN + TYPED + """Object.assign(a.balls, fitMetric(a.balls, 40));
+        const metric = makeMetric(a.balls, 40);
+        const draws = drain(sampleByImportance(a.balls, metric, 40, makeTorchRandom(0), "f8"));
+        return [draws, verdict(draws)];""",
+        {"balls": in_page(b)},
+    )  # fmt: skip
+    assert not expected.converged
+    assert not seen["converged"]
+    assert seen["ess"] == pytest.approx(expected.ess, rel=1e-6)
+    assert seen["proposals"] == pytest.approx(expected.ess / expected.acceptance)
+    assert words == (
+        f"The mixture proposes what the law rarely wants: {seen['proposals']:,} proposals are worth "
+        f"{int(seen['ess']):,}, 2,000 were wanted, and the largest weight holds {100 * seen['largest']:.0f}%."
+        " Don’t trust these draws; sample_uniform of the core tempers where this fails."
+    )
+
+
+HEALTHS = {
+    "apart": lambda: balls(60, 3),
+    "one axis": lambda: balls(11, 1),
+    "collapsed": lambda: balls(40, 2) | {"mu": torch.zeros(40, 2), "log_var": torch.zeros(40, 2)},
+    "half dead": lambda: balls(100, 4) | {
+        "mu": torch.randn(100, 4) * torch.tensor([1.0, 0.0, 0.05, 0.0]),
+        "log_var": torch.tensor([[-4.0, 0, 0, 0]]).expand(100, 4),
+    },
+    "far": lambda: balls(50, 30) | {"mu": 5.0 + torch.randn(50, 30)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", HEALTHS)
+def test_the_health_report_is_the_core_s(ask, name, dtype):
+    torch.manual_seed(0)
+    b = HEALTHS[name]()
+    mu, log_var = b["mu"].to(dtype), b["log_var"].to(dtype)
+    n, d = mu.shape
+    metric = rc.PosteriorMetric.fit(mu, log_var, background=0.1)
+    expected = rc.latent_health(mu, log_var, metric)
+    seen, rows, steps = ask(
+        {"health": "axisFacts, healthRows, HEALTH_STEPS, latentHealth"},
+        """let steps = 0, step;
+        for (const key of ["mu", "logVar"]) a.latents[key] = Float64Array.from(a.latents[key]);
+        const facts = Array.from({length: a.latents.d}, (_, axis) => axisFacts(a.latents, axis));
+        const job = latentHealth(a.latents, facts, a.metric);
+        for (step = job.next(); !step.done; step = job.next()) steps++;
+        return [step.value, healthRows(step.value), steps - HEALTH_STEPS];""",
+        {
+            "latents": {"mu": mu.flatten().tolist(), "logVar": log_var.flatten().tolist(), "n": n, "d": d,
+                        "dtype": f"f{mu.element_size()}"},
+            "metric": {"n": n, "share": expected.metric.background_share},
+        },
+    )  # fmt: skip
+    assert steps == 0
+    for key, field in (("kl", "kl"), ("variance", "center_variance"), ("moment", "second_moment"),
+                       ("dead", "dead"), ("active", "active")):  # fmt: skip
+        assert [axis[key] for axis in seen["axes"]] == pytest.approx(
+            getattr(expected, field).tolist(), abs=1e-5, rel=1e-5
+        )
+    np.testing.assert_allclose(
+        np.transpose([axis["radii"] for axis in seen["axes"]]), expected.radii, rtol=1e-5
+    )
+    for key in ("overlap", "own_share", "information", "prior_gap"):
+        tolerance = 1e-6 if dtype == torch.float64 else 5e-4
+        interval = [seen[key][part] for part in ("mean", "low", "high")]
+        assert interval == pytest.approx(list(getattr(expected, key)), abs=tolerance, rel=tolerance), key
+    assert tuple(seen["warnings"]) == expected.warnings
+    assert {row[0]: row[1] for row in rows}["dead axes"] == f"{int(expected.dead.sum())} of {d}"
+    assert rows[2][1] == f"{expected.kl.sum().item():.2f} nats"
+    assert rows[3][1] == f"{expected.information:.2f} nats".replace("-0.00", "0.00").replace("-", "−")
+    assert rows[9][1] == f"{expected.metric.background_share:.2%}"
+
+
+def test_warnings_of_every_kind_are_the_core_s():
+    """The five sentences of the core are among those that the cases above call up."""
+    found = set()
+    for make in HEALTHS.values():
+        b = make()
+        metric = rc.PosteriorMetric.fit(b["mu"], b["log_var"], background=0.1)
+        found |= {w.split()[-1] for w in rc.latent_health(b["mu"], b["log_var"], metric).warnings}
+    assert found >= {"one.", "noise.", "on.", "points.", "is.", "background."}
+
+
+@pytest.mark.parametrize(("d", "axes"), [(1, [0, -1]), (2, [0, 1]), (2, [1, 0]), (5, [3, 1])])
+@pytest.mark.parametrize("changes", [{}, {"rho": 0.2}, {"rho": 5.0, "lam": 1e-6, "tau": 0.01}])
+def test_a_slice_s_field_is_the_core_s(ask, d, axes, changes):
+    b = balls(50, d) | changes
+    metric, n = in_core(b), 30
+    shown = slice_through(metric, axes, metric.mu[4])
+    seen = ask(
+        {"slice": "frameOf, makeSlice, projected, volumeOnSlice, colorRange"},
+        DRAIN + TYPED + """const frame = frameOf(a.balls, a.d, a.axes), {point, axes} = a;
+        const slice = makeSlice(a.balls, a.d, {point, axes, frame});
+        const values = drain(volumeOnSlice(slice, a.n, new Float64Array(a.n ** 2)));
+        return {frame, values: [...values], range: colorRange(values),
+          flat: [...projected(a.balls.mu, a.d, axes)]};""",
+        {"balls": in_page(b), "d": d, "axes": axes, "n": n, "point": metric.mu[4].tolist()},
+    )  # fmt: skip
+    assert seen["frame"]["center"] == pytest.approx(list(shown.center))
+    assert seen["frame"]["half"] == pytest.approx(shown.half)
+    expected = metric.log_volume(shown.points(n))
+    assert seen["values"] == pytest.approx(expected.flatten().tolist(), abs=1e-9)
+    assert seen["range"] == list(color_range(expected))
+    assert seen["flat"] == pytest.approx(in_view(metric.mu, axes).flatten().tolist())
+
+
+# ---- files that a reader gives
+
+
+def npz(save=np.savez, **arrays) -> bytes:
+    file = io.BytesIO()
+    save(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.fixture
+def read(ask):
+    """``read(bytes, name)``: the latents, or the words of the error."""
+
+    def run(content: bytes, name: str = "x.npz", limit: int = 1000):
+        return ask(
+            {"npz": "readLatents"},
+            """const bytes = Uint8Array.from(atob(a.content), (c) => c.charCodeAt(0));
+            try {
+              const found = await readLatents(new File([bytes], a.name), a.limit);
+              return {...found, mu: [...found.mu], logVar: [...found.logVar]};
+            } catch (error) { return error.message; }""",
+            {"content": base64.b64encode(content).decode(), "name": name, "limit": limit},
+        )
+
+    return run
+
+
+MU = np.random.default_rng(0).normal(size=(7, 3))
+LOG_VAR = MU - 2.5
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npz_files_are_read_as_numpy_wrote_them(read, save, dtype, order):
+    mu, log_var = (np.asarray(v, dtype, order=order) for v in (MU, LOG_VAR))
+    found = read(npz(save, labels=np.arange(7), log_var=log_var, mu=mu))
+    assert (found["n"], found["d"]) == (7, 3)
+    assert found["dtype"] == ("f8" if dtype.endswith("8") else "f4")
+    assert found["mu"] == mu.astype("f8").flatten().tolist()
+    assert found["logVar"] == log_var.astype("f8").flatten().tolist()
+
+
+def test_zips_with_wide_sizes_and_sizes_told_afterwards_are_read(read):
+    """As numpy writes into a file that can't be sought: data descriptors, and zip64 fields in each member."""
+
+    class OneWay(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def seek(self, *_):
+            raise io.UnsupportedOperation
+
+        def tell(self):
+            raise io.UnsupportedOperation
+
+    file = OneWay()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in (("mu", MU), ("log_var", LOG_VAR)):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values)
+    content = file.getvalue()
+    assert content[6] & 8  # sizes come after the data
+    assert read(content)["mu"] == MU.flatten().tolist()
+    tail = content.rindex(b"PK\x05\x06")
+    entries, size, start = struct.unpack("<HII", content[tail + 10 : tail + 20])
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, size, start)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, tail, 1)
+    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    assert read(content[:tail] + record + locator + end)["logVar"] == LOG_VAR.flatten().tolist()
+
+
+def test_members_with_wide_directory_entries_are_read(read):
+    """Sizes and place of a member as all ones, the numbers among the extra fields."""
+    content = npz(mu=MU, log_var=LOG_VAR)
+    tail = content.rindex(b"PK\x05\x06")
+    entries, _, start = struct.unpack("<HII", content[tail + 10 : tail + 20])
+    directory, at = b"", start
+    for _ in range(entries):
+        head = bytearray(content[at : at + 46])
+        packed, full, named, extra, comment = struct.unpack("<IIHHH", head[20:34])
+        (place,) = struct.unpack("<I", head[42:46])
+        wide = struct.pack("<HHQQQ", 1, 24, full, packed, place)
+        head[20:28], head[30:32], head[42:46] = b"\xff" * 8, struct.pack("<H", len(wide)), b"\xff" * 4
+        directory += bytes(head) + content[at + 46 : at + 46 + named] + wide
+        at += 46 + named + extra + comment
+    end = content[tail : tail + 12] + struct.pack("<II", len(directory), start) + b"\0\0"
+    assert read(content[:start] + directory + end)["mu"] == MU.flatten().tolist()
+
+
+def test_json_is_read(read):
+    text = json.dumps({"mu": MU.tolist(), "log_var": LOG_VAR.tolist()})
+    for content, name in ((text, "x.json"), (f"\n {text}", "latents.txt")):
+        found = read(content.encode(), name)
+        assert (found["n"], found["d"], found["dtype"]) == (7, 3, "f8")
+        assert (found["mu"], found["logVar"]) == (MU.flatten().tolist(), LOG_VAR.flatten().tolist())
+
+
+GOOD = npz(mu=MU, log_var=LOG_VAR)
+PACKED = npz(np.savez_compressed, mu=np.zeros((300, 3)), log_var=np.zeros((300, 3)))
+
+
+def changed(content: bytes, at: int, value: int) -> bytes:
+    return content[:at] + bytes([value]) + content[at + 1 :]
+
+
+def broken(**changes) -> bytes:
+    return npz(**({"mu": MU, "log_var": LOG_VAR} | changes))
+
+
+def spoiled(value: float) -> np.ndarray:
+    return np.where(np.arange(21).reshape(7, 3) == 4, value, MU)
+
+
+def lying(shape: bytes) -> bytes:
+    """A header with another shape of the same length, and a checksum that fits it."""
+    file, member = io.BytesIO(), io.BytesIO()
+    np.save(member, MU)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("mu.npy", member.getvalue().replace(b"(7, 3)", shape))
+        archive.writestr("log_var.npy", member.getvalue())
+    return file.getvalue()
+
+
+WRONG = {
+    "empty": (b"", "x.npz is empty."),
+    "no zip": (b"hello, world " * 10, "x.npz is no .npz: either no zip archive or one that is cut short."),
+    "cut at its end": (GOOD[:-30], "x.npz is no .npz"),
+    "cut in front": (GOOD[200:], "The file is damaged or cut short: "),
+    "one byte changed": (
+        changed(GOOD, 250, 7),
+        "The file is damaged or cut short: the checksum of mu doesn’t match.",
+    ),
+    "one packed byte changed": (changed(PACKED, 60, 255), "The file is damaged or cut short: "),
+    "its directory broken": (
+        GOOD.replace(b"PK\x01\x02", b"PK\x01\x03"),
+        "cut short: its directory is broken.",
+    ),
+    "a member elsewhere": (GOOD.replace(b"PK\x03\x04", b"PK\x03\x05"), "isn’t where the directory says."),
+    "a header that promises less": (
+        lying(b"(6, 3)"),
+        "cut short: mu has not the 6 × 3 numbers that its header says.",
+    ),
+    "no array in it": (lying(b"(7, 3)").replace(b"\x93NUMPY", b"\x93NUMPX"), "The file is damaged"),
+    "an array alone": (b"\x93NUMPY\x01\x00", 'x.npz is one array alone: `np.savez("latents.npz", mu=mu'),
+    "no log_var": (
+        npz(mu=MU, logvar=LOG_VAR),
+        "There is no log_var in it, only mu, logvar: it should be `np.savez(",
+    ),
+    "no mu": (
+        npz(**{f"a{i}": MU for i in range(8)}),
+        "There is no mu in it, only a0, a1, a2, a3, a4, a5 ...: ",
+    ),
+    "one axis": (broken(mu=MU[:, 0]), r"mu must be [n, d], got [7]: `mu.reshape(len(mu), -1)` makes it so."),
+    "three axes": (
+        broken(log_var=MU[:, :, None]),
+        "log_var must be [n, d], got [7, 3, 1]: `log_var.reshape(",
+    ),
+    "one ball": (broken(mu=MU[:1]), "mu must be [n, d] with n at least 2 and d at least 1, got [1, 3]."),
+    "no ball": (broken(mu=MU[:0]), "got [0, 3]."),
+    "other shapes": (broken(log_var=MU[:, :2]), "log_var must have mu’s shape [7, 3], got [7, 2]."),
+    "NaN": (broken(mu=spoiled(np.nan)), "mu must be finite, got 1 of 21 numbers NaN or infinite."),
+    "inf": (broken(log_var=spoiled(-np.inf)), "log_var must be finite, got 1 of 21 numbers NaN or infinite."),
+    "half inf": (
+        broken(mu=spoiled(np.inf).astype("f2")),
+        "mu must be finite, got 1 of 21 numbers NaN or infinite.",
+    ),
+    "half NaN": (
+        broken(mu=spoiled(np.nan).astype("f2")),
+        "mu must be finite, got 1 of 21 numbers NaN or infinite.",
+    ),
+    "integers": (
+        broken(mu=np.zeros((7, 3), "i8")),
+        "mu must hold floats of 16, 32 or 64 bits, got integers (<i8): `np.asarray",
+    ),
+    "booleans": (broken(mu=MU > 0), "got true and false (|b1): `np.asarray(mu, dtype=np.float32)` helps."),
+    "objects": (
+        broken(log_var=LOG_VAR.astype(object)),
+        "log_var must hold floats of 16, 32 or 64 bits, got Python objects (|O)",
+    ),
+    "records": (
+        broken(mu=np.zeros((7, 3), [("a", "f4")])),
+        "mu must hold floats of 16, 32 or 64 bits, got records (|V)",
+    ),
+    "too large": (
+        broken(mu=np.zeros((400, 3)), log_var=np.zeros((400, 3))),
+        "mu holds 400 × 3 numbers, and this page takes 1,000. Thin it: "
+        "`i = np.random.default_rng(0).permutation(len(mu))[:333]; "
+        'np.savez("thin.npz", mu=mu[i], log_var=log_var[i])`',
+    ),
+    "too many axes": (broken(mu=np.zeros((2, 700))), "this page takes 1,000. It can’t show so many axes."),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_with_an_npz_is_said(read, name):
+    content, message = WRONG[name]
+    assert message in read(content)
+
+
+WRONG_JSON = {
+    "no JSON": ('{"mu": [[1, 2], [3', "x.json can’t be read as JSON (NaN and Infinity are no JSON): "),
+    "NaN": ('{"mu": [[NaN, 2], [3, 4]], "log_var": [[1, 2], [3, 4]]}', "NaN and Infinity are no JSON"),
+    "a list": ("[[1, 2], [3, 4]]", 'There is no mu in it, only 0, 1: it should be `{"mu": [[...], ...]'),
+    "null": ("null", "There is no mu in it: it should be"),
+    "no log_var": ('{"mu": [[1, 2], [3, 4]]}', "There is no log_var in it, only mu: it should be"),
+    "ragged": ('{"mu": [[1, 2], [3]]}', "mu’s rows must be of one length: row 0 has 2 numbers, row 1 has 1."),
+    "no rows": ('{"mu": [1, 2]}', "mu must be a list of rows of numbers, got 1 for row 0."),
+    "words": ('{"mu": [[1, 2], [3, "x"]]}', 'mu must hold numbers, got "x" in row 1.'),
+    "no balls": (
+        '{"mu": [], "log_var": []}',
+        "mu must be [n, d] with n at least 2 and d at least 1, got [0, 0].",
+    ),
+    "too large": (
+        json.dumps(dict.fromkeys(["mu", "log_var"], [[0] * 3] * 400)),
+        "this page takes 1,000. Thin it",
+    ),
+    "much too large": (" " * 50_000, "x.json has 50,000 bytes, too many for text: save it as .npz."),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_JSON)
+def test_what_is_wrong_with_a_json_is_said(read, name):
+    content, message = WRONG_JSON[name]
+    assert message in read(content.encode(), "x.json")
+
+
+def test_a_member_that_is_encrypted_or_packed_otherwise_is_named(read):
+    for flags, method, message in (
+        (1, 0, "mu.npy is encrypted."),
+        (0, 12, "mu.npy is packed by method 12; np.savez"),
+    ):
+        content, at = bytearray(GOOD), GOOD.index(b"PK\x01\x02")
+        content[at + 8], content[at + 10] = content[at + 8] | flags, method
+        assert message in read(bytes(content))
+
+
+def test_a_checksum_is_zlib_s(ask):
+    content = bytes(range(256)) * 3
+    assert ask({"npz": "crc32"}, "return crc32(Uint8Array.from(a));", list(content)) == zlib.crc32(content)

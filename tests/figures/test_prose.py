@@ -1,0 +1,13 @@
+"""Numbers that cells hand to the text."""
+
+import myst_nb
+
+from riemvae_core.figures.prose import say
+
+
+def test_values_are_glued_under_hyphenated_names_and_not_shown(monkeypatch, capsys):
+    glued = []
+    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: glued.append((name, value, display)))
+    assert say(far_ae=0.4, n=3) is None
+    assert glued == [("far-ae", 0.4, False), ("n", 3, False)]
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,433 @@
+"""The one loop: repeatable, resumable, the same on several devices, and right where the answer is known."""
+
+import math
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import properties
+import pytest
+import torch
+from killed_runs import EPOCHS, MOMENTS
+from safetensors.torch import load_file, save_file
+
+from riemvae_core.data.sets import load_images
+from riemvae_core.models import training
+from riemvae_core.models.training import (
+    History,
+    evaluate,
+    fit,
+    fresh_decoder,
+    read_tensors,
+    retrain_decoder,
+    save_atomically,
+)
+from riemvae_core.models.vae import ModelConfig, make_model
+from riemvae_core.numerics import make_generator
+
+SMALL = ModelConfig(image_shape=(1, 8, 8), width=16, depth=1)
+DIGITS = load_images("digits").images[:200]
+QUIET = {"epochs": 3, "batch_size": 32, "progress": False}
+
+
+def small(kind="vae", **changes):
+    return make_model(kind, ModelConfig(image_shape=(1, 8, 8), width=16, depth=1, **changes), seed=0)
+
+
+def same_weights(a, b):
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+# --- one run
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_training_depends_on_the_seed_alone(kind):
+    models = [small(kind) for _ in range(3)]
+    state = torch.get_rng_state()
+    histories = [fit(m, DIGITS, seed=s, **QUIET) for m, s in zip(models, (5, 5, 6), strict=True)]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert same_weights(models[0], models[1])
+    assert torch.equal(histories[0].losses["total"], histories[1].losses["total"])
+    assert not same_weights(models[0], models[2])
+
+
+def written_out(model, images, lr=1e-3, seed=0, whole=1):
+    """Mean losses of three epochs with torch's scheduler, batches of 32 cut to a multiple of ``whole``."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=3 * 7)
+    means = []
+    for _ in range(3):
+        seen = []
+        for batch in torch.randperm(len(images), generator=generator).split(32):
+            batch = batch[: len(batch) // whole * whole]
+            eps = torch.randn(len(batch), 2, generator=generator)
+            optimizer.zero_grad()
+            total = model.losses(images[batch], eps).total
+            total.mean().backward()
+            optimizer.step()
+            schedule.step()
+            seen.append(total.detach())
+        means.append(torch.cat(seen).mean())
+    return torch.stack(means)
+
+
+def close_weights(a, b):
+    for name, weight in b.state_dict().items():
+        properties.close(a.state_dict()[name], weight, 1e-4, 1e-5)
+
+
+def test_training_is_adam_with_a_cosine_written_out():
+    model, oracle = small(), small()
+    history = fit(model, DIGITS, lr=0.01, seed=4, **QUIET)
+    properties.close(history.losses["total"], written_out(oracle, DIGITS, lr=0.01, seed=4), 1e-5, 1e-5)
+    close_weights(model, oracle)
+
+
+def test_history_holds_the_mean_of_each_part_over_each_epoch():
+    model, seen = small(), []
+    losses = model.losses
+
+    def recorded(_self, x, eps):
+        seen.append(losses(x, eps)._asdict())
+        return losses(x, eps)
+
+    model.losses = types.MethodType(recorded, model)
+    history = fit(model, DIGITS, **QUIET)
+    assert isinstance(history, History)
+    assert history.epochs == 3
+    assert history.seconds > 0
+    assert list(history.losses) == ["total", "reconstruction", "pull", "barrier"]
+    for name, values in history.losses.items():
+        batches = [parts[name].detach() for parts in seen]
+        by_hand = torch.stack([torch.cat(batches[7 * e : 7 * e + 7]).mean() for e in range(3)])
+        properties.close(values, by_hand, 1e-5, 1e-5)
+    assert history.losses["total"][-1] < history.losses["total"][0]
+
+
+def test_a_callback_sees_every_epoch_and_can_stop():
+    calls = []
+
+    def stop_at_two(epoch, net, means):
+        calls.append((epoch, net, means))
+        net.eval()  # what a callback may do is undone for the next epoch
+        return epoch == 2
+
+    model = small()
+    history = fit(model, DIGITS, callback=stop_at_two, **QUIET)
+    assert [c[0] for c in calls] == [1, 2]
+    assert all(c[1] is model for c in calls)
+    assert [c[2]["total"] for c in calls] == pytest.approx(history.losses["total"].tolist())
+    assert history.epochs == 2
+
+
+def test_every_epoch_trains_in_training_mode():
+    model, modes = small(), []
+    losses = model.losses
+
+    def recorded(self, x, eps):
+        modes.append(self.training)
+        return losses(x, eps)
+
+    model.losses = types.MethodType(recorded, model)
+    fit(model, DIGITS, callback=lambda _epoch, net, _means: net.eval() is None, **QUIET)
+    assert modes == [True] * 21
+    assert not model.training
+
+
+def test_the_model_ends_on_its_device_in_eval_mode_even_when_it_fails():
+    model = small().train()
+    with pytest.raises(FloatingPointError):
+        fit(model, DIGITS * float("nan"), **QUIET)
+    assert not model.training
+    assert next(model.parameters()).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("64-true", torch.float64), ("bf16-mixed", torch.float32)])
+def test_other_precisions_train_too(precision, dtype):
+    model, reference = small(), small()
+    history = fit(model, DIGITS, precision=precision, **QUIET)
+    expected = fit(reference, DIGITS, **QUIET)
+    assert next(model.parameters()).dtype == dtype
+    properties.close(history.losses["total"], expected.losses["total"], 0.02, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("progress", "book", "drawn"), [(True, "1", True), (None, None, True), (None, "1", False)]
+)
+def test_the_bar_is_drawn_except_in_a_build_of_the_book(monkeypatch, capsys, progress, book, drawn):
+    monkeypatch.delenv("RIEMVAE_BOOK", raising=False)
+    if book:
+        monkeypatch.setenv("RIEMVAE_BOOK", book)
+    fit(small(), DIGITS, epochs=1, batch_size=100, progress=progress)
+    said = capsys.readouterr().err
+    assert ("2/2" in said) is drawn
+    assert ("barrier=" in said) is drawn
+
+
+# --- a known answer
+
+
+@pytest.mark.slow
+def test_a_linear_vae_finds_probabilistic_pca():
+    r"""Lucas et al. (2019): with decoder variance beta/2 the optimum is pPCA.
+
+    Along the axis of eigenvalue lambda: sigma^2 = beta/(2 lambda) and E mu^2 = 1 - sigma^2 where
+    lambda > beta/2; an axis below that collapses to the prior. The expected error of a reconstruction then is
+    beta/2 for each live axis plus the eigenvalues of the dead ones.
+    """
+    beta, eigenvalues = 1.0, torch.tensor([6.0, 2.0, 0.2], dtype=torch.float64)
+    white, frame = properties.random_tensors(2, (512, 3))[0], properties.random_tensors(1, (12, 3), seed=1)[0]
+    white = white - white.mean(0)
+    white = white @ torch.linalg.inv(torch.linalg.cholesky(white.T @ white / 512).T)  # covariance exactly I
+    axes = torch.linalg.qr(frame).Q
+    images = ((white * eigenvalues.sqrt()) @ axes.T).reshape(512, 1, 3, 4).float()
+    config = ModelConfig(image_shape=(1, 3, 4), latent_dim=3, depth=0, linear_output=True, beta=beta)
+    model = make_model("vae", config, seed=0)
+    fit(model, images, epochs=400, batch_size=128, lr=0.02, progress=False)
+    with torch.no_grad():
+        mu, log_var = model.encode(images)
+    spread, order = mu.double().square().mean(0).sort(descending=True)
+    sigma2 = log_var.double().exp().mean(0)[order]
+    expected = (beta / (2 * eigenvalues)).clamp(max=1.0)
+    properties.close(sigma2, expected, rtol=0.03, atol=0.01)
+    properties.close(spread, 1 - expected, rtol=0.03, atol=0.01)
+    parts = evaluate(model, images.repeat(20, 1, 1, 1))
+    kl = 0.5 * (-expected.log()).sum().item()
+    assert parts["pull"] + parts["barrier"] == pytest.approx(kl, rel=0.03)
+    assert parts["reconstruction"] == pytest.approx(2 * beta / 2 + 0.2, rel=0.05)
+
+
+# --- checkpoints
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder that killed_runs.py filled."""
+    folder = tmp_path_factory.mktemp("killed")
+    root = Path(__file__).resolve().parents[2]
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = os.environ | one_thread | {"PYTHONPATH": str(root)}
+    script = [sys.executable, str(root / "tests" / "killed_runs.py"), str(folder)]
+    ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [*MOMENTS, *(f"random-{turn}" for turn in range(4))])
+def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(killed, moment):
+    _, expected = read_tensors(killed / "unbroken.safetensors")
+    metadata, weights = read_tensors(killed / f"{moment}.safetensors")
+    if moment in MOMENTS:
+        assert metadata["kills"] == "1"
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[k], expected[k]) for k in expected)
+    assert len(weights["history.total"]) == EPOCHS
+
+
+def test_a_stopped_run_goes_on_from_where_it_stopped(tmp_path):
+    broken, whole, path = small(), small(), tmp_path / "deep" / "run.checkpoint"
+    fit(broken, DIGITS, checkpoint=path, callback=lambda epoch, _net, _means: epoch == 2, **QUIET)
+    again = small()
+    epochs = []
+    history = fit(again, DIGITS, checkpoint=path, callback=lambda e, _net, _means: epochs.append(e), **QUIET)
+    expected = fit(whole, DIGITS, **QUIET)
+    assert epochs == [3]
+    assert same_weights(again, whole)
+    assert torch.equal(history.losses["total"], expected.losses["total"])
+    assert history.epochs == 3
+    finished = small()
+    assert fit(finished, DIGITS, checkpoint=str(path), **QUIET).epochs == 3
+    assert same_weights(finished, whole)
+
+
+def test_a_callback_runs_before_its_epochs_checkpoint_is_written(tmp_path):
+    path, found = tmp_path / "run.checkpoint", []
+
+    def look(_epoch, _net, _means):
+        found.append(read_tensors(path)[0]["done"] if path.exists() else None)
+
+    fit(small(), DIGITS, checkpoint=path, callback=look, **QUIET)
+    assert found == [None, "1", "2"]
+    assert read_tensors(path)[0]["done"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "changes"),
+    [
+        (small(), DIGITS, {"lr": 0.5}),
+        (small(), DIGITS, {"epochs": 4}),
+        (small(), DIGITS, {"seed": 9}),
+        (small(), DIGITS, {"batch_size": 16}),
+        (small(), DIGITS[:150], {}),
+        (small(), 1 - DIGITS, {}),
+        (small(beta=2.0), DIGITS, {}),
+        (small("ae"), DIGITS, {}),
+    ],
+    ids=["lr", "epochs", "seed", "batch size", "fewer images", "other images", "beta", "kind"],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, model, images, changes):
+    path = tmp_path / "run.checkpoint"
+    fit(small(), DIGITS, checkpoint=path, **QUIET)
+    before = path.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"checkpoint run\.checkpoint must be of this run .* got .* remove it"
+    ):
+        fit(model, images, checkpoint=path, **(QUIET | changes))
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    path.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"run\.checkpoint must be a safetensors file"):
+        fit(small(), DIGITS, checkpoint=path, **QUIET)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"run\.checkpoint must be of this run"):
+        fit(small(), DIGITS, checkpoint=path, **QUIET)
+    with pytest.raises(ValueError, match="nowhere must be a safetensors file"):
+        read_tensors(tmp_path / "nowhere")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "weights.safetensors"
+    save_atomically({"a": torch.arange(6).reshape(2, 3).T}, path, {"x": "1"})
+    assert torch.equal(load_file(path)["a"], torch.arange(6).reshape(2, 3).T)
+    assert read_tensors(path)[0] == {"x": "1"}
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(training, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_atomically({"a": torch.zeros(1)}, path, {})
+    assert read_tensors(path)[0] == {"x": "1"}
+
+
+# --- several devices
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does():
+    """Both see the same batches and noise; the last batch drops one image, so that two can share it."""
+    images, model, oracle = DIGITS[:199], small(), small()
+    history = fit(model, images, devices=2, strategy="ddp_spawn", **QUIET)
+    properties.close(history.losses["total"], written_out(oracle, images, whole=2), 1e-5, 1e-5)
+    close_weights(model, oracle)
+    assert history.epochs == 3
+
+
+# --- faults
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bad_image_stops_the_run_and_names_step_and_part(bad):
+    images = DIGITS.clone()
+    images[-1, 0, 0, 0] = bad
+    order = torch.randperm(200, generator=make_generator(0))
+    step = order.tolist().index(199) // 32
+    with pytest.raises(FloatingPointError) as caught:
+        fit(small(), images, **QUIET)
+    properties.message_names(caught.value, "reconstruction is nan", f"step {step} ", "epoch 1")
+
+
+def test_a_run_that_blows_up_names_the_first_part_that_did():
+    first = r"(reconstruction|pull|barrier) is (nan|inf) at step 1 \(epoch 1\)"
+    with pytest.raises(FloatingPointError, match=first):
+        fit(small(linear_output=True), DIGITS, lr=1e30, **QUIET)
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize(
+    ("images", "changes", "words"),
+    [
+        (DIGITS, {"epochs": 0}, ("epochs", "at least 1", "got 0")),
+        (DIGITS, {"batch_size": 0}, ("batch_size", "at least 1", "0")),
+        (DIGITS, {"lr": 0.0}, ("lr", "positive", "0.0")),
+        (DIGITS, {"lr": float("nan")}, ("lr", "positive", "nan")),
+        (DIGITS[0], {}, ("images", "[n, c, h, w]", "[1, 8, 8]")),
+        (DIGITS[:0], {}, ("images", "n at least 1", "[0, 1, 8, 8]")),
+        (DIGITS, {"devices": 3}, ("batch_size", "multiple of devices (3)", "32")),
+        (DIGITS[..., 1:], {}, ("x must be [n, 1, 8, 8]", "[32, 1, 8, 7]")),
+        (DIGITS, {"seed": -1}, ("seed", "at least 0", "-1")),
+    ],
+)
+def test_bad_arguments_are_named(images, changes, words):
+    with pytest.raises(ValueError, match="must be") as caught:
+        fit(small(), images, **(QUIET | changes))
+    properties.message_names(caught.value, *words)
+
+
+# --- evaluate
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_evaluate_means_over_images_and_restores_the_mode(mode, monkeypatch):
+    model = small().train(mode)
+    parts = evaluate(model, DIGITS, seed=2)
+    assert model.training is mode
+    eps = torch.randn(200, 2, generator=torch.Generator().manual_seed(2))
+    by_hand = model.losses(DIGITS, eps)
+    assert list(parts) == list(by_hand._fields)
+    for name, part in by_hand._asdict().items():
+        assert parts[name] == pytest.approx(part.mean().item(), rel=1e-5)
+    chunks = training.chunks
+    monkeypatch.setattr(training, "chunks", lambda n, each: chunks(n, each, budget=7 * each))
+    assert evaluate(model, DIGITS, seed=2) == pytest.approx(parts, rel=1e-5)
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [(DIGITS[:0], ("images", "[0, 1, 8, 8]")), (DIGITS[..., 1:], ("x", "[200, 1, 8, 7]"))],
+)
+def test_evaluate_names_what_is_wrong_and_restores_the_mode(images, words):
+    model = small().train()
+    with pytest.raises(ValueError, match="must be") as caught:
+        evaluate(model, images)
+    properties.message_names(caught.value, *words)
+    assert model.training
+
+
+# --- retrain_decoder
+
+
+def test_a_fresh_decoder_is_drawn_from_the_seed_and_stands_behind_a_frozen_encoder():
+    model = make_model("vae", ModelConfig(image_shape=(1, 8, 8), width=8, depth=1), seed=0)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    fresh, twin, other = (fresh_decoder(model, seed).state_dict() for seed in (1, 1, 2))
+    for name, value in before.items():
+        assert torch.equal(model.state_dict()[name], value)
+        assert torch.equal(fresh[name], twin[name])
+        assert torch.equal(fresh[name], value) != name.startswith("decoder.")
+        assert torch.equal(other[name], fresh[name]) != name.startswith("decoder.")
+    frozen = {n for n, p in fresh_decoder(model, 1).named_parameters() if not p.requires_grad}
+    assert frozen == {n for n in before if not n.startswith("decoder.")}
+
+
+def test_a_fresh_decoder_is_trained_and_nothing_else():
+    model = small(noise=False)
+    fit(model, DIGITS, **QUIET)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    copied, history = retrain_decoder(
+        model, DIGITS, epochs=40, batch_size=32, lr=0.01, seed=7, progress=False
+    )
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    for name, weight in copied.state_dict().items():
+        assert torch.equal(weight, before[name]) is not name.startswith("decoder."), name
+    assert history.losses["reconstruction"][-1] < history.losses["reconstruction"][0]
+    properties.close(history.losses["pull"], history.losses["pull"][:1].expand(40), 1e-4, 1e-6)
+    twin, _ = retrain_decoder(model, DIGITS, epochs=40, batch_size=32, lr=0.01, seed=7, progress=False)
+    assert same_weights(twin, copied)
+
+
+def test_the_size_of_a_batch_beyond_the_set_is_one_step_an_epoch():
+    model = small()
+    history = fit(model, DIGITS, epochs=2, batch_size=1000, progress=False)
+    assert history.epochs == 2
+    assert math.isfinite(history.losses["total"][-1])
