@@ -27,7 +27,7 @@ from peers.measured import clock, machine, save, seconds
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core.metrics.known import HalfPlaneMetric
+from riemvae_core.metrics import HalfPlaneMetric
 from riemvae_core.models import zoo
 
 os.environ["GEOMSTATS_BACKEND"] = "pytorch"

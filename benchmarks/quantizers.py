@@ -21,9 +21,7 @@ from pythae.models import VQVAEConfig
 from pythae.models.vq_vae.vq_vae_utils import Quantizer, QuantizerEMA
 from vector_quantize_pytorch import FSQ, VectorQuantize
 
-from riemvae_core.codes.codebooks import ema_update, start_state
-from riemvae_core.codes.fsq import fsq_quantize
-from riemvae_core.codes.quantizer import quantize
+from riemvae_core.codes import ema_update, fsq_quantize, quantize, start_state
 from riemvae_core.numerics import make_generator
 
 SIZES = {  # images, places, d, K

@@ -2,7 +2,7 @@ r"""Our samplers beside the published one, and what they cost: one run, a table 
 
     python benchmarks/samplers.py [published right scale centroids bound] [--clone FOLDER]
 
-``published``: a move of 500 chains, ten leapfrog steps, at the published setting (100 medoids, d = 16).
+``published``: a move of 500 chains, ten hmc.leapfrog steps, at the published setting (100 medoids, d = 16).
 Theirs is ``peers/published.py``, or the code in FOLDER, a clone of the authors' repository; ours has the same
 rules (``sample_as_released``), so that both do the same arithmetic.
 ``right``: 500 draws whose law is the uniform one. The published law is another, so for this its rules are
@@ -33,9 +33,7 @@ from peers import published
 from peers.measured import clock, exponent, machine, megabytes, product_peak, save, seconds
 
 import riemvae_core as rc
-from riemvae_core.laws.diagnostics import effective_sample_size, split_r_hat
-from riemvae_core.laws.hmc import State, evaluate_target, leapfrog
-from riemvae_core.laws.samplers import R_HAT_LIMIT
+from riemvae_core.laws import R_HAT_LIMIT, effective_sample_size, hmc, split_r_hat
 
 CHAINS, DRAWS, POINTS, EVERY = 500, 500, 2048, 5
 LOOKS = tuple(round(20 * 1.25**k) * EVERY for k in range(21))  # moves after which convergence is tested
@@ -58,9 +56,9 @@ def clone(folder: Path) -> ModuleType:
     return module
 
 
-def chosen(moved: torch.Tensor, new: State, old: State) -> State:
+def chosen(moved: torch.Tensor, new: hmc.State, old: hmc.State) -> hmc.State:
     """The new state where a chain has moved, the old one elsewhere."""
-    return State(
+    return hmc.State(
         torch.where(moved[:, None], new.z, old.z),
         torch.where(moved, new.log_density, old.log_density),
         torch.where(moved[:, None], new.gradient, old.gradient),
@@ -90,10 +88,10 @@ def moves_until_right(metric: rc.PosteriorMetric, mu: torch.Tensor) -> dict[str,
     """Run the published chains with every rule mended, and test the second half of what they have done."""
     g, enough = rc.make_generator(1), None
     target = metric.log_volume_and_grad
-    state, kept = evaluate_target(target, mu[torch.randint(len(mu), (CHAINS,), generator=g)]), []
+    state, kept = hmc.evaluate_target(target, mu[torch.randint(len(mu), (CHAINS,), generator=g)]), []
     for move in range(1, LOOKS[-1] + 1):
         momentum = torch.randn(state.z.shape, generator=g)
-        new, end = leapfrog(target, state, momentum, 0.01, 10)
+        new, end = hmc.leapfrog(target, state, momentum, 0.01, 10)
         gain = new.log_density - state.log_density + 0.5 * (momentum.square() - end.square()).sum(1)
         state = chosen(torch.rand(CHAINS, generator=g).log() < gain, new, state)
         if move % EVERY == 0:

@@ -3,93 +3,85 @@
 from importlib import import_module
 from types import ModuleType
 
-from riemvae_core.balls.contract import (
+from riemvae_core.balls import (
+    Balls,
+    NLLBound,
     axis_terms,
-    errors_off_center,
-    optimal_log_var,
-    pathwise_gradient,
-    score_gradient,
-)
-from riemvae_core.balls.gaussians import (
     bhattacharyya,
     entropy,
+    errors_off_center,
     kl_barrier,
     kl_pull,
     kl_to_standard_normal,
     log_prob,
     log_prob_mixture,
     log_volume,
+    nll_bound,
+    optimal_log_var,
+    pathwise_gradient,
     reparameterize,
     responsibilities,
+    score_gradient,
 )
-from riemvae_core.codes.codebooks import (
+from riemvae_core.codes import (
     CodebookState,
-    KMeans,
-    dead_codes,
-    ema_update,
-    kmeans_codebook,
-    kmeans_step,
-    reset_dead_codes,
-    start_state,
-)
-from riemvae_core.codes.fsq import fsq_codes, fsq_quantize, fsq_vectors
-from riemvae_core.codes.prior import (
     CodePrior,
     CodePriorConfig,
     HistogramPrior,
-    codes_as_images,
-    histogram_prior,
-    make_code_prior,
-)
-from riemvae_core.codes.quantizer import (
+    KMeans,
     Quantized,
+    codes_as_images,
     count_codes,
+    dead_codes,
+    ema_update,
+    fsq_codes,
+    fsq_quantize,
+    fsq_vectors,
+    histogram_prior,
+    kmeans_codebook,
+    kmeans_step,
+    make_code_prior,
     nearest_code,
     perplexity,
     quantize,
+    reset_dead_codes,
+    start_state,
     straight_through,
 )
-from riemvae_core.data.sets import class_names, data_names, first_of_each_class, load_images
-from riemvae_core.evaluation import (
-    Classifier,
-    DensityCoverage,
-    HealthReport,
-    NLLBound,
-    PrecisionRecall,
-    SamplerDistance,
-    density_coverage,
-    frechet_distance,
-    latent_health,
-    nll_bound,
-    novelty,
-    precision_recall,
-    sampler_distance,
-)
-from riemvae_core.laws.baselines import (
+from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
+from riemvae_core.laws import (
+    ReleasedDraws,
+    ReleasedRules,
+    SamplingWarning,
+    UniformDraws,
+    released_log_density,
     sample_aggregate_posterior,
+    sample_as_released,
     sample_gaussian,
     sample_mixture,
     sample_prior,
+    sample_riemannian_gaussian,
     sample_two_stage,
+    sample_uniform,
 )
-from riemvae_core.laws.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
-from riemvae_core.laws.riemannian_gaussian import sample_riemannian_gaussian
-from riemvae_core.laws.samplers import UniformDraws
-from riemvae_core.laws.uniform import SamplingWarning, sample_uniform
-from riemvae_core.metrics.posterior import PosteriorMetric, PullbackMetric
-from riemvae_core.models.networks import count_parameters
-from riemvae_core.models.noise import NOISES, with_noise
-from riemvae_core.models.training import History, evaluate, fit, retrain_decoder
-from riemvae_core.models.vae import (
+from riemvae_core.metrics import PosteriorMetric, PullbackMetric
+from riemvae_core.models import (
+    NOISES,
     VAE,
     VQVAE,
     Autoencoder,
-    Balls,
+    Classifier,
+    History,
     ModelConfig,
     VQConfig,
     centers,
+    count_parameters,
+    evaluate,
+    fit,
     make_model,
+    retrain_decoder,
     standardize_codes,
+    with_noise,
 )
 from riemvae_core.numerics import (
     Interval,
@@ -98,16 +90,27 @@ from riemvae_core.numerics import (
     make_generator,
     standard_normal,
 )
-from riemvae_core.paths.decoded import decoded_steps, shortest_decoded
-from riemvae_core.paths.geodesics import (
+from riemvae_core.paths import (
     Geodesic,
     curve_energy,
     curve_length,
+    decoded_steps,
     exponential_map,
     geodesic,
     low_cost_path,
+    shortest_decoded,
 )
-from riemvae_core.space.latent import LatentSpace, latent_space
+from riemvae_core.scores import (
+    DensityCoverage,
+    PrecisionRecall,
+    SamplerDistance,
+    density_coverage,
+    frechet_distance,
+    novelty,
+    precision_recall,
+    sampler_distance,
+)
+from riemvae_core.space import HealthReport, LatentSpace, latent_health, latent_space
 
 __version__ = "0.1.0"
 

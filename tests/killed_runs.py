@@ -15,9 +15,8 @@ from pathlib import Path
 
 import torch
 
-from riemvae_core.data.sets import load_images
-from riemvae_core.models import training
-from riemvae_core.models.vae import ModelConfig, make_model
+from riemvae_core.data import load_images
+from riemvae_core.models import ModelConfig, make_model, training
 
 EPOCHS = 5
 STEPS = 5 * 7  # 200 images in batches of 32

@@ -5,10 +5,12 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import properties
 import pytest
 import torch
@@ -32,6 +34,50 @@ def test_importing_the_core_is_light():
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert "riemvae_core" in loaded
     assert loaded & {"matplotlib", "ipywidgets", "anywidget", "IPython", "sklearn"} == set()
+
+
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+# modules that a room offers whole, by their names
+OFFERED = {"riemvae_core.laws.hmc", "riemvae_core.models.zoo", "riemvae_core.space.health"}
+
+
+def entered(module, imported):
+    """Whether a module may import another: of its own room any, of other rooms the door."""
+    room = imported.split(".")[1:2]
+    return module.split(".")[1:2] == room or imported.count(".") < 2 or imported in OFFERED
+
+
+def test_rooms_are_entered_by_their_doors():
+    """Another room is imported from the room itself, never from a file within it."""
+    graph = grimp.build_graph("riemvae_core")
+    beside = [
+        (module, imported)
+        for module in graph.modules
+        for imported in graph.find_modules_directly_imported_by(module)
+        if not entered(module, imported)
+    ]
+    assert beside == []
+    doors = {child.rpartition(".")[2] for child in graph.find_children("riemvae_core")}
+    assert {*ROOMS, "numerics", "neighbors"} == doors
+
+
+def test_chapters_and_studies_enter_rooms_by_their_doors():
+    texts = [*ROOT.glob("chapters/*.md"), *ROOT.glob("book/**/*.md"), *ROOT.glob("benchmarks/**/*.py")]
+    assert len(texts) > 30
+    for path in texts:
+        for found in re.findall(r"(?:from|import) (riemvae_core\.\w+\.\w+)", path.read_text(encoding="utf8")):
+            assert found == "riemvae_core.figures.widgets", path
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_offers_what_its_door_lists(room):
+    door = importlib.import_module(f"riemvae_core.{room}")
+    names = door.__all__
+    assert names == sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert all(hasattr(door, name) for name in names)
+    things = [getattr(door, name) for name in names]
+    homes = [thing.__module__ for thing in things if inspect.isclass(thing) or inspect.isfunction(thing)]
+    assert [home for home in homes if not home.startswith(door.__name__)] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -94,7 +140,7 @@ CONFIG = vae.ModelConfig(image_shape=(1, 8, 8), width=8, depth=1)
 @pytest.mark.usefixtures("meta_by_default")
 @pytest.mark.parametrize("kind", ["ae", "vae"])
 def test_training_makes_nothing_on_a_default_device(kind, tmp_path):
-    images = data.load_images("digits").images[:64]
+    images = sets.load_images("digits").images[:64]
     settings = {"epochs": 2, "batch_size": 32, "progress": False, "checkpoint": tmp_path / "run"}
     model = vae.make_model(kind, CONFIG, seed=0)
     training.fit(model, images, callback=lambda epoch, _model, _means: epoch == 1, **settings)
@@ -136,8 +182,8 @@ def test_numerics_and_data_make_nothing_on_a_default_device():
     assert numerics.standard_normal((3,), torch.zeros(1, device="cpu"), generator).device.type == "cpu"
     assert numerics.standard_normal((3,), torch.zeros(1, device="meta"), generator).device.type == "meta"
     assert numerics.confidence_interval([1.0, 2.0, 3.0]).mean == 2.0
-    for name in data.data_names(bundled=True):
-        few = data.first_of_each_class(data.load_images(name, "test", pad_to=32), 2)
+    for name in sets.data_names(bundled=True):
+        few = sets.first_of_each_class(sets.load_images(name, "test", pad_to=32), 2)
         assert few.images.device.type == few.labels.device.type == "cpu"
 
 

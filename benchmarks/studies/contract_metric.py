@@ -21,7 +21,7 @@ from scipy.stats import linregress, spearmanr
 from torch import Tensor
 
 import riemvae_core as rc
-from riemvae_core.balls.contract import optimal_log_var
+from riemvae_core.balls import optimal_log_var
 from riemvae_core.models import zoo
 
 IMAGES = 1000

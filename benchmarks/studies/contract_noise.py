@@ -15,7 +15,6 @@ import torch
 from resumable import run_study
 
 import riemvae_core as rc
-from riemvae_core.balls import contract
 
 SEEDS, EPOCHS, DECODER_EPOCHS, PROBED, DRAWS = range(5), 15, 8, 240, 4
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -41,7 +40,7 @@ def errors(models: dict[str, rc.VAE], test: torch.Tensor, encoder: rc.VAE, seed:
         "used_axes": int(used.sum()),
         "errors": {
             name: {
-                kind: contract.errors_off_center(model.decode, test, mu, step, RADII).mean(-1).tolist()
+                kind: rc.errors_off_center(model.decode, test, mu, step, RADII).mean(-1).tolist()
                 for kind, step in steps.items()
             }
             for name, model in models.items()
@@ -55,17 +54,16 @@ def radii_told(model: rc.VAE, x: torch.Tensor, beta: float, seed: int) -> dict[s
         mu, log_var = model.encode(x)
     generator = rc.make_generator(2000 + seed)
     draws = [
-        contract.axis_terms(
+        rc.axis_terms(
             model.decode, x, rc.reparameterize(mu, log_var, torch.randn(mu.shape, generator=generator))
         )
         for _ in range(DRAWS)
     ]
-    center = contract.axis_terms(model.decode, x, mu)
+    center = rc.axis_terms(model.decode, x, mu)
     speed, bend = (torch.stack(part).mean(0) for part in zip(*draws, strict=True))
     used = mu.var(0) > 0.01
     told = {
-        name: -contract.optimal_log_var(s, beta)[:, used]
-        for name, s in (("center", center.speed), ("ball", speed))
+        name: -rc.optimal_log_var(s, beta)[:, used] for name, s in (("center", center.speed), ("ball", speed))
     }
     g = rc.PullbackMetric(model.decode)(mu)
     a = torch.eye(mu.shape[-1]) + 2 / beta * g

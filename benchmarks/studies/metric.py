@@ -17,7 +17,7 @@ from resumable import run_study
 from scipy.stats import spearmanr
 
 import riemvae_core as rc
-from riemvae_core.metrics.centroids import choose_medoids, matched_rho
+from riemvae_core.metrics import choose_medoids, matched_rho
 
 SEEDS, DIMENSIONS, EPOCHS, MEDOIDS, BETA = range(5), (2, 16), 30, 100, 1.0
 GAP, DISK, RING = 0.15, 2.5, 0.25

@@ -16,8 +16,8 @@ import torch
 from resumable import run_study
 
 import riemvae_core as rc
-from riemvae_core.models.vae import VQVAE, VQConfig, make_model
-from riemvae_core.paths.curves import straight_line
+from riemvae_core.models import VQVAE, VQConfig, make_model
+from riemvae_core.paths import straight_line
 
 SEEDS, EPOCHS, PAIRS, POINTS, STEPS, MEDOIDS = range(5), 12, 24, 65, 600, 100
 SETTINGS = {

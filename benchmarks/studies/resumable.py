@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from riemvae_core.data.idx import ASSETS
+from riemvae_core.data import ASSETS
 
 Job = dict[str, Any]
 

@@ -1,6 +1,7 @@
 r"""Diagonal Gaussians read as balls: center ``mu``, squared radii ``exp(log_var)``, everything in nats."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,6 +31,13 @@ def _check_broadcast(**tensors: Tensor) -> None:
             f"{', '.join(tensors)} must end in the same d and broadcast before it, "
             f"got {', '.join(map(str, shapes))}"
         )
+
+
+class Balls(NamedTuple):
+    """Diagonal Gaussian posteriors: their centers and the logs of their squared radii."""
+
+    mu: Float[Tensor, "*batch d"]
+    log_var: Float[Tensor, "*batch d"]
 
 
 def reparameterize(

@@ -1,1 +1,21 @@
 """The room of figures."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from riemvae_core.figures import exercises, plotting, widgets
+    from riemvae_core.figures.exercises import check
+    from riemvae_core.figures.prose import say
+
+__all__ = ["check", "exercises", "plotting", "say", "widgets"]
+
+_FROM = {"check": "exercises", "say": "prose"}
+
+
+def __getattr__(name: str) -> Any:
+    """What draws is loaded when it is asked for, so that a check of an exercise needs no matplotlib."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_FROM.get(name, name)}")
+    return getattr(module, name) if name in _FROM else module

@@ -1,1 +1,41 @@
 """The room of laws."""
+
+from riemvae_core.laws import hmc
+from riemvae_core.laws.baselines import (
+    sample_aggregate_posterior,
+    sample_gaussian,
+    sample_mixture,
+    sample_prior,
+    sample_two_stage,
+)
+from riemvae_core.laws.diagnostics import effective_sample_size, split_r_hat
+from riemvae_core.laws.mixture import BallMixture, mixture_of_metric
+from riemvae_core.laws.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
+from riemvae_core.laws.riemannian_gaussian import RiemannianDraws, sample_riemannian_gaussian
+from riemvae_core.laws.samplers import R_HAT_LIMIT, UniformDraws, local_scale, sample_by_importance
+from riemvae_core.laws.uniform import SamplingWarning, sample_uniform
+
+__all__ = [
+    "R_HAT_LIMIT",
+    "BallMixture",
+    "ReleasedDraws",
+    "ReleasedRules",
+    "RiemannianDraws",
+    "SamplingWarning",
+    "UniformDraws",
+    "effective_sample_size",
+    "hmc",
+    "local_scale",
+    "mixture_of_metric",
+    "released_log_density",
+    "sample_aggregate_posterior",
+    "sample_as_released",
+    "sample_by_importance",
+    "sample_gaussian",
+    "sample_mixture",
+    "sample_prior",
+    "sample_riemannian_gaussian",
+    "sample_two_stage",
+    "sample_uniform",
+    "split_r_hat",
+]

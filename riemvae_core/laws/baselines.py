@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from riemvae_core.balls.gaussians import LOG_2PI, kl_to_standard_normal, reparameterize
-from riemvae_core.models.training import fit
-from riemvae_core.models.vae import VAE, ModelConfig, make_model
+from riemvae_core.balls import LOG_2PI, kl_to_standard_normal, reparameterize
+from riemvae_core.models import VAE, ModelConfig, fit, make_model
 from riemvae_core.numerics import standard_normal, standard_uniform
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from riemvae_core.balls.gaussians import LOG_2PI
+from riemvae_core.balls import LOG_2PI
 from riemvae_core.numerics import standard_normal
 
 FLOOR = -80.0  # exp of anything lower is the slow path and no part of any sum

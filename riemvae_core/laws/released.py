@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.laws.hmc import State, evaluate_target, leapfrog
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import standard_normal, standard_uniform
 
 

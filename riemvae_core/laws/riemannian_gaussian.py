@@ -12,8 +12,7 @@ from riemvae_core.laws.diagnostics import importance_ess, pareto_k
 from riemvae_core.laws.samplers import PARETO_LIMIT, resample
 from riemvae_core.laws.uniform import SamplingWarning
 from riemvae_core.numerics import standard_normal
-from riemvae_core.paths.curves import Metric
-from riemvae_core.paths.geodesics import exponential_map, geodesic
+from riemvae_core.paths import Metric, exponential_map, geodesic
 
 
 class RiemannianDraws(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from riemvae_core.balls import gaussians
+from riemvae_core.balls import Balls, kl_barrier, kl_pull, reparameterize
 from riemvae_core.models.coders import Coder, check_likelihood
 from riemvae_core.models.vqvae import VQVAE, VQConfig
 from riemvae_core.numerics import seeded_weights
@@ -45,13 +45,6 @@ class ModelConfig:
             raise ValueError(
                 f"beta, pull and barrier must be at least 0, got {self.beta}, {self.pull}, {self.barrier}"
             )
-
-
-class Balls(NamedTuple):
-    """Diagonal Gaussian posteriors: their centers and the logs of their squared radii."""
-
-    mu: Float[Tensor, "*batch d"]
-    log_var: Float[Tensor, "*batch d"]
 
 
 class AutoencoderLosses(NamedTuple):
@@ -112,9 +105,9 @@ class VAE(Coder):
     def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"]) -> VAELosses:
         """The loss of each image and its parts, for the noise ``eps`` drawn from N(0, I)."""
         mu, log_var = self.encode(x)
-        z = gaussians.reparameterize(mu, log_var, eps) if self.config.noise else mu
+        z = reparameterize(mu, log_var, eps) if self.config.noise else mu
         reconstruction = self.reconstruction_loss(x, z)
-        pull, barrier = gaussians.kl_pull(mu), gaussians.kl_barrier(log_var)
+        pull, barrier = kl_pull(mu), kl_barrier(log_var)
         weighted = self.config.pull * pull + self.config.barrier * barrier
         return VAELosses(reconstruction + self.config.beta * weighted, reconstruction, pull, barrier)
 

@@ -8,16 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, distributed, nn
 
-from riemvae_core.codes.codebooks import (
+from riemvae_core.codes import (
     CodebookState,
     KMeans,
+    Quantized,
     ema_update,
+    fsq_quantize,
+    fsq_vectors,
     kmeans_codebook,
+    nearest_code,
+    perplexity,
+    quantize,
     reset_dead_codes,
     start_state,
 )
-from riemvae_core.codes.fsq import fsq_quantize, fsq_vectors
-from riemvae_core.codes.quantizer import Quantized, nearest_code, perplexity, quantize
 from riemvae_core.models.coders import Coder, check_likelihood
 from riemvae_core.numerics import chunks
 

@@ -2,7 +2,8 @@
 cached.
 
 ``python -m riemvae_core.models.zoo`` trains every recipe again from its seed, resumes what was interrupted,
-and says how close each comes to the weights that are shipped. ``--ship`` replaces those; names narrow the work.
+and says how close each comes to the weights that are shipped. ``--ship`` replaces those; names narrow the
+work.
 """
 
 import argparse
@@ -17,9 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from riemvae_core.data.downloads import cache_dir
-from riemvae_core.data.idx import ASSETS
-from riemvae_core.data.sets import first_of_each_class, load_images
+from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images
 from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_classifier
 from riemvae_core.models.noise import NOISES, with_noise
 from riemvae_core.models.training import evaluate, fit, fresh_decoder, read_tensors, save_atomically

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from riemvae_core.balls.gaussians import bhattacharyya, log_prob, reparameterize
-from riemvae_core.laws.mixture import BallMixture, mixture_of_metric
+from riemvae_core.balls import bhattacharyya, log_prob, reparameterize
+from riemvae_core.laws import BallMixture, mixture_of_metric
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import Interval, confidence_interval, make_generator, standard_normal
 

@@ -11,15 +11,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import one_hot
 
-from riemvae_core.evaluation import HealthReport, latent_health
-from riemvae_core.laws.samplers import UniformDraws
-from riemvae_core.laws.uniform import sample_uniform
-from riemvae_core.metrics.posterior import PosteriorMetric, PullbackMetric
-from riemvae_core.models.vae import Balls
+from riemvae_core.balls import Balls
+from riemvae_core.laws import UniformDraws, sample_uniform
+from riemvae_core.metrics import PosteriorMetric, PullbackMetric
 from riemvae_core.numerics import check_points
-from riemvae_core.paths.curves import Metric
-from riemvae_core.paths.geodesics import Geodesic, geodesic, low_cost_path
+from riemvae_core.paths import Geodesic, Metric, geodesic, low_cost_path
 from riemvae_core.space.adapters import Adapter, Images, adapt, batches
+from riemvae_core.space.health import HealthReport, latent_health
 
 
 def latent_space(

@@ -18,7 +18,7 @@ from riemvae_core.balls.contract import (
     score_gradient,
 )
 from riemvae_core.balls.gaussians import kl_barrier
-from riemvae_core.models.vae import ModelConfig, make_model
+from riemvae_core.models import ModelConfig, make_model
 
 DOUBLE = torch.float64
 

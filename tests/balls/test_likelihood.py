@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal
 
 from riemvae_core.balls import likelihood
 from riemvae_core.balls.likelihood import NLLBound, nll_bound
-from riemvae_core.models.vae import ModelConfig, make_model
+from riemvae_core.models import ModelConfig, make_model
 from riemvae_core.numerics import chunks, make_generator
 
 SHAPE, PIXELS, BETA = (1, 2, 3), 6, 0.4

@@ -5,8 +5,7 @@ import torch
 from fake_kernel import in_a_notebook
 from figures import READY, opened, pixels_of, plane, settle, state
 
-from riemvae_core.codes.codebooks import kmeans_step
-from riemvae_core.codes.quantizer import nearest_code
+from riemvae_core.codes import kmeans_step, nearest_code
 from riemvae_core.figures.widgets import voronoi
 from riemvae_core.figures.widgets.assets import CODEBOOKS, points_of, probes, trained
 from riemvae_core.figures.widgets.stills import number

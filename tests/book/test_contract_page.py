@@ -10,8 +10,7 @@ from figures import LEFT, RIGHT, TOP, opened, pixels_of, plane, settle, state
 from riemvae_core.figures.widgets import broken_contract, contract_figure
 from riemvae_core.figures.widgets.contract_figure import HALF, distance, errors_at
 from riemvae_core.figures.widgets.stills import number
-from riemvae_core.models import zoo
-from riemvae_core.models.noise import NOISES
+from riemvae_core.models import NOISES, zoo
 
 pytestmark = pytest.mark.browser
 ONLY = 0

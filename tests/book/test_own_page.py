@@ -25,7 +25,7 @@ from riemvae_core.figures.widgets.reader_latents import (
     widest_axes,
 )
 from riemvae_core.figures.widgets.stills import number
-from riemvae_core.laws.samplers import sample_by_importance
+from riemvae_core.laws import sample_by_importance
 from riemvae_core.numerics import make_generator
 
 pytestmark = pytest.mark.browser

@@ -17,7 +17,7 @@ from riemvae_core.codes.prior import (
     histogram_prior,
     make_code_prior,
 )
-from riemvae_core.models.training import evaluate, fit
+from riemvae_core.models import evaluate, fit
 from riemvae_core.numerics import make_generator
 
 CHI_SQUARE = {7: 24.3, 8: 26.1, 80: 124.8}  # 99.9% points

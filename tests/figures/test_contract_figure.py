@@ -6,12 +6,11 @@ import re
 import pytest
 import torch
 
+from riemvae_core.balls import Balls
 from riemvae_core.figures.widgets import broken_contract
 from riemvae_core.figures.widgets.assets import asset, probes, unpack
 from riemvae_core.figures.widgets.contract_figure import BrokenContract, distance, errors_at, start_axes
-from riemvae_core.models import zoo
-from riemvae_core.models.noise import NOISES
-from riemvae_core.models.vae import Balls
+from riemvae_core.models import NOISES, zoo
 
 
 @pytest.fixture

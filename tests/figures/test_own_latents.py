@@ -28,9 +28,8 @@ from riemvae_core.figures.widgets.reader_latents import (
     unpacked_latents,
     widest_axes,
 )
-from riemvae_core.laws.samplers import UniformDraws, sample_by_importance
-from riemvae_core.metrics.centroids import matched_rho
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.laws import UniformDraws, sample_by_importance
+from riemvae_core.metrics import PosteriorMetric, matched_rho
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from riemvae_core.figures.widgets.paths_figure import (
     paths_metric,
     shown_points,
 )
-from riemvae_core.paths.curves import curve_length, straight_line
+from riemvae_core.paths import curve_length, straight_line
 
 
 def test_the_background_does_not_fade():

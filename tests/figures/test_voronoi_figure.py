@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from riemvae_core.balls.gaussians import log_prob_mixture
-from riemvae_core.codes.codebooks import kmeans_step
-from riemvae_core.codes.quantizer import nearest_code, quantize
+from riemvae_core.balls import log_prob_mixture
+from riemvae_core.codes import kmeans_step, nearest_code, quantize
 from riemvae_core.figures.widgets import voronoi
 from riemvae_core.figures.widgets.assets import CODEBOOKS, asset, points_of, probes, unpack
 from riemvae_core.figures.widgets.voronoi_figure import (

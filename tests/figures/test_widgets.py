@@ -11,13 +11,12 @@ import pytest
 import torch
 
 from riemvae_core.balls import gaussians
-from riemvae_core.data.sets import ImageSet, load_images
+from riemvae_core.data import ImageSet, load_images
 from riemvae_core.figures import plotting
 from riemvae_core.figures.widgets import host, packing, panel, points_and_balls, points_figure, train_panel
 from riemvae_core.figures.widgets.assets import Packed, asset, asset_names, codes, pack, probes, unpack
 from riemvae_core.figures.widgets.packing_figure import bill, expected_squared_error, trained_ball
-from riemvae_core.models import zoo
-from riemvae_core.models.vae import ModelConfig, make_model
+from riemvae_core.models import ModelConfig, make_model, zoo
 
 PAIR = ("fashion-ae-2d", "fashion-vae-2d")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import kstest, norm
 
-from riemvae_core.balls.gaussians import kl_to_standard_normal, log_prob
+from riemvae_core.balls import kl_to_standard_normal, log_prob
 from riemvae_core.laws import baselines
-from riemvae_core.models.vae import ModelConfig, make_model
+from riemvae_core.models import ModelConfig, make_model
 from riemvae_core.numerics import make_generator
 
 N = 20_000

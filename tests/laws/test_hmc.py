@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chi2, kstest
 
 from riemvae_core.laws import hmc
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
 
 

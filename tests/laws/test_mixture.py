@@ -11,7 +11,7 @@ from scipy.stats import binom
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from riemvae_core.laws.mixture import BallMixture, MixtureValue, mixture_of_metric, proposal_of_metric
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
 
 

@@ -14,7 +14,7 @@ from riemvae_core.laws.released import (
     released_log_density,
     sample_as_released,
 )
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator, standard_normal, standard_uniform
 
 MENDED = ReleasedRules(1.0, half_gradient=True, lam_once=True, max_det=None, background_fades=True)

@@ -11,7 +11,7 @@ from scipy.stats import chi2, kstest
 from riemvae_core import sample_riemannian_gaussian
 from riemvae_core.laws.riemannian_gaussian import RiemannianDraws
 from riemvae_core.laws.uniform import SamplingWarning
-from riemvae_core.metrics.known import ConstantMetric, HalfPlaneMetric
+from riemvae_core.metrics import ConstantMetric, HalfPlaneMetric
 from riemvae_core.numerics import make_generator
 
 

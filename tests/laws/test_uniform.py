@@ -9,11 +9,10 @@ import torch
 from scipy.stats import binom, chi2, chisquare, kstest
 from scipy.stats import t as student
 
-from riemvae_core.data.sets import load_images
+from riemvae_core.data import load_images
 from riemvae_core.laws import samplers, smc, uniform
 from riemvae_core.laws.mixture import proposal_of_metric
-from riemvae_core.metrics.known import ConstantMetric
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.models import zoo
 from riemvae_core.numerics import make_generator
 

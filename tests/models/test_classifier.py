@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from riemvae_core.data.sets import load_images
+from riemvae_core.data import load_images
 from riemvae_core.models import classifier, training, zoo
 from riemvae_core.models.classifier import Classifier, ClassifierConfig, ClassifierLosses, make_classifier
 from riemvae_core.models.training import evaluate, fit

@@ -13,7 +13,7 @@ import torch
 from killed_runs import EPOCHS, MOMENTS
 from safetensors.torch import load_file, save_file
 
-from riemvae_core.data.sets import load_images
+from riemvae_core.data import load_images
 from riemvae_core.models import training
 from riemvae_core.models.training import (
     History,

@@ -7,9 +7,16 @@ import properties
 import pytest
 import torch
 
-from riemvae_core.codes.codebooks import ema_update, kmeans_codebook, start_state
-from riemvae_core.codes.quantizer import Quantized, nearest_code, perplexity, quantize
-from riemvae_core.data.sets import load_images
+from riemvae_core.codes import (
+    Quantized,
+    ema_update,
+    kmeans_codebook,
+    nearest_code,
+    perplexity,
+    quantize,
+    start_state,
+)
+from riemvae_core.data import load_images
 from riemvae_core.models import vqvae
 from riemvae_core.models.coders import Coder, check_likelihood
 from riemvae_core.models.training import evaluate, fit

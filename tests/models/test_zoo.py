@@ -10,9 +10,8 @@ import properties
 import pytest
 import torch
 
-from riemvae_core.codes.codebooks import kmeans_codebook
-from riemvae_core.codes.quantizer import quantize
-from riemvae_core.data.sets import first_of_each_class, load_images
+from riemvae_core.codes import kmeans_codebook, quantize
+from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.models import training, zoo
 from riemvae_core.models.classifier import ClassifierConfig
 from riemvae_core.models.noise import with_noise

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from riemvae_core.metrics.known import ConstantMetric, HalfPlaneMetric, SphereMetric
+from riemvae_core.metrics import ConstantMetric, HalfPlaneMetric, SphereMetric
 from riemvae_core.paths import curves
 
 HALF_PLANE, SPHERE = HalfPlaneMetric(), SphereMetric()

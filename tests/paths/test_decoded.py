@@ -6,7 +6,7 @@ import properties
 import pytest
 import torch
 
-from riemvae_core.metrics.pullback import PullbackMetric
+from riemvae_core.metrics import PullbackMetric
 from riemvae_core.models import zoo
 from riemvae_core.paths.curves import curve_length, straight_line
 from riemvae_core.paths.decoded import decoded_steps, shortest_decoded

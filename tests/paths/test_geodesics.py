@@ -6,9 +6,13 @@ import properties
 import pytest
 import torch
 
-from riemvae_core.metrics.known import ConstantMetric, HalfPlaneMetric, SphereMetric
-from riemvae_core.metrics.posterior import PosteriorMetric
-from riemvae_core.metrics.pullback import PullbackMetric
+from riemvae_core.metrics import (
+    ConstantMetric,
+    HalfPlaneMetric,
+    PosteriorMetric,
+    PullbackMetric,
+    SphereMetric,
+)
 from riemvae_core.paths import curves, descent, flow, geodesics
 
 HALF_PLANE, SPHERE = HalfPlaneMetric(), SphereMetric()

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import riemvae_core as rc
-from riemvae_core.metrics.known import ConstantMetric
+from riemvae_core.metrics import ConstantMetric
 from riemvae_core.space.adapters import Adapter, adapt, batches
 
 # --- the models

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from riemvae_core.balls.gaussians import bhattacharyya, kl_to_standard_normal
-from riemvae_core.metrics.posterior import ConstantMetric, PosteriorMetric
+from riemvae_core.balls import bhattacharyya, kl_to_standard_normal
+from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.numerics import make_generator
 from riemvae_core.space import health
 from riemvae_core.space.health import HealthReport, MetricHealth, latent_health

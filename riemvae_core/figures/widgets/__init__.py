@@ -6,13 +6,14 @@ from riemvae_core.figures.widgets.experiment import experiment
 from riemvae_core.figures.widgets.host import write_static
 from riemvae_core.figures.widgets.metric_figure import metric_field
 from riemvae_core.figures.widgets.own_latents_figure import own_latents
-from riemvae_core.figures.widgets.packing_figure import packing
+from riemvae_core.figures.widgets.packing_figure import bill, packing
 from riemvae_core.figures.widgets.panel import train_panel
 from riemvae_core.figures.widgets.paths_figure import three_paths
 from riemvae_core.figures.widgets.points_figure import points_and_balls
 from riemvae_core.figures.widgets.voronoi_figure import voronoi
 
 __all__ = [
+    "bill",
     "broken_contract",
     "experiment",
     "metric_field",

@@ -9,11 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from riemvae_core.data.sets import ImageSet, first_of_each_class, load_images
-from riemvae_core.models import zoo
-from riemvae_core.models.networks import decoder_layers
-from riemvae_core.models.noise import NOISES
-from riemvae_core.models.vae import VAE, VQVAE, Autoencoder
+from riemvae_core.data import ImageSet, first_of_each_class, load_images
+from riemvae_core.models import NOISES, VAE, VQVAE, Autoencoder, decoder_layers, zoo
 
 DTYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "u1": np.dtype("u1")}
 SNAPSHOTS = "fashion-beta-snapshots"

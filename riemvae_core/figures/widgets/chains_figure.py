@@ -22,8 +22,7 @@ from riemvae_core.figures.widgets.metric_figure import (
     plane_grid,
     shared_props,
 )
-from riemvae_core.laws.hmc import evaluate_target, hmc_step
-from riemvae_core.laws.released import released_log_density
+from riemvae_core.laws import hmc, released_log_density
 from riemvae_core.numerics import make_generator
 
 CELLS, FINE = 24, 20  # cells of the histogram on each axis, midpoints of the quadrature in each
@@ -125,9 +124,9 @@ def walk(n: int, moves: int) -> Walk:
     """n chains of the core's sampler from random codes, with the figure's own settings."""
     metric, generator = figure_metric(**fitted(START_BALLS), n_centroids=START_BALLS), make_generator(0)
     start = field_balls().mu.double()[torch.randint(START_BALLS, (n,), generator=generator, device="cpu")]
-    state, accepted = evaluate_target(metric.log_volume_and_grad, start), 0.0
+    state, accepted = hmc.evaluate_target(metric.log_volume_and_grad, start), 0.0
     for _ in range(moves):
-        state, probability = hmc_step(
+        state, probability = hmc.hmc_step(
             metric.log_volume_and_grad, state, START["step"], START["n_leapfrog"], generator=generator
         )
         accepted += probability.mean().item() / moves

@@ -5,14 +5,13 @@ import math
 import torch
 import traitlets
 
-from riemvae_core.balls.contract import errors_off_center
-from riemvae_core.data.sets import class_names
+from riemvae_core.balls import errors_off_center
+from riemvae_core.data import class_names
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import probes, probes_name, trained
 from riemvae_core.figures.widgets.checks import pair, probe_index
 from riemvae_core.figures.widgets.host import LiveFigure, figure, notebook_module
-from riemvae_core.models import zoo
-from riemvae_core.models.noise import NOISES
+from riemvae_core.models import NOISES, zoo
 from riemvae_core.numerics import make_generator
 
 WORDS = {"ball": "trained on balls", "none": "on centers", "round": "on round noise"}

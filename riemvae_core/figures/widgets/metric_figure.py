@@ -1,14 +1,14 @@
 """Chapter 5's live figure: the metric that a VAE's balls draw, under four sliders, and at a point to drag."""
 
 import functools
-from typing import NamedTuple
 
 import torch
 import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.data.sets import class_names
+from riemvae_core.balls import Balls
+from riemvae_core.data import class_names
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import (
     FIELD_COLORS,
@@ -21,8 +21,7 @@ from riemvae_core.figures.widgets.assets import (
 )
 from riemvae_core.figures.widgets.checks import clipped_pair, one_of, within
 from riemvae_core.figures.widgets.host import LiveFigure, figure, notebook_module
-from riemvae_core.metrics.centroids import choose_medoids
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import PosteriorMetric, choose_medoids
 from riemvae_core.numerics import make_generator
 
 MODEL = "fashion-vae-2d"
@@ -35,16 +34,9 @@ START_BALLS = 240
 STILL_GRID = 140
 
 
-class Balls(NamedTuple):
-    """The balls of the probe images, ``[240, 2]`` each."""
-
-    mu: Float[Tensor, "n d"]
-    log_var: Float[Tensor, "n d"]
-
-
 @functools.cache
 def field_balls() -> Balls:
-    """The balls that the figures of chapters 5 and 6 show, as the page has them."""
+    """The balls that the figures of chapters 5 and 6 show, ``[240, 2]`` each, as the page has them."""
     arrays = unpack(asset(MODEL))
     return Balls(*(torch.from_numpy(arrays[part].copy()) for part in Balls._fields))
 

@@ -4,7 +4,6 @@ import torch
 import traitlets
 from torch import Tensor
 
-from riemvae_core.evaluation import latent_health
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import FIELD_COLORS, field_colors
 from riemvae_core.figures.widgets.checks import one_of, pair, within
@@ -24,9 +23,10 @@ from riemvae_core.figures.widgets.reader_latents import (
     unpacked_latents,
     widest_axes,
 )
-from riemvae_core.laws.samplers import UniformDraws, sample_by_importance
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.laws import UniformDraws, sample_by_importance
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
+from riemvae_core.space import latent_health
 
 NAMES = {"example": f"the example, {MODEL}", "own": "your own latents"}
 STOPS = (100, 200, 500, 1000)  # numbers of draws

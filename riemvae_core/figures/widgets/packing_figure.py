@@ -8,14 +8,13 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.balls import gaussians
-from riemvae_core.data.sets import class_names
+from riemvae_core.balls import kl_barrier, kl_pull
+from riemvae_core.data import class_names
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import SNAPSHOTS, probes, probes_name, trained
 from riemvae_core.figures.widgets.checks import one_of, pair, probe_index
 from riemvae_core.figures.widgets.host import LiveFigure, figure, notebook_module
-from riemvae_core.models import zoo
-from riemvae_core.models.vae import VAE
+from riemvae_core.models import VAE, zoo
 from riemvae_core.numerics import make_generator
 
 START_BETA = 1.0
@@ -52,8 +51,8 @@ def bill(beta: float, epoch: int, selected: int, mu: list[float], log_var: list[
     """The bill of a probe image's ball under the model of a beta; reconstruction only at the last epoch."""
     center, radii = torch.tensor([mu, log_var], device="cpu")
     pull, barrier = (
-        beta * float(gaussians.kl_pull(center)),
-        beta * float(gaussians.kl_barrier(radii)),
+        beta * float(kl_pull(center)),
+        beta * float(kl_barrier(radii)),
     )
     if epoch != epochs()[-1]:
         return Bill(None, pull, barrier, None)

@@ -11,15 +11,13 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from riemvae_core.balls import gaussians
-from riemvae_core.data.sets import load_images
+from riemvae_core.balls import kl_barrier, kl_pull
+from riemvae_core.data import load_images
 from riemvae_core.figures import plotting
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import probes
 from riemvae_core.figures.widgets.host import caption_html, in_book
-from riemvae_core.models import zoo
-from riemvae_core.models.training import fit
-from riemvae_core.models.vae import VAE, ModelConfig, make_model
+from riemvae_core.models import VAE, ModelConfig, fit, make_model, zoo
 from riemvae_core.numerics import default_device
 
 SECONDS_BETWEEN_PICTURES = 0.7
@@ -131,7 +129,7 @@ class TrainPanel(ipywidgets.VBox):
             ax.spines[["top", "right"]].set_visible(False)
         file = io.BytesIO()
         figure.savefig(file, format="png")
-        pull, barrier = float(gaussians.kl_pull(mu).mean()), float(gaussians.kl_barrier(log_var).mean())
+        pull, barrier = float(kl_pull(mu).mean()), float(kl_barrier(log_var).mean())
         words = f"240 balls, mean pull {pull:.2f} and barrier {barrier:.2f} nats; curves of the losses"
         data = base64.b64encode(file.getvalue()).decode()
         self.picture.value = f'<img alt="{words}" src="data:image/png;base64,{data}" style="max-width: 100%">'
@@ -144,7 +142,7 @@ class StaticPanel:
         run, parts, barriers = zoo.snapshots(zoo.beta_name(1.0)), [], []
         for epoch in SHOWN_EPOCHS:
             mu, log_var = (part[run.epochs.index(epoch)] for part in (run.mu, run.log_var))
-            pull, barrier = float(gaussians.kl_pull(mu).mean()), float(gaussians.kl_barrier(log_var).mean())
+            pull, barrier = float(kl_pull(mu).mean()), float(kl_barrier(log_var).mean())
             plane = stills.Plane(30.0, 26.0, 160.0, (0.0, 0.0), LIMIT)
             x, y = plane.at((0.0, 0.0))
             parts.append(

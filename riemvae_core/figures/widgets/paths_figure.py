@@ -12,11 +12,9 @@ from riemvae_core.figures.widgets.assets import trained
 from riemvae_core.figures.widgets.checks import clipped_pair
 from riemvae_core.figures.widgets.host import LiveFigure, figure, notebook_module
 from riemvae_core.figures.widgets.metric_figure import HALF, MODEL, field_balls
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.models import zoo
-from riemvae_core.paths.curves import curve_length, respaced, straight_line
-from riemvae_core.paths.decoded import decoded_steps
-from riemvae_core.paths.geodesics import geodesic, low_cost_path
+from riemvae_core.paths import curve_length, decoded_steps, geodesic, low_cost_path, respaced, straight_line
 
 START = {"a": (-1.6, 1.5), "b": (1.9, 0.4)}
 IMAGES = 9  # along each path, at equal steps

@@ -8,7 +8,7 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.data.sets import class_names
+from riemvae_core.data import class_names
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import (
     asset,

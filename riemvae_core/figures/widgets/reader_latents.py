@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from riemvae_core.figures.widgets.metric_figure import Balls
-from riemvae_core.metrics.posterior import PosteriorMetric
+from riemvae_core.balls import Balls
+from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
 
 LIMIT = 1_000_000  # numbers in mu

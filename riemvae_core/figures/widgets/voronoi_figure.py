@@ -10,9 +10,9 @@ from jaxtyping import Float
 from scipy import spatial
 from torch import Tensor
 
-from riemvae_core.balls.gaussians import responsibilities
-from riemvae_core.codes.quantizer import count_codes, nearest_code, perplexity
-from riemvae_core.data.sets import class_names
+from riemvae_core.balls import responsibilities
+from riemvae_core.codes import count_codes, nearest_code, perplexity
+from riemvae_core.data import class_names
 from riemvae_core.figures.widgets import stills
 from riemvae_core.figures.widgets.assets import CODEBOOKS, points_of, probes, probes_name, trained
 from riemvae_core.figures.widgets.checks import one_of, pair, probe_index, within
