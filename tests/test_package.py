@@ -18,6 +18,7 @@ import torch
 import riemvae_core
 from riemvae_core import numerics
 from riemvae_core.balls import gaussians
+from riemvae_core.data import sets
 from riemvae_core.models import networks, training, vae
 
 ROOT = Path(__file__).resolve().parents[1]
