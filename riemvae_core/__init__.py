@@ -1,4 +1,10 @@
-"""The geometry of variational autoencoders: the tested core of the book *Balls, Codes and Geodesics*."""
+"""The geometry of variational autoencoders: the tested core of the book *Balls, Codes and Geodesics*.
+
+Ten rooms, from the ground up: ``data`` and ``balls``; ``codes`` and ``metrics``; ``models`` and ``paths``;
+``laws`` and ``scores``; ``space``, where a reader's own model comes in; ``figures``. Below them stand
+``numerics`` and ``neighbors``. A room imports downwards only, and is entered by its door, the ``__init__``
+that lists what it offers; what chapters use most stands here as well.
+"""
 
 from importlib import import_module
 from types import ModuleType

@@ -3,7 +3,7 @@ r"""The published sampler of Chadebec and Allassonniere (2022), written anew fro
 Same functions and arguments as there, so that ``samplers.py --clone FOLDER`` can run that very code instead.
 What makes it slow is kept: precisions as matrices, tensors ``[chains, N, d, d]`` for the metric and for its
 slope, a determinant, and the force computed twice in each leapfrog step. So are the departures from
-$\sqrt{\det G}$ that ``riemvae_core.released`` names.
+$\sqrt{\det G}$ that ``riemvae_core.laws`` names.
 """
 
 from types import SimpleNamespace

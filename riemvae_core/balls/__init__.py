@@ -1,4 +1,9 @@
-"""The room of balls."""
+"""Gaussian balls: their sizes, prices and overlaps, what noise asks of a decoder, and the bound they give.
+
+May import: the ground floor (numerics, neighbors).
+Begin with ``kl_pull`` and ``kl_barrier`` in ``gaussians.py``: chapters 1 and 2 are these few formulas.
+``contract.py`` holds chapter 3's, ``likelihood.py`` the importance-weighted bound on the likelihood.
+"""
 
 from riemvae_core.balls.contract import (
     AxisTerms,

@@ -1,4 +1,9 @@
-"""The room of codes."""
+"""Codes as cluster centers: nearest codes and their gradient, codebooks and their repair, laws over codes.
+
+May import: balls, data and the ground floor.
+Begin with ``quantize`` in ``quantizer.py``; ``codebooks.py`` moves the centers, ``fsq.py`` does without any,
+``prior.py`` draws new codes. Chapter 4 derives all of it.
+"""
 
 from riemvae_core.codes.codebooks import (
     CodebookState,

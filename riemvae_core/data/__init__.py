@@ -1,4 +1,9 @@
-"""The room of data."""
+"""Images by name: the bundled sets, the full ones on request, and the formats that they come in.
+
+May import: the ground floor (numerics, neighbors).
+Begin with ``load_images`` in ``sets.py``; ``full_sets.py`` finds or downloads what isn't bundled,
+``formats.py`` and ``idx.py`` read the files.
+"""
 
 from riemvae_core.data.downloads import cache_dir
 from riemvae_core.data.idx import ASSETS

@@ -1,4 +1,9 @@
-"""The room of figures."""
+"""What is seen: the style of plots, live figures and their panels, checks of exercises, numbers for the text.
+
+May import: every other room; none imports this one, so the core needs neither matplotlib nor ipywidgets.
+Begin with ``plotting`` for still pictures, ``widgets`` for live ones: a figure is a Python file there and
+a JavaScript one under ``widgets/js`` (``mathematics`` knows no page, ``stage`` draws, ``figures`` join them).
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

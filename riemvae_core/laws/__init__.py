@@ -1,4 +1,9 @@
-"""The room of laws."""
+"""Laws of codes and how to draw from them: a metric's uniform law above all, and what it is held against.
+
+May import: models, paths, metrics, codes, balls, data and the ground floor.
+Begin with ``sample_uniform`` in ``uniform.py``: it tries ``samplers.py``, then ``smc.py``, and says which.
+``mixture.py`` proposes, ``hmc`` takes the steps, ``diagnostics.py`` judges. Chapters 6 and 8.
+"""
 
 from riemvae_core.laws import hmc
 from riemvae_core.laws.baselines import (

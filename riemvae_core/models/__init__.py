@@ -1,4 +1,9 @@
-"""The room of models."""
+"""The book's networks: autoencoders, VAEs, VQ-VAEs, a classifier; how they are trained, and the shipped ones.
+
+May import: codes, balls, data and the ground floor.
+Begin with ``VAE`` in ``vae.py`` and ``fit`` in ``training.py``; ``zoo`` loads trained models by their names.
+Nothing else in the core knows these classes: metrics, paths and scores take tensors and callables.
+"""
 
 from riemvae_core.models import zoo
 from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_classifier

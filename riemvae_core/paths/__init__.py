@@ -1,4 +1,9 @@
-"""The room of paths."""
+"""Paths between codes: shortest ones under any metric, cheap ones, and how far they go in pixels.
+
+May import: the ground floor (numerics, neighbors); a path takes its metric as a callable.
+Begin with ``geodesic`` in ``geodesics.py``; ``descent.py`` bends the curve, ``flow.py`` shoots one off,
+``curves.py`` measures them, ``decoded.py`` follows what they decode to. Chapter 7 derives them.
+"""
 
 from riemvae_core.paths.curves import Metric, curve_energy, curve_length, respaced, straight_line
 from riemvae_core.paths.decoded import decoded_steps, shortest_decoded

@@ -1,4 +1,8 @@
-"""The room of scores."""
+"""How good drawn images are: distances between sets of features, coverage, novelty.
+
+May import: models, paths, metrics, codes, balls, data and the ground floor.
+Begin with ``sampler_distance`` in ``generation.py``; all take features, one row an image, whatever made them.
+"""
 
 from riemvae_core.scores.generation import (
     DensityCoverage,

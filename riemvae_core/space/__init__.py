@@ -1,4 +1,9 @@
-"""The room of space."""
+"""A reader's own model as a latent space: its balls, metric, draws, paths, health, in a few lines.
+
+May import: laws, scores and all below them.
+Begin with ``latent_space`` in ``latent.py``; ``adapters.py`` says which models it understands and how,
+``health.py`` what the report measures, ``saving.py`` what is kept in a file. Chapter 9 shows it at work.
+"""
 
 from riemvae_core.space import health
 from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
