@@ -17,8 +17,9 @@ def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[T
     r"""How far apart neighboring images of a curve are, $\|g(z_{k+1})-g(z_k)\|$; in sum, its decoded length.
 
     A sum of chords: never more than the curve's length in the pullback metric $J^\top J$, and nearly as much
-    where points are dense; in gray levels (chapter 7). ``decode`` maps codes ``[n, d]`` to images ``[n,
-    ...]``. Raises ValueError for a curve of fewer than two points, or images that are not one for each code.
+    where points are dense; in gray levels (chapter 7). ``decode`` maps codes ``[n, d]`` to images
+    ``[n, ...]``. Raises ValueError for a curve of fewer than two points, or images that are not one for each
+    code.
 
     Example:
         >>> rc.decoded_steps(lambda z: z**2, torch.tensor([[0.0], [1.0], [2.0]]))
