@@ -38,11 +38,10 @@ class Geodesic(NamedTuple):
     Lengths are in the metric's units, energies in their squares.
 
     Example:
-        >>> from riemvae_core.metrics import HalfPlaneMetric
-        >>> a, b = torch.tensor([[-1.0, 1.0], [1.0, 1.0]]).double()
-        >>> path = rc.geodesic(HalfPlaneMetric(), a, b)
-        >>> path.converged.item(), (path.energy / path.length**2).item()
-        (True, 1.000)
+        >>> from riemvae_core.metrics import ConstantMetric
+        >>> path = rc.geodesic(ConstantMetric(torch.eye(1)), torch.zeros(1), torch.tensor([3.0]))
+        >>> path.converged, path.length, path.energy
+        (tensor(True), tensor(3.00), tensor(9.00))
     """
 
     curve: Float[Tensor, "*batch t d"]
