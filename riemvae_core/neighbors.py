@@ -17,7 +17,16 @@ FOLD = 32
 
 
 class Neighbors(NamedTuple):
-    """Distances from each point to its nearest others, the nearest first, and the rows of these."""
+    """Distances from each point to its nearest others, the nearest first, and the rows of these.
+
+    ``nearest`` returns it.
+
+    Example:
+        >>> from riemvae_core.neighbors import nearest
+        >>> points = torch.tensor([[0.0], [1.0], [5.0]])
+        >>> nearest(points, points, k=2).distances[:, 1]  # each is its own nearest
+        tensor([1.00, 1.00, 4.00])
+    """
 
     distances: Float[Tensor, "n k"]
     indices: Int[Tensor, "n k"]
@@ -66,6 +75,11 @@ def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int =
     They are found by $\|y\|^2-2\langle x,y\rangle$ around the others' mean, one matrix product a block; their
     distances are then taken by differences, so that a copy is at distance 0. A point that stands in both
     sets is its own nearest. Raises ValueError for shapes, dtypes and k out of range.
+
+    Example:
+        >>> from riemvae_core.neighbors import nearest
+        >>> nearest(torch.tensor([[0.0]]), torch.tensor([[1.0], [3.0], [-0.5]]), k=2)
+        Neighbors(distances=tensor([[0.50, 1.00]]), indices=tensor([[2, 0]]))
     """
     _check_points(points, others)
     if not 1 <= k <= len(others):
@@ -97,6 +111,12 @@ def count_containing(
     Squares are expanded around the others' mean: a point within about $10^{-6}$ (float32) or $10^{-15}$
     (float64) of the squared size of the set from a surface may fall on either side. Raises ValueError for
     shapes and dtypes.
+
+    Example:
+        >>> from riemvae_core.neighbors import count_containing
+        >>> points, centers = torch.tensor([[0.4], [2.0]]), torch.tensor([[0.0], [1.0]])
+        >>> count_containing(points, centers, torch.tensor([0.5, 1.5]))
+        tensor([2, 1])
     """
     _check_points(points, others)
     if radii.shape != others.shape[:1]:

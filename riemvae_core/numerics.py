@@ -13,7 +13,14 @@ from torch import Tensor
 
 
 class Interval(NamedTuple):
-    """A mean over independent repetitions with the ends of its confidence interval."""
+    """A mean over independent repetitions with the ends of its confidence interval.
+
+    ``confidence_interval`` returns it; a format is applied to all three numbers.
+
+    Example:
+        >>> f"{rc.Interval(mean=0.31, low=0.28, high=0.34):.2f}"
+        '0.31 [0.28, 0.34]'
+    """
 
     mean: float
     low: float
@@ -26,7 +33,12 @@ class Interval(NamedTuple):
 
 
 def default_device() -> torch.device:
-    """The fastest device here: CUDA, else Apple's MPS, else the CPU."""
+    """The fastest device here: CUDA, else Apple's MPS, else the CPU.
+
+    Example:
+        >>> rc.default_device().type in {"cuda", "mps", "cpu"}
+        True
+    """
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -35,7 +47,15 @@ def default_device() -> torch.device:
 
 
 def make_generator(seed: int) -> torch.Generator:
-    """A seeded generator on the CPU, so that the same seed gives the same numbers on every device."""
+    """A seeded generator on the CPU, so that the same seed gives the same numbers on every device.
+
+    Raises ValueError unless the seed is an integer of at least 0.
+
+    Example:
+        >>> a, b = (torch.rand(3, generator=rc.make_generator(7)) for _ in range(2))
+        >>> torch.equal(a, b)
+        True
+    """
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
     return torch.Generator(device="cpu").manual_seed(seed)
@@ -45,6 +65,14 @@ def make_generator(seed: int) -> torch.Generator:
 def seeded_weights(seed: int) -> Iterator[None]:
     """Modules made within get weights drawn from the seed, on the CPU; torch's global generators stay as they
     were.
+
+    Example:
+        >>> from riemvae_core.numerics import seeded_weights
+        >>> before = torch.get_rng_state()
+        >>> with seeded_weights(7):
+        ...     layer = torch.nn.Linear(2, 3)
+        >>> torch.equal(torch.get_rng_state(), before)
+        True
     """
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
@@ -56,6 +84,11 @@ def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generat
 
     They are drawn where the generator lives (the CPU without one) and moved, so that a seed means the same
     numbers on every device.
+
+    Example:
+        >>> eps = rc.standard_normal((10_000,), torch.zeros(1).double(), rc.make_generator(0))
+        >>> eps.dtype, eps.mean().item(), eps.std().item()
+        (torch.float64, 0.0, 1.0)
     """
     source = generator.device if generator is not None else torch.device("cpu")
     draws = torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype)
@@ -63,33 +96,70 @@ def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generat
 
 
 def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draws from U(0, 1) with the given shape, made and moved as those of ``standard_normal`` are."""
+    """Draws from U(0, 1) with the given shape, made and moved as those of ``standard_normal`` are.
+
+    Example:
+        >>> from riemvae_core.numerics import standard_uniform
+        >>> standard_uniform((10_000,), torch.zeros(1), rc.make_generator(0)).mean()
+        tensor(0.5)
+    """
     source = generator.device if generator is not None else torch.device("cpu")
     draws = torch.rand(tuple(shape), generator=generator, device=source, dtype=like.dtype)
     return draws.to(like.device)
 
 
 def check_points(z: Tensor, d: int) -> None:
-    """Raise ValueError unless z ends in an axis of length d."""
+    """Raise ValueError unless z ends in an axis of length d.
+
+    Example:
+        >>> from riemvae_core.numerics import check_points
+        >>> check_points(torch.zeros(5, 3), d=2)
+        Traceback (most recent call last):
+        ...
+        ValueError: z must be [*batch, 2], got (5, 3)
+    """
     if z.ndim == 0 or z.shape[-1] != d:
         raise ValueError(f"z must be [*batch, {d}], got {tuple(z.shape)}")
 
 
 def check_images(images: Tensor) -> None:
-    """Raise ValueError unless the images are [n, c, h, w] with n at least 1."""
+    """Raise ValueError unless the images are [n, c, h, w] with n at least 1.
+
+    Example:
+        >>> from riemvae_core.numerics import check_images
+        >>> check_images(torch.zeros(5, 28, 28))
+        Traceback (most recent call last):
+        ...
+        ValueError: images must be [n, c, h, w] with n at least 1, got [5, 28, 28]
+    """
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
 
 
 def check_image_shape(x: Tensor, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless x holds images of that shape, [n, *shape]."""
+    """Raise ValueError unless x holds images of that shape, [n, *shape].
+
+    Example:
+        >>> from riemvae_core.numerics import check_image_shape
+        >>> check_image_shape(torch.zeros(5, 1, 8, 8), (1, 28, 28))
+        Traceback (most recent call last):
+        ...
+        ValueError: x must be [n, 1, 28, 28], got [5, 1, 8, 8]
+    """
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
         raise ValueError(f"x must be [n, {', '.join(map(str, shape))}], got {list(x.shape)}")
 
 
 @functools.cache
 def load_forward_mode() -> None:
-    """Load torch's forward mode, which warns, once, of a part of torch that it uses itself."""
+    """Load torch's forward mode, which warns, once, of a part of torch that it uses itself.
+
+    Example:
+        >>> from riemvae_core.numerics import load_forward_mode
+        >>> load_forward_mode()
+        >>> torch.func.jvp(torch.square, (torch.tensor(3.0),), (torch.tensor(1.0),))[1]
+        tensor(6.00)
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         zero = torch.zeros((), device="cpu")
@@ -100,7 +170,12 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
     """Slices that cover ``range(n)``, each small enough that ``bytes_each`` a row stays within ``budget``
     bytes.
 
-    A slice holds at least one row, however large a row is.
+    A slice holds at least one row, however large a row is. Raises ValueError for numbers out of range.
+
+    Example:
+        >>> from riemvae_core.numerics import chunks
+        >>> list(chunks(5, bytes_each=8, budget=16))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     if n < 0 or bytes_each <= 0 or budget <= 0:
         raise ValueError(
@@ -114,8 +189,12 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
 def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:
     r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
 
-    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Needs at
-    least two values.
+    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Used in
+    chapter 8. Raises ValueError for fewer than two values or a level outside of 0 to 1.
+
+    Example:
+        >>> f"{rc.confidence_interval([1.0, 2.0, 3.0]):.2f}"
+        '2.00 [-0.48, 4.48]'
     """
     v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
     if v.numel() < 2:

@@ -16,7 +16,16 @@ from riemvae_core.numerics import load_forward_mode
 
 
 class BallGradient(NamedTuple):
-    """One estimate a draw of the gradient of an expected price with respect to a ball."""
+    """One estimate a draw of the gradient of an expected price with respect to a ball.
+
+    In units of the price, by the center and by the logs of the squared radii; their mean is unbiased.
+
+    Example:
+        >>> eps = torch.tensor([[-1.0], [1.0]])
+        >>> draws = rc.pathwise_gradient(lambda z: 2 * z[:, 0], torch.zeros(1), torch.zeros(1), eps)
+        >>> draws.mu.mean(0), draws.log_var.mean(0)  # a slope: the center matters, the radius does not
+        (tensor([2.00]), tensor([0.00]))
+    """
 
     mu: Float[Tensor, "n d"]
     log_var: Float[Tensor, "n d"]
@@ -31,7 +40,14 @@ def pathwise_gradient(
     r"""Estimates of $\nabla\,\mathbb{E}f(z)$ by differentiating along $z=\mu+\sigma\odot\epsilon$.
 
     $\nabla_\mu: \nabla f(z)$ and $\nabla_{\log\sigma^2}: \tfrac12\sigma\odot\epsilon\odot\nabla f(z)$. price
-    maps ``[n, d]`` to ``[n]``, each row for itself. Kingma and Welling (2014), section 2.4.
+    maps ``[n, d]`` to ``[n]``, each row for itself; ValueError if not. Kingma and Welling (2014),
+    section 2.4.
+
+    Example:
+        >>> eps = torch.tensor([[-1.0], [1.0]])
+        >>> draws = rc.pathwise_gradient(lambda z: z[:, 0] ** 2, torch.tensor([3.0]), torch.zeros(1), eps)
+        >>> draws.mu.mean(0), draws.log_var.mean(0)  # of mu^2 + sigma^2
+        (tensor([6.00]), tensor([1.00]))
     """
     centers, radii = (p.detach().expand_as(eps).clone().requires_grad_() for p in (mu, log_var))
     total = _priced(price, reparameterize(centers, radii, eps)).sum()
@@ -48,7 +64,13 @@ def score_gradient(
     r"""Estimates of $\nabla\,\mathbb{E}f(z)$ that weigh the ball's score by f, which isn't differentiated.
 
     $\nabla_\mu: (f(z)-b)\,\epsilon/\sigma$ and $\nabla_{\log\sigma^2}: \tfrac12(f(z)-b)(\epsilon^2-1)$, for
-    any constant b. price maps ``[n, d]`` to ``[n]``. Williams (1992).
+    any constant b. price maps ``[n, d]`` to ``[n]``; ValueError if not. Williams (1992).
+
+    Example:
+        >>> eps = 3**0.5 * torch.tensor([-1.0, 0, 0, 0, 0, 1])[:, None]  # moments of N(0, 1)
+        >>> draws = rc.score_gradient(lambda z: z[:, 0] ** 2, torch.tensor([3.0]), torch.zeros(1), eps)
+        >>> draws.mu.mean(0), draws.log_var.mean(0)  # of mu^2 + sigma^2
+        (tensor([6.00]), tensor([1.00]))
     """
     with torch.no_grad():
         centers, radii = mu.expand_as(eps), log_var.expand_as(eps)
@@ -64,7 +86,16 @@ def _priced(price: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
 
 class AxisTerms(NamedTuple):
-    """What the second-order expansion of a squared error is made of, axis by axis."""
+    r"""What the second-order expansion of a squared error is made of, axis by axis.
+
+    ``speed`` is $\|\partial_kg\|^2$, ``bend`` is $(x-g)\cdot\partial_k^2g$, in squared gray levels, summed
+    over pixels. Derived in chapter 3; ``axis_terms`` returns it.
+
+    Example:
+        >>> flat = lambda z: (z @ torch.tensor([[3.0, 4.0]]))[:, None, None]
+        >>> rc.axis_terms(flat, torch.zeros(1, 1, 1, 2), torch.ones(1, 1)).speed
+        tensor([[25.00]])
+    """
 
     speed: Float[Tensor, "n d"]
     bend: Float[Tensor, "n d"]
@@ -76,7 +107,12 @@ def axis_terms(
     r"""Half the second derivatives of $\|x-g(z)\|^2$ along the axes, as speed minus bend.
 
     $\tfrac12\partial_k^2\|x-g\|^2 = \|\partial_kg\|^2 - (x-g)\cdot\partial_k^2g$. decode maps ``[n, d]`` to
-    images like x, each row for itself. Raises ValueError unless it does.
+    images like x, each row for itself. Derived in chapter 3. Raises ValueError unless decode does so.
+
+    Example:
+        >>> parabola = lambda z: torch.cat([z, z**2], -1)[:, None, None]
+        >>> rc.axis_terms(parabola, torch.zeros(1, 1, 1, 2), torch.ones(1, 1))
+        AxisTerms(speed=tensor([[5.00]]), bend=tensor([[-2.00]]))
     """
     load_forward_mode()
     speeds, bends = [], []
@@ -97,8 +133,12 @@ def optimal_log_var(speed: Float[Tensor, "*batch d"], beta: float) -> Float[Tens
     r"""The radii that pay best, as logs of their squares: $\sigma_k^{-2}=1+\tfrac2\beta\,\text{speed}_k$.
 
     With the speed $\|\partial_kg(\mu)\|^2$ it is the optimum of the second-order expansion; with the mean of
-    speed minus bend over the ball itself it is exact. Kumar and Poole (2020); Opper and Archambeau (2009).
-    Raises ValueError for a beta that isn't positive.
+    speed minus bend over the ball itself it is exact. Derived in chapter 3, after Kumar and Poole (2020) and
+    Opper and Archambeau (2009). Raises ValueError for a beta that isn't positive.
+
+    Example:
+        >>> torch.exp(0.5 * rc.optimal_log_var(torch.tensor([0.0, 1.5]), beta=1.0))  # the radii
+        tensor([1.00, 0.50])
     """
     if not beta > 0:
         raise ValueError(f"beta must be positive, got {beta}")
@@ -115,6 +155,12 @@ def errors_off_center(
 ) -> Float[Tensor, "t n"]:
     r"""The squared error of each image, decoded at $\mu + t\,\text{step}$, for each t of the radii.
 
-    With a step of $\sigma\odot\epsilon$, t = 1 is a draw from the ball.
+    In squared gray levels, summed over pixels. With a step of $\sigma\odot\epsilon$, t = 1 is a draw from the
+    ball; chapter 3 gives the mean over draws to second order in t.
+
+    Example:
+        >>> decode, zero = lambda z: z[..., None, None], torch.zeros(1, 1)
+        >>> rc.errors_off_center(decode, decode(zero), zero, torch.ones(1, 1), [0.0, 1.0, 2.0]).flatten()
+        tensor([0.00, 1.00, 4.00])
     """
     return torch.stack([(decode(mu + t * step) - x).square().flatten(1).sum(-1) for t in radii])

@@ -12,7 +12,15 @@ from riemvae_core.numerics import check_images, chunks, standard_normal
 
 
 class NLLBound(NamedTuple):
-    """Per image: a bound on its negative log-likelihood, in nats, and how many draws it rests on."""
+    """Per image: a bound on its negative log-likelihood, in nats, and how many draws it rests on.
+
+    ``ess``, from 1 to the number of draws, is defined in ``nll_bound``, which returns this.
+
+    Example:
+        >>> model = rc.make_model("vae", rc.ModelConfig((1, 4, 4), width=8, depth=1), seed=0)
+        >>> rc.nll_bound(model, torch.zeros(3, 1, 4, 4), n_samples=1).ess
+        tensor([1.00, 1.00, 1.00])
+    """
 
     nats: Float[Tensor, " n"]
     ess: Float[Tensor, " n"]
@@ -58,6 +66,13 @@ def nll_bound(
 
     Works in eval mode, which is undone, on the model's device, in chunks. Burda et al. (2016),
     section 3. Raises ValueError for a model without balls or with beta 0, and for shapes and ranges.
+
+    Example:
+        >>> model = rc.make_model("vae", rc.ModelConfig((1, 4, 4), width=8, depth=1), seed=0)
+        >>> x = torch.rand(99, 1, 4, 4, generator=rc.make_generator(0))
+        >>> one, many = (rc.nll_bound(model, x, k, rc.make_generator(0)).nats.mean() for k in (1, 99))
+        >>> bool(many < one)
+        True
     """
     _check(model, images, n_samples)
     was_training, like = model.training, next(model.parameters())

@@ -11,14 +11,29 @@ from riemvae_core.numerics import check_points
 
 
 class CodebookState(NamedTuple):
-    """A codebook and the running number of points that each code gets in a batch."""
+    """A codebook and the running number of points that each code gets in a batch.
+
+    ``start_state`` makes one, ``ema_update`` and ``reset_dead_codes`` take one to the next.
+
+    Example:
+        >>> rc.CodebookState(torch.tensor([[0.0], [8.0]]), counts=torch.ones(2)).counts
+        tensor([1.00, 1.00])
+    """
 
     codebook: Float[Tensor, "k d"]
     counts: Float[Tensor, " k"]
 
 
 class KMeans(NamedTuple):
-    """Centers, the mean squared distance of a point to the nearest, and how they were found."""
+    """Centers, the mean squared distance of a point to the nearest, and how they were found.
+
+    ``steps`` of Lloyd's were taken; ``converged`` says that the last moved nothing.
+
+    Example:
+        >>> found = rc.kmeans_codebook(torch.tensor([[0.0], [1.0], [8.0], [10.0]]), 2, rc.make_generator(0))
+        >>> found.distortion, found.converged
+        (tensor(0.625), True)
+    """
 
     codebook: Float[Tensor, "k d"]
     distortion: Float[Tensor, ""]
@@ -27,7 +42,14 @@ class KMeans(NamedTuple):
 
 
 def start_state(codebook: Float[Tensor, "k d"]) -> CodebookState:
-    """A codebook from which moving averages start, every code with the weight of one point."""
+    """A codebook from which moving averages start, every code with the weight of one point.
+
+    Raises ValueError unless the codebook is ``[k, d]`` with at least one code.
+
+    Example:
+        >>> rc.start_state(torch.tensor([[0.0], [8.0]])).counts
+        tensor([1.00, 1.00])
+    """
     check_codebook(codebook)
     return CodebookState(codebook, torch.ones_like(codebook[:, 0]))
 
@@ -42,7 +64,13 @@ def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: i
 def kmeans_step(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
     r"""One step of Lloyd's k-means: every code moves to the mean of the points that are nearest to it.
 
-    A code without points stays. The sum of squared distances never grows. Lloyd (1982).
+    A code without points stays. The sum of squared distances never grows. Lloyd (1982); derived in chapter 4.
+    Raises ValueError for shapes that don't fit.
+
+    Example:
+        >>> rc.kmeans_step(torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([[0.0], [8.0]]))
+        tensor([[1.00],
+                [9.00]])
     """
     codes = nearest_code(z, codebook)
     counts = count_codes(codes, len(codebook)).to(z.dtype)[:, None]
@@ -57,6 +85,11 @@ def kmeans_codebook(
 
     Arthur and Vassilvitskii (2007). ``converged`` is False where ``max_steps`` came first. Raises
     ValueError for fewer points than codes.
+
+    Example:
+        >>> z = torch.tensor([[0.0], [1.0], [8.0], [10.0]])
+        >>> rc.kmeans_codebook(z, 2, rc.make_generator(0)).codebook.flatten().sort().values
+        tensor([0.50, 9.00])
     """
     from sklearn.cluster import kmeans_plusplus
 
@@ -102,6 +135,13 @@ def ema_update(
     ``kmeans_step``. A code that gets no points stays until $N_k$ is as small as the smoothing, which then
     draws it to the origin: reset it before. Raises ValueError for shapes that don't fit or a decay outside
     of 0 to 1.
+
+    Example:
+        >>> z, codebook = torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([[0.0], [8.0]])
+        >>> codes = rc.nearest_code(z, codebook)
+        >>> rc.ema_update(rc.start_state(codebook), z, codes, decay=0.0, smoothing=0.0)
+        CodebookState(codebook=tensor([[1.00],
+                [9.00]]), counts=tensor([2.00, 1.00]))
     """
     check_codebook(state.codebook)
     check_points(z, state.codebook.shape[-1])
@@ -116,7 +156,14 @@ def ema_update(
 
 
 def dead_codes(counts: Float[Tensor, " k"], threshold: float) -> Bool[Tensor, " k"]:
-    """Which codes are dead: those that get fewer than ``threshold`` points a batch in the running count."""
+    """Which codes are dead: those that get fewer than ``threshold`` points a batch in the running count.
+
+    Dhariwal et al. (2020) (random restarts).
+
+    Example:
+        >>> rc.dead_codes(torch.tensor([5.0, 0.2, 1.0]), threshold=1.0)
+        tensor([False,  True, False])
+    """
     return counts < threshold
 
 
@@ -131,6 +178,13 @@ def reset_dead_codes(
     points, the rest has to wait for another batch. A revived code that wins no point in the next batch is
     dead again, and tries its luck elsewhere. Dhariwal et al. (2020) (random restarts). Raises
     ValueError for shapes that don't fit.
+
+    Example:
+        >>> state = rc.CodebookState(torch.tensor([[0.0], [99.0]]), torch.tensor([5.0, 0.0]))
+        >>> z, noise = torch.tensor([[1.0], [2.0]]), torch.tensor([0.1, 0.9])
+        >>> rc.reset_dead_codes(state, z, noise, threshold=1.0).codebook
+        tensor([[0.00],
+                [2.00]])
     """
     check_points(z, state.codebook.shape[-1])
     if z.ndim != 2 or noise.shape != z.shape[:1]:

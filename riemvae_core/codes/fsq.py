@@ -32,9 +32,13 @@ def fsq_bound(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Float[Tens
 def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantized:
     r"""Round the bounded point on every axis, with the straight-through gradient, to values in [-1, 1].
 
-    ``z_q`` is the rounded value over $\lfloor L/2\rfloor$. There is no codebook to be learned and nothing
-    to commit to: both losses are 0. Raises ValueError for shapes that don't fit, or an axis of fewer than 3
-    levels.
+    ``z_q`` is the rounded value over $\lfloor L/2\rfloor$. There is no codebook to be learned and nothing to
+    commit to: both losses are 0. Mentzer et al. (2023), section 3.1. Raises ValueError for shapes that don't
+    fit, or an axis of fewer than 3 levels.
+
+    Example:
+        >>> rc.fsq_quantize(torch.tensor([[-5.0], [0.2], [5.0]]), [3]).z_q.flatten()
+        tensor([-1.00,  0.00,  1.00])
     """
     bounded = fsq_bound(z, levels)
     rounded = straight_through(bounded, bounded.round())
@@ -47,7 +51,16 @@ def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantiz
 
 
 def fsq_codes(z_q: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Int[Tensor, "*batch"]:
-    """The numbers of rounded points; the inverse of ``fsq_vectors``."""
+    r"""The numbers of rounded points; the inverse of ``fsq_vectors``.
+
+    $\sum_i\ell_i\prod_{j<i}L_j$, with $\ell_i$ from 0 to $L_i-1$ the level on axis i. Mentzer et al. (2023),
+    section 3.1. Raises ValueError for shapes that don't fit, or an axis of fewer than 3 levels.
+
+    Example:
+        >>> levels, codes = [3, 4], torch.arange(12)
+        >>> torch.equal(rc.fsq_codes(rc.fsq_vectors(codes, levels), levels), codes)
+        True
+    """
     width = _width(z_q, levels)
     digits = (z_q * width + width).round().long()
     return (digits * torch.tensor(_places(levels), device=z_q.device)).sum(-1)
@@ -56,7 +69,11 @@ def fsq_codes(z_q: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Int[Tens
 def fsq_vectors(codes: Int[Tensor, "*batch"], levels: Sequence[int]) -> Float[Tensor, "*batch d"]:
     """The rounded points of codes; all of them are the implicit codebook, ``fsq_vectors(arange(k), levels)``.
 
-    Raises ValueError for a code outside of 0 to k - 1.
+    Mentzer et al. (2023), section 3.1. Raises ValueError for a code outside of 0 to k - 1.
+
+    Example:
+        >>> rc.fsq_vectors(torch.arange(3), [3]).flatten()
+        tensor([-1.00,  0.00,  1.00])
     """
     _check(levels)
     count_codes(codes, math.prod(levels))

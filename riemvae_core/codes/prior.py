@@ -17,7 +17,13 @@ class HistogramPrior(NamedTuple):
     """Every place draws its code from its own histogram, independently of the others.
 
     For one code an image, the exact law of the codes; on a grid, what is left when their order is forgotten.
-    ``log_share`` holds the log of each code's share in nats, the last axis over the codes.
+    ``log_share`` holds the log of each code's share in nats, the last axis over the codes. Used in chapter 4;
+    ``histogram_prior`` makes one.
+
+    Example:
+        >>> law = rc.histogram_prior(torch.tensor([0, 0, 0, 1]), k=2)
+        >>> law.log_prob(torch.tensor([0, 1])).exp()
+        tensor([0.75, 0.25])
     """
 
     log_share: Float[Tensor, "*places k"]
@@ -36,8 +42,13 @@ class HistogramPrior(NamedTuple):
 def histogram_prior(codes: Int[Tensor, "n *places"], k: int, smoothing: float = 0.0) -> HistogramPrior:
     r"""The most likely independent law of the given codes: at each place $p_k = (n_k+s)/(n+Ks)$.
 
-    ``smoothing`` is the count s that every code gets in advance; 0 forbids what was not seen. Raises
-    ValueError for no codes, or codes outside of 0 to k - 1.
+    ``smoothing`` is the count s that every code gets in advance; 0 forbids what was not seen. $n_k$ of n
+    images have code k there, of K codes. Used in chapter 4. Raises ValueError for no codes, or codes outside
+    of 0 to k - 1.
+
+    Example:
+        >>> rc.histogram_prior(torch.tensor([0, 0, 0, 1]), k=3, smoothing=1.0).log_share.exp()
+        tensor([0.571, 0.286, 0.143])
     """
     if codes.ndim == 0 or len(codes) == 0 or smoothing < 0:
         raise ValueError(
@@ -52,7 +63,15 @@ def histogram_prior(codes: Int[Tensor, "n *places"], k: int, smoothing: float = 
 
 @dataclass(frozen=True)
 class CodePriorConfig:
-    """The shape of a ``CodePrior``: how many codes there are, on which grid, and the net's width."""
+    """The shape of a ``CodePrior``: how many codes there are, on which grid, and the net's width.
+
+    ``grid`` is () where an image has one code, else (h, w). Raises ValueError for another grid and for sizes
+    below 1.
+
+    Example:
+        >>> rc.CodePriorConfig(n_codes=16, grid=(7, 7))
+        CodePriorConfig(n_codes=16, grid=(7, 7), width=64)
+    """
 
     n_codes: int
     grid: tuple[int, ...] = ()
@@ -80,9 +99,15 @@ class CodePriorLosses(NamedTuple):
 class CodePrior(nn.Module):
     r"""A law of the codes on a grid, read row by row: $\prod_t p(k_t\mid k_1,\dots,k_{t-1})$.
 
-    A recurrent net (GRU) walks over the places; at each it is told the code before, the code above and
-    where it is. Exact probabilities, no approximation. The part that PixelCNN plays in van den Oord et al.
-    (2017).
+    A recurrent net (GRU) walks over the places; at each it is told the code before, the code above and where
+    it is. Exact probabilities, no approximation. The part that PixelCNN plays in van den Oord et al. (2017).
+    Raises ValueError for codes that are not of the grid, or out of range.
+
+    Example:
+        >>> law = rc.make_code_prior(rc.CodePriorConfig(n_codes=2, grid=(1, 2), width=4), seed=0)
+        >>> every = torch.tensor([[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]])
+        >>> law.log_prob(every).exp().sum().item()
+        1.000
     """
 
     def __init__(self, config: CodePriorConfig) -> None:
@@ -131,13 +156,28 @@ class CodePrior(nn.Module):
 
 
 def make_code_prior(config: CodePriorConfig, seed: int) -> CodePrior:
-    """A law of codes, its weights drawn from the seed; torch's global generator stays as it was."""
+    """A law of codes, its weights drawn from the seed; torch's global generator stays as it was.
+
+    On the CPU, untrained: ``fit`` trains it on ``codes_as_images``. Used in chapter 4.
+
+    Example:
+        >>> a, b = (rc.make_code_prior(rc.CodePriorConfig(n_codes=4), seed=3) for _ in range(2))
+        >>> torch.equal(a.place, b.place)
+        True
+    """
     with seeded_weights(seed):
         return CodePrior(config)
 
 
 def codes_as_images(codes: Int[Tensor, "n *places"]) -> Float[Tensor, "n 1 h w"]:
-    """Codes in the shape of images, one place a pixel: what ``fit`` takes to train a ``CodePrior``."""
+    """Codes in the shape of images, one place a pixel: what ``fit`` takes to train a ``CodePrior``.
+
+    Raises ValueError unless codes are ``[n]`` or ``[n, h, w]``.
+
+    Example:
+        >>> rc.codes_as_images(torch.tensor([5, 0, 7])).shape
+        torch.Size([3, 1, 1, 1])
+    """
     if codes.ndim not in (1, 3):
         raise ValueError(f"codes must be [n] or [n, h, w], got {list(codes.shape)}")
     return codes.reshape(len(codes), 1, *(codes.shape[1:] or (1, 1))).to(torch.get_default_dtype())

@@ -17,10 +17,16 @@ class Quantized(NamedTuple):
     r"""Points moved to their codes, and what that says of the codebook.
 
     ``z_q`` has the value of the code and hands its gradient to the point. ``codebook_loss``,
-    $\|\mathrm{sg}[z]-e\|^2$, and ``commitment``, $\|z-\mathrm{sg}[e]\|^2$, are the same number with
-    different gradients: the first moves the code, the second the point. ``counts`` says how many points
-    each code got; ``used`` is the number of codes that got any, ``perplexity`` the number of equally
-    popular codes that would be as unpredictable.
+    $\|\mathrm{sg}[z]-e\|^2$, and ``commitment``, $\|z-\mathrm{sg}[e]\|^2$, are the same number with different
+    gradients: the first moves the code, the second the point. ``counts`` says how many points each code got;
+    ``used`` is the number of codes that got any, ``perplexity`` the number of equally popular codes that
+    would be as unpredictable. Losses are squared distances, summed over the d axes. van den Oord et al.
+    (2017), eq. (3).
+
+    Example:
+        >>> q = rc.quantize(torch.tensor([[0.2], [0.9]]), torch.tensor([[0.0], [1.0], [7.0]]))
+        >>> q.commitment, q.counts, q.used
+        (tensor([0.04, 0.01]), tensor([1, 1, 0]), tensor(2))
     """
 
     z_q: Float[Tensor, "*batch d"]
@@ -38,8 +44,12 @@ def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -
 
     $\|z-e\|^2$ less $\|z\|^2$, which is the same for all codes, takes one matrix product; with the origin
     moved to the middle of the codebook it keeps its digits wherever the codes lie. Of codes equally near, up
-    to rounding, any may be taken. Memory stays within 1 MB on a processor, 128 MB elsewhere. Raises
-    ValueError for shapes that don't fit.
+    to rounding, any may be taken. Memory stays within 1 MB on a processor, 128 MB elsewhere. van den Oord et
+    al. (2017), eq. (1). Raises ValueError for shapes that don't fit.
+
+    Example:
+        >>> rc.nearest_code(torch.tensor([[0.2], [0.9]]), torch.tensor([[0.0], [1.0], [7.0]]))
+        tensor([0, 1])
     """
     check_codebook(codebook)
     check_points(z, codebook.shape[-1])
@@ -59,6 +69,11 @@ def straight_through(z: Float[Tensor, "*batch d"], e: Float[Tensor, "*batch d"])
     Whatever gradient arrives here goes to z as it is, although e doesn't change when z moves a little; e
     gets none. Bengio et al. (2013); van den Oord et al. (2017), section 3.2. Raises ValueError unless the
     two shapes agree.
+
+    Example:
+        >>> z = torch.tensor([0.8], requires_grad=True)
+        >>> torch.autograd.grad(rc.straight_through(z, z.round()).square().sum(), z)  # 2 e, not 0
+        (tensor([2.00]),)
     """
     if e.shape != z.shape:
         raise ValueError(f"e must have z's shape {tuple(z.shape)}, got {tuple(e.shape)}")
@@ -70,6 +85,11 @@ def quantize(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Qu
 
     van den Oord et al. (2017), eqs. (1)-(3). Squared distances are summed over the d axes, one value a point.
     Raises ValueError for shapes that don't fit, or no point at all.
+
+    Example:
+        >>> z, codebook = torch.tensor([[0.2], [0.9]]), torch.tensor([[0.0], [1.0], [7.0]])
+        >>> rc.quantize(z, codebook).z_q.flatten()
+        tensor([0.00, 1.00])
     """
     codes = nearest_code(z, codebook)
     e = functional.embedding(codes, codebook)
@@ -86,7 +106,14 @@ def quantize(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Qu
 
 
 def count_codes(codes: Int[Tensor, "*batch"], k: int) -> Int[Tensor, " k"]:
-    """How often each of k codes occurs. Raises ValueError for a code outside of 0 to k - 1."""
+    """How often each of k codes occurs.
+
+    Raises ValueError for a code outside of 0 to k - 1.
+
+    Example:
+        >>> rc.count_codes(torch.tensor([0, 2, 2]), k=4)
+        tensor([1, 0, 2, 0])
+    """
     flat = codes.flatten()
     if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) < k:
         raise ValueError(f"codes must lie in 0 to {k - 1}, got {int(flat.min())} to {int(flat.max())}")
@@ -96,8 +123,12 @@ def count_codes(codes: Int[Tensor, "*batch"], k: int) -> Int[Tensor, " k"]:
 def perplexity(counts: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:
     r"""How many equally popular codes would be as unpredictable: $\exp(-\sum_k p_k\log p_k)$, from 1 to k.
 
-    $p_k$ is the share of code k in ``counts``, which needs no norm. Raises ValueError where all counts are
-    0 or one is negative.
+    $p_k$ is the share of code k in ``counts``, which needs no norm. Used in chapter 4. Raises ValueError
+    where all counts are 0 or one is negative.
+
+    Example:
+        >>> rc.perplexity(torch.tensor([[5.0, 5.0, 5.0, 5.0], [20.0, 0.0, 0.0, 0.0]]))
+        tensor([4.00, 1.00])
     """
     total = counts.sum(-1, keepdim=True)
     if counts.numel() == 0 or not bool((total > 0).all()) or bool((counts < 0).any()):

@@ -29,6 +29,16 @@ class DataFile(NamedTuple):
 def cache_dir() -> Path:
     """Where trained weights and downloads are kept: the folder in ``RIEMVAE_CACHE``, else the user's
     cache.
+
+    It need not exist yet.
+
+    Example:
+        >>> import os
+        >>> from unittest import mock
+        >>> from riemvae_core.data import cache_dir
+        >>> with mock.patch.dict(os.environ, RIEMVAE_CACHE="here"):
+        ...     cache_dir().name
+        'here'
     """
     return Path(os.environ.get("RIEMVAE_CACHE") or user_cache_path("riemvae"))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+#: The folder of the files that come with the package: the bundled images, their manifest, trained weights.
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

@@ -19,7 +19,15 @@ from riemvae_core.data.idx import ASSETS
 
 
 class ImageSet(NamedTuple):
-    """Images in [0, 1] and the class of each."""
+    """Images in [0, 1], gray levels or colors, and the class of each.
+
+    ``images`` are float32, ``labels`` int64 from 0 up; ``class_names`` says what they mean.
+
+    Example:
+        >>> images, labels = rc.load_images("digits", "test")
+        >>> images.shape, images.max().item(), labels[:4]
+        (torch.Size([360, 1, 8, 8]), 1.0, tensor([0, 5, 0, 5]))
+    """
 
     images: Float[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
@@ -45,12 +53,26 @@ SPLITS = ("train", "test")
 
 
 def data_names(bundled: bool = False) -> tuple[str, ...]:
-    """The names that ``load_images`` knows, or those of them that need neither a file nor a network."""
+    """The names that ``load_images`` knows, or those of them that need neither a file nor a network.
+
+    ``bundled`` asks for the second.
+
+    Example:
+        >>> rc.data_names(bundled=True)
+        ('fashion', 'digits', 'rings-and-disks')
+    """
     return tuple(_BUNDLED) if bundled else (*_BUNDLED, *FULL_SETS)
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """What the labels of a set mean: ``class_names("fashion")[9]`` is ``"ankle boot"``."""
+    """What the labels of a set mean: ``class_names("fashion")[9]`` is ``"ankle boot"``.
+
+    Raises ValueError for an unknown name.
+
+    Example:
+        >>> rc.class_names("rings-and-disks")
+        ('disk', 'ring')
+    """
     _check_name(name)
     return CLASS_NAMES[name]
 
@@ -85,6 +107,11 @@ def load_images(
     Raises ValueError for an unknown name or split, for a bundled file that is missing or whose bytes differ
     from the manifest, for a folder without the files and for files that are damaged; OSError when nothing
     can be downloaded.
+
+    Example:
+        >>> x = rc.load_images("rings-and-disks", "test", pad_to=32, limit=3).images
+        >>> x.shape, x.unique()
+        (torch.Size([3, 1, 32, 32]), tensor([0.0, 1.0]))
     """
     _check_name(name)
     if split not in SPLITS:
@@ -184,6 +211,11 @@ def first_of_each_class(images: ImageSet, per_class: int) -> ImageSet:
     """The first ``per_class`` images of each class, class by class: the small sets that pictures show.
 
     Raises ValueError when a class holds fewer.
+
+    Example:
+        >>> few = rc.first_of_each_class(rc.load_images("rings-and-disks"), per_class=2)
+        >>> few.labels
+        tensor([0, 0, 1, 1])
     """
     picks = []
     for c in images.labels.unique():

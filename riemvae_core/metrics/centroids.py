@@ -25,6 +25,12 @@ def choose_medoids(
     `kmedoids`) on the Euclidean distances within a random subset of at most 5000 points, or 2 k if that is
     more, as CLARA does (Kaufman and Rousseeuw, 1990). Raises ValueError unless 1 <= n_centroids <= n, and
     ImportError if medoids are asked for and the package is missing.
+
+    Example:
+        >>> from riemvae_core.metrics import choose_medoids
+        >>> mu = torch.tensor([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
+        >>> choose_medoids(mu, 2, rc.make_generator(0))
+        tensor([1, 4])
     """
     n = len(mu)
     if n_centroids is None or n_centroids == n:
@@ -55,7 +61,13 @@ def matched_rho(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], keep: I
     The mean is over the posteriors j and their draws z, c is the centroid nearest to $\mu_j$, and m the
     Mahalanobis distance in c's own units: $m_c(\mu_j)^2+\sum_k\sigma_{jk}^2/\sigma_{ck}^2$. A ball
     that is alone has the uniform law $N(\mu_c,(\rho^2/d)\Sigma_c)$, for which $\mathbb E\,m_c^2=\rho^2$: the
-    two sides match. Without a unit; $\sqrt d$ if all balls are kept. Derived for this book.
+    two sides match. In radii; $\sqrt d$ if all balls are kept. Derived in chapter 5.
+
+    Example:
+        >>> from riemvae_core.metrics import matched_rho
+        >>> mu, log_var = torch.tensor([[0.0], [2.0]]), torch.zeros(2, 1)
+        >>> matched_rho(mu, log_var, torch.tensor([0])) ** 2  # the mean of 0 + 1 and 4 + 1
+        3.00
     """
     n, d = mu.shape
     if len(keep) == n:
@@ -72,9 +84,14 @@ def matched_rho(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], keep: I
 def nearest_neighbor_rho(centroids: Float[Tensor, "k d"]) -> float:
     r"""The largest distance from a centroid to the nearest other one, $\max_i\min_{j\ne i}\|c_j-c_i\|_2$.
 
-    The rule of the code released with Chadebec and Allassonniere (2022), which leaves the last centroid out;
-    here all count. Raises ValueError for fewer than two centroids, or if all of
-    them lie in pairs or more on one point.
+    In the unit of z. The rule of the code released with Chadebec and Allassonniere (2022), which leaves the
+    last centroid out; here all count. Raises ValueError for fewer than two centroids, or if all of them lie
+    in pairs or more on one point.
+
+    Example:
+        >>> from riemvae_core.metrics import nearest_neighbor_rho
+        >>> nearest_neighbor_rho(torch.tensor([[0.0], [1.0], [5.0]]))
+        4.00
     """
     if len(centroids) < 2:
         raise ValueError(f"rho='paper' needs at least 2 centroids, got {len(centroids)}")

@@ -10,8 +10,14 @@ from riemvae_core.numerics import check_points
 class ConstantMetric:
     r"""The same symmetric positive definite matrix everywhere; its geodesics are straight lines.
 
-    $\mathrm{dist}(a,b)=\sqrt{(b-a)^\top G(b-a)}$, the Mahalanobis distance. Raises ValueError if the matrix
-    is not ``[d, d]``, symmetric and positive definite.
+    $\mathrm{dist}(a,b)=\sqrt{(b-a)^\top G(b-a)}$, the Mahalanobis distance (chapter 1). Raises ValueError if
+    the matrix is not ``[d, d]``, symmetric and positive definite.
+
+    Example:
+        >>> from riemvae_core.metrics import ConstantMetric
+        >>> metric = ConstantMetric(torch.tensor([[9.0, 0.0], [0.0, 16.0]]))
+        >>> rc.curve_length(metric, torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        tensor(5.00)
     """
 
     def __init__(self, matrix: Float[Tensor, "d d"]) -> None:
@@ -41,7 +47,13 @@ class HalfPlaneMetric:
     r"""The hyperbolic upper half-plane, $G(x,y)=y^{-2}I$ for y above 0, of curvature -1.
 
     $\mathrm{dist}(a,b)=\operatorname{arccosh}\big(1+\|b-a\|^2/(2a_yb_y)\big)$; its geodesics are half circles
-    about points of the x axis, and vertical lines.
+    about points of the x axis, and vertical lines. do Carmo (1992); chapter 7 tries its solvers on it. Raises
+    ValueError unless z is ``[*batch, 2]``.
+
+    Example:
+        >>> from riemvae_core.metrics import HalfPlaneMetric
+        >>> rc.curve_length(HalfPlaneMetric(), torch.tensor([[0.0, 1.0], [0.0, math.e]]))  # log e
+        tensor(1.000)
     """
 
     def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:
@@ -59,6 +71,13 @@ class SphereMetric:
     r"""The unit sphere in polar angles, $G(\theta,\varphi)=\mathrm{diag}(1,\sin^2\theta)$, of curvature 1.
 
     Its geodesics are great circles. The poles, $\theta=0$ and $\theta=\pi$, are no points of this chart.
+    do Carmo (1992); chapter 7 tries its solvers on it. Raises ValueError unless z is ``[*batch, 2]``.
+
+    Example:
+        >>> from riemvae_core.metrics import SphereMetric
+        >>> equator = torch.tensor([[math.pi / 2, 0.0], [math.pi / 2, math.pi]])
+        >>> rc.curve_length(SphereMetric(), equator)
+        tensor(3.142)
     """
 
     def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:

@@ -68,6 +68,12 @@ class PosteriorMetric:
     Every method can be differentiated and vmapped by torch; the graph then keeps several numbers for each
     pair of point and ball. ``log_volume_and_grad`` gives the same first derivative within the memory budget.
     Raises ValueError for shapes, dtypes, numbers that are not finite and parameters out of range.
+
+    Example:
+        >>> log_var = torch.tensor([[0.0, math.log(0.25)]])
+        >>> metric = rc.PosteriorMetric(torch.zeros(1, 2), log_var, rho=2.0, lam=1e-6, tau=0.1)
+        >>> metric.diagonal(torch.zeros(2))  # at the center of a ball: its precision
+        tensor([1.00, 4.00])
     """
 
     def __init__(
@@ -156,7 +162,7 @@ class PosteriorMetric:
 
         n_centroids: None keeps every ball; a number keeps that many medoids (see ``choose_medoids``).
         background: the volume of the empty space over that of all balls, if these are apart; above 0. It sets
-        $\tau=\frac{\lambda}{\rho^2}(\text{background}\cdot N)^{-2/d}$ for N centroids, derived for this book.
+        $\tau=\frac{\lambda}{\rho^2}(\text{background}\cdot N)^{-2/d}$ for N centroids, derived in chapter 5.
         rho: a number, or "matched": $\rho^2=\mathbb E\,m_c(z)^2$, the mean over all posteriors of the squared
         Mahalanobis distance to the centroid that stands for them. It is d if every ball is kept, and then
         balls that are apart have the aggregate posterior for their uniform law; with fewer it grows. "paper":

@@ -26,6 +26,11 @@ class PullbackMetric:
     Points are worked through in chunks within a memory budget; every method can be differentiated again. G is
     positive definite where J has full rank. Raises ValueError if z ends in no axis, decode returns something
     else than it should, or mode is another word.
+
+    Example:
+        >>> polar = lambda z: z[:, :1] * torch.stack([z[:, 1].cos(), z[:, 1].sin()], -1)
+        >>> torch.exp(rc.PullbackMetric(polar).log_volume(torch.tensor([2.0, 0.5])))  # the radius
+        tensor(2.00)
     """
 
     def __init__(

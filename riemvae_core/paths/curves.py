@@ -17,6 +17,7 @@ from torch import Tensor
 
 from riemvae_core.numerics import chunks
 
+#: A metric as paths take it: any callable from points z ``[*batch, d]`` to matrices G(z) ``[*batch, d, d]``.
 Metric = Callable[[Tensor], Tensor]
 
 ORDER = 8  # Gauss points on each straight piece, for the numbers that are reported
@@ -71,6 +72,11 @@ def curve_length(
     The curve is taken as straight pieces between its points, each integrated with ``order`` Gauss points, so
     a metric that changes within a piece is seen. Chadebec and Allassonniere (2022), eq. (4). Raises
     ValueError for a curve of fewer than two points or a metric of a wrong shape.
+
+    Example:
+        >>> from riemvae_core.metrics import HalfPlaneMetric
+        >>> rc.curve_length(HalfPlaneMetric(), torch.tensor([[0.0, 1.0], [0.0, math.e]]))  # log e
+        tensor(1.000)
     """
     _check_curve(curve)
     return piece_lengths(metric, curve, order).sum(-1)
@@ -82,8 +88,14 @@ def curve_energy(
     r"""Energy of a curve, $\int_0^1\dot\gamma^\top G(\gamma)\,\dot\gamma\,dt$ with no half.
 
     The points stand at equal times in [0, 1]. By Cauchy and Schwarz it is at least the squared length, and
-    equal to it at constant speed; this holds for the sums computed here too, since both use the same rule
-    (``curve_length``). Raises ValueError as that does.
+    equal to it at constant speed (derived in chapter 7); this holds for the sums computed here too, since
+    both use the same rule (``curve_length``). Raises ValueError as that does.
+
+    Example:
+        >>> from riemvae_core.metrics import ConstantMetric
+        >>> plain, uneven = ConstantMetric(torch.eye(1)), torch.tensor([[0.0], [1.0], [4.0]])
+        >>> rc.curve_length(plain, uneven) ** 2, rc.curve_energy(plain, uneven)
+        (tensor(16.00), tensor(20.00))
     """
     _check_curve(curve)
     _, weights = gauss_rule(order, curve)
@@ -94,7 +106,15 @@ def curve_energy(
 def straight_line(
     a: Float[Tensor, "*batch d"], b: Float[Tensor, "*batch d"], n: int
 ) -> Float[Tensor, "*batch n d"]:
-    """n points from a to b at equal distances, both ends exact."""
+    r"""n points from a to b at equal distances, both ends exact: $a+t(b-a)$ for t from 0 to 1.
+
+    n is at least 2.
+
+    Example:
+        >>> from riemvae_core.paths import straight_line
+        >>> straight_line(torch.tensor([0.0]), torch.tensor([4.0]), n=3).flatten()
+        tensor([0.00, 2.00, 4.00])
+    """
     t = torch.arange(n, dtype=a.dtype, device=a.device)[:, None] / (n - 1)
     return torch.lerp(a.unsqueeze(-2), b.unsqueeze(-2), t)
 
@@ -112,7 +132,13 @@ def respaced(
 ) -> Float[Tensor, "*batch n d"]:
     """n points at equal distances along a curve whose pieces have the lengths ``pieces``; the ends stay.
 
-    A curve of no finite, positive length keeps its own spacing.
+    ``pieces`` may be measured in any metric. A curve of no finite, positive
+    length keeps its own spacing. Used in chapter 7.
+
+    Example:
+        >>> from riemvae_core.paths import respaced
+        >>> respaced(torch.tensor([[0.0], [1.0], [4.0]]), torch.tensor([1.0, 3.0]), n=3).flatten()
+        tensor([0.00, 2.00, 4.00])
     """
     total = pieces.sum(-1, keepdim=True)
     pieces = torch.where(torch.isfinite(total) & (total > 0), pieces, torch.ones_like(pieces))

@@ -17,8 +17,13 @@ def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[T
     r"""How far apart neighboring images of a curve are, $\|g(z_{k+1})-g(z_k)\|$; in sum, its decoded length.
 
     A sum of chords: never more than the curve's length in the pullback metric $J^\top J$, and nearly as much
-    where points are dense. ``decode`` maps codes ``[n, d]`` to images ``[n, ...]``. Raises ValueError for a
-    curve of fewer than two points, or images that are not one for each code.
+    where points are dense; in gray levels (chapter 7). ``decode`` maps codes ``[n, d]`` to images
+    ``[n, ...]``. Raises ValueError for a curve of fewer than two points, or images that are not one for each
+    code.
+
+    Example:
+        >>> rc.decoded_steps(lambda z: z**2, torch.tensor([[0.0], [1.0], [2.0]]))
+        tensor([1.00, 3.00])
     """
     if curve.ndim < 2 or curve.shape[-2] < 2 or curve.shape[-1] < 1:
         raise ValueError(f"curve must be [*batch, t, d] with t at least 2, got {tuple(curve.shape)}")
@@ -54,6 +59,12 @@ def shortest_decoded(
     change by more than 0.5% with four times the points, and a gradient step would lower its energy by no more
     than ``tol`` of it. ``max_steps`` iterations of L-BFGS, which moves all pairs together. Raises ValueError
     for ends of different shapes and for settings out of range.
+
+    Example:
+        >>> polar = lambda z: z[:, :1] * torch.stack([z[:, 1].cos(), z[:, 1].sin()], -1)
+        >>> a, b = torch.tensor([[[1.0, 0.0]], [[1.0, math.pi / 2]]]).double()
+        >>> rc.shortest_decoded(polar, a, b).length.item()  # the chord of a quarter circle
+        1.414
     """
     if a.ndim != 2 or a.shape != b.shape or a.shape[1] < 1 or a.dtype != b.dtype:
         raise ValueError(

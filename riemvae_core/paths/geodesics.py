@@ -35,6 +35,13 @@ class Geodesic(NamedTuple):
     ``curve [*batch, t, d]`` at constant speed; ``length`` and ``energy [*batch]`` as ``curve_length`` and
     ``curve_energy`` measure them; ``converged [*batch]``, true only where the search ended at a minimum and
     the points resolve the metric; ``steps [*batch]``, the evaluations of energy and gradient spent on it.
+    Lengths are in the metric's units, energies in their squares.
+
+    Example:
+        >>> from riemvae_core.metrics import ConstantMetric
+        >>> path = rc.geodesic(ConstantMetric(torch.eye(1)), torch.zeros(1), torch.tensor([3.0]))
+        >>> path.converged, path.length, path.energy
+        (tensor(True), tensor(3.00), tensor(9.00))
     """
 
     curve: Float[Tensor, "*batch t d"]
@@ -73,6 +80,12 @@ def geodesic(
     Chadebec and Allassonniere (2022), eq. (4). Raises ValueError for ends of different
     shapes, dtypes or with numbers that aren't finite, a metric of a wrong shape or one that autograd can't
     follow, and bad settings; FloatingPointError where no start has a finite energy.
+
+    Example:
+        >>> from riemvae_core.metrics import HalfPlaneMetric
+        >>> a, b = torch.tensor([[-1.0, 1.0], [1.0, 1.0]])
+        >>> rc.geodesic(HalfPlaneMetric(), a, b).length, math.acosh(1 + 2**2 / 2)
+        (tensor(1.763), 1.763)
     """
     _check(a, b, n_points, nodes, max_steps, tol)
     flat_a, flat_b = (end.detach().reshape(-1, a.shape[-1]) for end in (a, b))
@@ -194,7 +207,13 @@ def low_cost_path(
 
     ``metric`` gives log V by its ``log_volume`` where it has one, else by a Cholesky factor. Costs are taken
     relative to the middle of their range on the straight lines, and ratios of V beyond e^35 (e^300 in double
-    precision) from there count as that. Raises what ``geodesic`` raises.
+    precision) from there count as that. Derived in chapter 7. Raises what ``geodesic`` raises.
+
+    Example:
+        >>> from riemvae_core.metrics import ConstantMetric
+        >>> metric = ConstantMetric(4.0 * torch.eye(2))  # V = 1/4
+        >>> rc.low_cost_path(metric, torch.zeros(2), torch.tensor([3.0, 4.0])).length
+        tensor(1.25)
     """
     _check(a, b, n_points, settings.get("nodes"), 1, None)
     with torch.no_grad():
