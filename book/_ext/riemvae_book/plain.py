@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from .questions import VERDICTS, read_question
+from .shown import without_example
 from .solutions import blocks
 
 ENUMERATED = ("exercise", "prf:theorem", "prf:lemma", "prf:definition", "prf:proposition", "prf:corollary")
@@ -146,7 +147,8 @@ class Plain:
         code = (
             source_of(path, options["pyobject"]) if "pyobject" in options else path.read_text(encoding="utf8")
         )
-        return "\n".join([f"```{options.get('language', 'python')}", code.strip("\n"), "```"])
+        shown = without_example(code).strip("\n")
+        return "\n".join([f"```{options.get('language', 'python')}", shown, "```"])
 
     def do_chapter_facts(self, argument: str, options: dict, content: list[str]) -> str:
         return f"*{self.book.facts}*"
