@@ -26,8 +26,10 @@ def random_tensors(count: int, shape: tuple[int, ...], seed: int = 0, dtype=torc
     return [torch.randn(shape, generator=generator, dtype=dtype, device="cpu") for _ in range(count)]
 
 
-def close(actual: Tensor, expected: Tensor, rtol: float = 1e-10, atol: float = 1e-10) -> None:
-    """Equal up to rounding, of the same shape and dtype."""
+def close(actual: Tensor, expected: Tensor, rtol: float | None = None, atol: float | None = None) -> None:
+    """Equal up to rounding, of the same shape and dtype: by default to 1e-10, in single precision to 1e-5."""
+    rounding = 1e-10 if actual.dtype == torch.float64 else 1e-5
+    rtol, atol = (rounding if tolerance is None else tolerance for tolerance in (rtol, atol))
     torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
 
 

@@ -12,14 +12,15 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-SUMMED = frozenset(
-    "mm addmm bmm baddbmm addbmm mv addmv dot vdot convolution convolution_backward sum mean var var_mean std prod "
-    "cumsum cumprod logsumexp logcumsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data "
-    "linalg_vector_norm norm _cdist_forward _euclidean_dist linalg_cholesky_ex linalg_inv_ex _linalg_solve_ex "
-    "linalg_solve_triangular triangular_solve cholesky_solve cholesky_inverse _linalg_eigh _linalg_svd "
-    "_linalg_slogdet _linalg_det index_add scatter_add native_layer_norm native_group_norm "
-    "native_batch_norm".split()
-)
+SUMMED = {
+    "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "vdot",
+    "convolution", "convolution_backward", "sum", "mean", "var", "var_mean", "std", "prod", "cumsum",
+    "cumprod", "logsumexp", "logcumsumexp", "_softmax", "_log_softmax", "_softmax_backward_data",
+    "_log_softmax_backward_data", "linalg_vector_norm", "norm", "_cdist_forward", "_euclidean_dist",
+    "linalg_cholesky_ex", "linalg_inv_ex", "_linalg_solve_ex", "linalg_solve_triangular", "triangular_solve",
+    "cholesky_solve", "cholesky_inverse", "_linalg_eigh", "_linalg_svd", "_linalg_slogdet", "_linalg_det",
+    "index_add", "scatter_add", "native_layer_norm", "native_group_norm", "native_batch_norm",
+}  # fmt: skip
 UNITS = 2.0
 
 

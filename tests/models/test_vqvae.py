@@ -192,7 +192,7 @@ def test_a_grid_stores_a_code_in_each_place(batch):
     assert model.decode(q.z_q).shape == (12, 1, 8, 8)
     assert model.decode(q.z_q.reshape(3, 4, 2, 2, 4)).shape == (3, 4, 1, 8, 8)
     properties.close(losses.commitment, q.commitment.sum((1, 2)), 1e-5, 1e-6)
-    assert torch.equal(model.decode(model.codebook[q.codes]), model.decode(q.z_q))
+    properties.close(model.decode(model.codebook[q.codes]), model.decode(q.z_q), 1e-5, 1e-6)
 
 
 def test_changing_one_code_changes_its_surroundings():
@@ -201,7 +201,7 @@ def test_changing_one_code_changes_its_surroundings():
     z = torch.randn(1, 8, 8, 4, generator=make_generator(0))
     other = z.clone()
     other[0, 0, 0] += 1.0
-    changed = (model.decode(z) - model.decode(other))[0, 0].abs() > 0
+    changed = (model.decode(z) - model.decode(other))[0, 0].abs() > 1e-6  # tiles may share their rounding
     assert changed[:4, :4].all()
     assert not changed[16:].any()
     assert not changed[:, 16:].any()

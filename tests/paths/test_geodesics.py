@@ -112,7 +112,7 @@ def test_energy_is_the_squared_length_at_constant_speed_and_ends_stay():
     a, b = pairs()
     path = geodesics.geodesic(HALF_PLANE, a, b)
     assert isinstance(path, geodesics.Geodesic)
-    assert (path.energy >= path.length.square()).all()
+    assert (path.energy >= path.length.square() * (1 - 1e-12)).all()  # equal, but for rounding, at best
     assert (path.energy <= path.length.square() * 1.001).all()
     assert torch.equal(path.curve[:, 0], a)
     assert torch.equal(path.curve[:, -1], b)
