@@ -11,18 +11,16 @@ import properties
 import pytest
 import torch
 from killed_runs import EPOCHS, MOMENTS
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from riemvae_core.data import load_images
-from riemvae_core.models import training
+from riemvae_core.models import read_tensors, training
 from riemvae_core.models.training import (
     History,
     evaluate,
     fit,
     fresh_decoder,
-    read_tensors,
     retrain_decoder,
-    save_atomically,
 )
 from riemvae_core.models.vae import ModelConfig, make_model
 from riemvae_core.numerics import make_generator
@@ -289,24 +287,6 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"run\.checkpoint must be of this run"):
         fit(small(), DIGITS, checkpoint=path, **QUIET)
-    with pytest.raises(ValueError, match="nowhere must be a safetensors file"):
-        read_tensors(tmp_path / "nowhere")
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "weights.safetensors"
-    save_atomically({"a": torch.arange(6).reshape(2, 3).T}, path, {"x": "1"})
-    assert torch.equal(load_file(path)["a"], torch.arange(6).reshape(2, 3).T)
-    assert read_tensors(path)[0] == {"x": "1"}
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(training, "save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_atomically({"a": torch.zeros(1)}, path, {})
-    assert read_tensors(path)[0] == {"x": "1"}
 
 
 # --- several devices
