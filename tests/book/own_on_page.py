@@ -18,8 +18,6 @@ from riemvae_core.laws import sample_by_importance
 from riemvae_core.numerics import make_generator
 
 OWN = 0
-
-
 IDLE = "() => !document.querySelector('figure').__rv.state.busy"
 
 
@@ -95,6 +93,4 @@ def check_health(seen, expected, tolerance):
 
 
 MU, LOG_VAR = latents(20, 2, dtype="f8")
-
-
 GOOD = npz(MU, LOG_VAR, np.savez)

@@ -1,66 +1,25 @@
 """Files of CIFAR-10 and SVHN, written here as their makers wrote them: read, or refused with a name."""
 
 import gzip
-import io
 import pickle
-import struct
 import sys
-import tarfile
 import warnings
 
 import numpy as np
 import properties
 import pytest
-from format_cases import write_folder
+from format_cases import (
+    BATCHES,
+    NAMES,
+    PICKLES,
+    RNG,
+    pickled_batch,
+    write_archive,
+    write_folder,
+)
 from scipy.io import savemat
 
 from riemvae_core.data import formats
-
-RNG = np.random.default_rng(0)
-
-
-# --- CIFAR-10: dictionaries as Python 2 and NumPy 1 pickled them (protocol 2), in a gzipped tar archive
-
-
-def pickled_string(value):
-    return b"T" + struct.pack("<i", len(value)) + value
-
-
-def pickled_array(array):
-    """The opcodes of a byte array: _reconstruct, then its shape, dtype and bytes as the state."""
-    shape = b"".join(b"J" + struct.pack("<i", side) for side in array.shape)
-    dtype = b"cnumpy\ndtype\n" + pickled_string(b"u1") + b"K\0K\1\x87R(K\3" + pickled_string(b"|")
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85" + pickled_string(b"b") + b"\x87R"
-        b"(K\1" + shape + b"\x86" + dtype + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"
-    ) + (pickled_string(array.tobytes()) + b"tb")
-
-
-def pickled_batch(images, labels):
-    listed = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
-    items = {b"batch_label": pickled_string(b"batch"), b"labels": listed, b"data": pickled_array(images)}
-    return b"\x80\2}(" + b"".join(pickled_string(key) + value for key, value in items.items()) + b"u."
-
-
-NAMES = [*formats.CIFAR_BATCHES["train"], *formats.CIFAR_BATCHES["test"]]
-
-
-BATCHES = {
-    name: (RNG.integers(0, 256, (4, 3072)).astype(np.uint8), RNG.integers(0, 10, 4).tolist())
-    for name in NAMES
-}
-
-
-PICKLES = {name: pickled_batch(*batch) for name, batch in BATCHES.items()}
-
-
-def write_archive(path, members):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, raw in members.items():
-            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            info.size = len(raw)
-            archive.addfile(info, io.BytesIO(raw))
-    return path
 
 
 def test_the_pickles_are_those_that_pickle_reads():

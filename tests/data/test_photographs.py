@@ -1,47 +1,13 @@
 """CelebA: JPEGs in a folder or a zip archive, and a list of splits."""
 
-import io
 import sys
-import zipfile
 
 import numpy as np
 import properties
 import pytest
-from format_cases import write_folder
-from PIL import Image
+from format_cases import FACES, LIST, jpeg, write_folder, zipped
 
 from riemvae_core.data import formats
-
-# --- CelebA: JPEGs in a folder or a zip archive, and a list of splits
-
-
-def jpeg(pixels):
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=100, subsampling=0)
-    return out.getvalue()
-
-
-def ramp(n):
-    """A face of 178 x 218 whose red grows to the right and green downwards; blue tells its number."""
-    rows, columns = np.mgrid[:218, :178]
-    return np.stack([columns, rows, np.full_like(rows, 20 * n)], -1).astype(np.uint8)
-
-
-PARTS = [0, 2, 0, 1, 2, 0]
-
-
-FACES = {f"{i:06}.jpg": jpeg(ramp(i)) for i in range(1, 7)}
-
-
-LIST = "".join(f"{name} {part}\n" for name, part in zip(FACES, PARTS, strict=True))
-
-
-def zipped(path, faces, folder="img_align_celeba/"):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(folder, "")
-        for name, raw in faces.items():
-            archive.writestr(folder + name, raw)
-    return path
 
 
 @pytest.fixture

@@ -23,8 +23,6 @@ def some_codes(k: int, seed: int) -> torch.Tensor:
 
 
 FRAME_BOX = [CENTER[0] - HALF, CENTER[1] - HALF, CENTER[0] + HALF, CENTER[1] + HALF]
-
-
 CELLS = (
     "const e = Float64Array.from(a.codebook.flat()), cells = a.codebook.map((_, k) => cellOf(e, k, a.box));"
 )

@@ -41,8 +41,6 @@ def read(ask):
 
 
 MU = np.random.default_rng(0).normal(size=(7, 3))
-
-
 LOG_VAR = MU - 2.5
 
 
@@ -114,8 +112,6 @@ def test_json_is_read(read):
 
 
 GOOD = npz(mu=MU, log_var=LOG_VAR)
-
-
 PACKED = npz(np.savez_compressed, mu=np.zeros((300, 3)), log_var=np.zeros((300, 3)))
 
 

@@ -39,14 +39,8 @@ def held_out(name):
 
 
 CODERS = [n for n in zoo.names() if zoo.recipe(n).kind != "classifier"]
-
-
 COLLAPSED = ("fashion-beta-30", "fashion-beta-100")
-
-
 FEW = ("fashion-vq-4",)  # it can draw four images; see the test beside k-means
-
-
 BROKEN = ("fashion-vae-16d-round",)  # a decoder that never saw the balls: chapter 3
 
 

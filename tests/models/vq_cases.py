@@ -8,14 +8,8 @@ from riemvae_core.models.vqvae import VQConfig
 from riemvae_core.numerics import make_generator
 
 SMALL = VQConfig(image_shape=(1, 8, 8), n_codes=5, code_dim=3, width=8, depth=1)
-
-
 GRID = dataclasses.replace(SMALL, network="grid", code_dim=4)
-
-
 LEVELS = dataclasses.replace(SMALL, n_codes=60, code_dim=3, levels=(5, 4, 3))
-
-
 DIGITS = load_images("digits").images
 
 

@@ -12,8 +12,6 @@ from riemvae_core.metrics import (
 )
 
 HALF_PLANE, SPHERE = HalfPlaneMetric(), SphereMetric()
-
-
 LEAN = torch.tensor([[2.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
 
 
