@@ -4,10 +4,10 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-pages test-notebooks lint lab notebooks zoo bench clean
+.PHONY: help env book test test-core test-pages test-notebooks test-portable lint lab notebooks zoo bench clean
 
 help:  ## what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 env: .venv/.installed  ## the environment in .venv (installed again only when requirements.txt changes)
 
@@ -28,6 +28,9 @@ test-pages: book
 
 test-notebooks: book test-core  # after the core's tests, so that two jobs keep two cores busy
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
+
+test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
+	@$(PY) tests/portable.py $(SETTINGS) -- $(TESTS)
 
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo

@@ -1,6 +1,7 @@
 """Fixtures that more than one file of tests needs: the built book, a server for it, a browser."""
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,28 @@ import jaxtyping
 import pytest
 import torch
 from browser import FLAGS, find_browser, serving
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 
-settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50, database=None)
-settings.load_profile("steady")
+# How long a case takes is no finding: machines differ, and share their cores.
+settings.register_profile(
+    "fresh", deadline=None, max_examples=50, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fresh")
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis reads the option
+def pytest_configure(config: pytest.Config) -> None:
+    """Without ``--hypothesis-seed``, the cases come from ``RIEMVAE_SEED``, else from a new seed each run."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = os.environ.get("RIEMVAE_SEED") or str(secrets.randbelow(10**9))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """How to draw the same cases of the property tests again."""
+    return f"property tests: RIEMVAE_SEED={config.option.hypothesis_seed} draws these cases again"
 
 
 @pytest.fixture(scope="session")

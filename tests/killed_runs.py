@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from riemvae_core.data import load_images
-from riemvae_core.models import ModelConfig, make_model, training
+from riemvae_core.models import ModelConfig, make_model, save_atomically, training
 
 EPOCHS = 5
 STEPS = 5 * 7  # 200 images in batches of 32
@@ -55,8 +55,8 @@ def at_call(n, function, before=None, after=None):
     return counted
 
 
-def write_half_and_die(_tensors, path, _metadata):
-    Path(path).write_bytes(b"\x40" * 1000)
+def tear_and_die(file):
+    os.ftruncate(file, 1000)
     die()
 
 
@@ -66,14 +66,14 @@ def in_step(n):
 
 def around_replace(**kwargs):
     def run(checkpoint):
-        training.os.replace = at_call(2, os.replace, **kwargs)
+        os.replace = at_call(2, os.replace, **kwargs)
         train(checkpoint)
 
     return run
 
 
 def in_the_middle_of_a_checkpoint(checkpoint):
-    training.save_file = at_call(3, training.save_file, before=write_half_and_die)
+    os.fsync = at_call(3, os.fsync, before=tear_and_die)
     train(checkpoint)
 
 
@@ -105,7 +105,7 @@ def finish(checkpoint, path, kills):
     """Run to the end, from the checkpoint if there is one, and keep the weights."""
 
     def run():
-        training.save_atomically(train(checkpoint), path, {"kills": str(kills)})
+        save_atomically(train(checkpoint), path, {"kills": str(kills)})
 
     assert fork(run) == 0, path.stem
 

@@ -1,5 +1,6 @@
 """Laws that more than one function of the core obeys, and the inputs that hypothesis draws for them."""
 
+import re
 from collections.abc import Callable
 
 import hypothesis.extra.numpy as hnp
@@ -26,9 +27,16 @@ def random_tensors(count: int, shape: tuple[int, ...], seed: int = 0, dtype=torc
     return [torch.randn(shape, generator=generator, dtype=dtype, device="cpu") for _ in range(count)]
 
 
-def close(actual: Tensor, expected: Tensor, rtol: float = 1e-10, atol: float = 1e-10) -> None:
-    """Equal up to rounding, of the same shape and dtype."""
+def close(actual: Tensor, expected: Tensor, rtol: float | None = None, atol: float | None = None) -> None:
+    """Equal up to rounding, of the same shape and dtype: by default to 1e-10, in single precision to 1e-5."""
+    rounding = 1e-10 if actual.dtype == torch.float64 else 1e-5
+    rtol, atol = (rounding if tolerance is None else tolerance for tolerance in (rtol, atol))
     torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers that a page shows: two digits of one value may differ where it lies between them."""
+    return [float(n.replace(",", "")) for n in re.findall(r"-?\d[\d,]*\.?\d*", text.replace("−", "-"))]
 
 
 def follows_dtype(function: Callable[..., Tensor], *inputs: Tensor, rtol: float = 1e-4) -> None:

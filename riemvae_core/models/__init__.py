@@ -7,16 +7,10 @@ Nothing else in the core knows these classes: metrics, paths and scores take ten
 
 from riemvae_core.models import zoo
 from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_classifier
+from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.networks import count_parameters, decoder_layers
 from riemvae_core.models.noise import NOISES, with_noise
-from riemvae_core.models.training import (
-    History,
-    evaluate,
-    fit,
-    read_tensors,
-    retrain_decoder,
-    save_atomically,
-)
+from riemvae_core.models.training import History, evaluate, fit, retrain_decoder
 from riemvae_core.models.vae import VAE, Autoencoder, ModelConfig, centers, make_model, standardize_codes
 from riemvae_core.models.vqvae import VQVAE, VQConfig
 

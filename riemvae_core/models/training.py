@@ -4,7 +4,6 @@ import copy
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from lightning_fabric import Fabric
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.numerics import check_images, chunks, make_generator, seeded_weights, standard_normal
 
 
@@ -187,25 +186,6 @@ def _check_finite(parts: dict[str, Tensor], step: int, epoch: int) -> None:
     raise FloatingPointError(
         f"{name} is {parts[name].item()} at step {step} (epoch {epoch + 1}); try a smaller lr"
     )
-
-
-def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside its place and move it there: no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, beside, metadata)
-    os.replace(beside, path)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a safetensors file. Raises ValueError where it can't be read."""
-    try:
-        with safe_open(path, "pt", device="cpu") as file:
-            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path.name} must be a safetensors file, got one that can't be read ({error})"
-        ) from error
 
 
 def _fingerprint(plan: _Plan, model: nn.Module, images: Tensor, labels: Tensor | None) -> str:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images
 from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_classifier
+from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.noise import NOISES, with_noise
-from riemvae_core.models.training import evaluate, fit, fresh_decoder, read_tensors, save_atomically
+from riemvae_core.models.training import evaluate, fit, fresh_decoder
 from riemvae_core.models.vae import VAE, VQVAE, Autoencoder, ModelConfig, VQConfig, make_model
 from riemvae_core.numerics import Interval, confidence_interval, make_generator
 

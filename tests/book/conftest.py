@@ -22,3 +22,10 @@ def address(folder):
 def page(browser, folder):
     with opened(browser, folder.as_uri()) as page:
         yield page
+
+
+@pytest.fixture
+def own(browser, folder):
+    """The figure of a reader's own latents alone."""
+    with opened(browser, folder.as_uri(), name="own") as page:
+        yield page

@@ -1,28 +1,22 @@
-"""Chapter 4's live figure in a browser: its numbers are the core's; hand, keys and kernel are answered."""
+"""The live figure of codes: it shows what the core computes."""
 
 import pytest
 import torch
-from fake_kernel import in_a_notebook
-from figures import READY, opened, pixels_of, plane, settle, state
+from codes_on_page import ONLY, check, cloud_of, codebook_of, where
+from figures import opened, plane, state
 
-from riemvae_core.codes import kmeans_step, nearest_code
-from riemvae_core.figures.widgets import voronoi
+from riemvae_core.codes import kmeans_step
 from riemvae_core.figures.widgets.assets import CODEBOOKS, points_of, probes, trained
-from riemvae_core.figures.widgets.stills import number
 from riemvae_core.figures.widgets.voronoi_figure import (
     CENTER,
     HALF,
     SOFTEST,
     START,
     code_weights,
-    image_errors,
-    trained_codebook,
     trained_point,
-    usage,
 )
 
 pytestmark = pytest.mark.browser
-ONLY = 0
 
 
 @pytest.fixture
@@ -31,81 +25,12 @@ def page(browser, folder):
         yield page
 
 
-def codebook_of(now):
-    return torch.tensor(now["codebook"], dtype=torch.float64)
-
-
-def cloud_of(now):
-    """All points, that of the chosen image where it is now."""
-    points = points_of(CODEBOOKS[now["n_codes"]]).double()
-    points[now["selected"]] = torch.tensor(now["z"], dtype=torch.float64)
-    return points
-
-
-def check(page):
-    """State and screen against the core."""
-    now = state(page, ONLY)
-    at = (
-        now["n_codes"],
-        now["codebook"],
-        now["selected"],
-        [float(v) for v in now["z"]],
-        float(now["softness"]),
-    )
-    told, errors = usage(*at), image_errors(*at)
-    assert now["counts"] == pytest.approx(told.counts, abs=1e-3)
-    assert now["used"] == told.used
-    assert now["perplexity"] == pytest.approx(told.perplexity, abs=1e-3)
-    assert now["error"] == pytest.approx(told.error, abs=1e-3)
-    for part, error in errors.items():
-        assert now["errors"][part] == pytest.approx(error, rel=1e-3, abs=1e-3)
-    assert now["nearest"] == nearest_code(cloud_of(now), codebook_of(now)).tolist()
-    rows = page.locator("figure").nth(ONLY).locator(".rv-errors tbody tr")
-    shown = [f"{now['used']} of {now['n_codes']}", number(now["perplexity"]), number(now["error"])]
-    shown += [number(now["errors"][part]) for part in ("point", "code")]
-    assert rows.locator("td:nth-child(2)").all_text_contents() == shown
-    home = (now["n_codes"], trained_codebook(now["n_codes"]), now["selected"])
-    home = (*home, trained_point(now["n_codes"], now["selected"]), float(now["softness"]))
-    was = usage(*home)
-    trained_shown = rows.locator("td:nth-child(3)").all_text_contents()
-    assert trained_shown[0] == f"{was.used} of {now['n_codes']}"
-    expected = [was.perplexity, was.error, *image_errors(*home).values()]
-    assert [float(v) for v in trained_shown[1:]] == pytest.approx(expected, abs=0.006)
-    return now
-
-
-def choose_codes(page, n_codes):
-    page.get_by_label("codes", exact=True).select_option(str(n_codes))
-    page.wait_for_function("(k) => document.querySelector('figure').__rv.state.n_codes === k", arg=n_codes)
-
-
-def where(page, z):
-    """Where a point of the plane lies in the window."""
-    return pixels_of(page, plane(page, ONLY), z, CENTER, HALF)
-
-
 def drag(page, start, end):
     page.mouse.move(*where(page, start))
     page.mouse.down()
     page.mouse.move(*where(page, end), steps=4)
     page.mouse.up()
     page.mouse.move(2, 2)
-
-
-@pytest.mark.parametrize("scheme", ["http", "file"])
-def test_the_page_decodes_as_the_core_does(browser, folder, address, scheme):
-    z = 8 * torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
-    with opened(browser, address if scheme == "http" else folder.as_uri(), name="codes") as page:
-        for n_codes in (16, 4, 64):
-            choose_codes(page, n_codes)
-            script = "(zs) => zs.map((z) => [...document.querySelector('figure').__rv.decode(z)])"
-            seen = torch.tensor(page.evaluate(script, z.tolist()))
-            with torch.no_grad():
-                expected = trained(CODEBOOKS[n_codes]).decode(z).flatten(1)
-            assert (seen - expected).abs().max() < 1e-3
-            now = check(page)
-            assert codebook_of(now).tolist() == trained_codebook(n_codes)
-            assert now["z"] == pytest.approx(trained_point(n_codes, START["selected"]))
 
 
 def test_it_starts_as_trained(page):
@@ -201,19 +126,6 @@ def test_softness_leads_from_cells_to_balls(page):
     assert all(z == pytest.approx(e, abs=1e-3) for z, e in zip(now["read"], expected, strict=True))
 
 
-def test_a_finger_drags(browser, folder):
-    with opened(browser, folder.as_uri(), name="codes", width=390, has_touch=True, is_mobile=True) as page:
-        touch = page.context.new_cdp_session(page)
-        start = state(page, ONLY)["codebook"][4]
-        for kind, z in (("touchStart", start), ("touchMove", (-2, -16)), ("touchMove", (-4, -20))):
-            x, y = where(page, z)
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        now = check(page)
-        assert now["hand"] == 4
-        assert now["codebook"][4] == pytest.approx([-4, -20], abs=0.3)
-
-
 def test_a_click_on_a_dot_takes_that_image(page):
     points, e = points_of(CODEBOOKS[16]), codebook_of(state(page, ONLY))
     alone = torch.cdist(points, torch.cat([points, e.float()])).topk(2, largest=False).values[:, 1].argmax()
@@ -281,76 +193,3 @@ def test_borders_stand_where_two_codes_are_nearest(page):
     green = page.evaluate(script, [where(page, z) for z in torch.cat([inner.double(), ground]).tolist()])
     assert min(green[:-2]) > 40
     assert max(green[-2:]) < 5
-
-
-def test_codes_glide_unless_motion_is_reduced(browser, folder):
-    script = """() => {
-      const figure = document.querySelector("figure");
-      [...figure.querySelectorAll("button")].find((b) => b.textContent === "k-means step").click();
-      return figure.__rv.state.gliding;
-    }"""
-    for motion in ("reduce", "no-preference"):
-        with opened(browser, folder.as_uri(), name="codes", reduced_motion=motion) as page:
-            assert page.evaluate(script) == (motion == "no-preference")
-            page.wait_for_function("() => !document.querySelector('figure').__rv.state.gliding")
-            check(page)
-
-
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
-    with opened(browser, folder.as_uri(), name="codes", width=width) as page:
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        height = "document.querySelector('figure').getBoundingClientRect().height"
-        before = page.evaluate(height)
-        for n_codes in (64, 4, 16):
-            choose_codes(page, n_codes)
-            for key in ("n", "Shift+ArrowUp", "c", "Shift+ArrowRight", "Home"):
-                plane(page, ONLY).press(key)
-            page.get_by_label("softness σ").press("PageUp")
-            settle(page)
-            assert page.evaluate(height) == before
-
-
-def test_codes_that_cannot_be_loaded_leave_those_that_were(browser, address):
-    context = browser.new_context(reduced_motion="reduce")
-    page, problems = context.new_page(), []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.route("**/fashion-vq-4.js", lambda route: route.abort())
-    page.goto(f"{address}/codes.html")
-    page.wait_for_function(READY)
-    page.get_by_label("codes", exact=True).select_option("4")
-    page.wait_for_function("document.querySelector('select').value === '16'")
-    plane(page, ONLY).press("n")
-    assert check(page)["selected"] == START["selected"] + 1
-    assert problems == ["fashion-vq-4.js could not be loaded"]
-    context.close()
-
-
-def test_a_notebook_shares_codes_and_point_with_its_kernel(browser, folder, address, monkeypatch):
-    monkeypatch.delenv("RIEMVAE_BOOK", raising=False)
-    widget = voronoi()
-    widget.softness = 1.5
-    with in_a_notebook(browser, folder, address, "voronoi", widget) as page:
-        assert state(page, 0)["softness"] == 1.5
-        widget.n_codes, widget.selected, widget.z = 4, 5, [1.0, 2.0]
-        widget.codebook = [[-10.0, 0.0], [0.0, 0.0], [5.0, 5.0], [10.0, -5.0]]
-        names = ("n_codes", "selected", "codebook", "z")
-        page.evaluate(
-            "(told) => Object.entries(told).forEach(([key, value]) => model.set(key, value))",
-            {name: getattr(widget, name) for name in names},
-        )
-        page.wait_for_function("() => el.querySelector('figure').__rv.state.n_codes === 4")
-        now = state(page, 0)
-        assert {name: now[name] for name in names} == {name: getattr(widget, name) for name in names}
-        assert now["counts"] == pytest.approx(widget.usage.counts, abs=1e-3)
-        assert page.evaluate("model.saved.length") == 0
-        plane(page, 0).press("c")
-        plane(page, 0).press("ArrowRight")
-        page.wait_for_function("() => model.saved.length > 0")
-        widget.codebook = page.evaluate("model.saved.at(-1).codebook")
-        assert widget.codebook[0] == pytest.approx([-9.7, 0.0])
-        now = state(page, 0)
-        assert now["error"] == pytest.approx(widget.usage.error, abs=1e-3)
-        assert now["errors"] == pytest.approx(widget.errors, rel=1e-3)
-        page.evaluate("stop()")
-        assert page.evaluate("Object.values(listeners).every((l) => l.length === 0)")

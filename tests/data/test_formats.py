@@ -1,69 +1,25 @@
-"""The formats of cifar10, svhn and celeba, written here as their publishers wrote them, whole and damaged."""
+"""Files of CIFAR-10 and SVHN, written here as their makers wrote them: read, or refused with a name."""
 
 import gzip
-import io
 import pickle
-import struct
 import sys
-import tarfile
 import warnings
-import zipfile
 
 import numpy as np
 import properties
 import pytest
-from PIL import Image
+from format_cases import (
+    BATCHES,
+    NAMES,
+    PICKLES,
+    RNG,
+    pickled_batch,
+    write_archive,
+    write_folder,
+)
 from scipy.io import savemat
 
 from riemvae_core.data import formats
-
-RNG = np.random.default_rng(0)
-
-# --- CIFAR-10: dictionaries as Python 2 and NumPy 1 pickled them (protocol 2), in a gzipped tar archive
-
-
-def pickled_string(value):
-    return b"T" + struct.pack("<i", len(value)) + value
-
-
-def pickled_array(array):
-    """The opcodes of a byte array: _reconstruct, then its shape, dtype and bytes as the state."""
-    shape = b"".join(b"J" + struct.pack("<i", side) for side in array.shape)
-    dtype = b"cnumpy\ndtype\n" + pickled_string(b"u1") + b"K\0K\1\x87R(K\3" + pickled_string(b"|")
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85" + pickled_string(b"b") + b"\x87R"
-        b"(K\1" + shape + b"\x86" + dtype + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"
-    ) + (pickled_string(array.tobytes()) + b"tb")
-
-
-def pickled_batch(images, labels):
-    listed = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
-    items = {b"batch_label": pickled_string(b"batch"), b"labels": listed, b"data": pickled_array(images)}
-    return b"\x80\2}(" + b"".join(pickled_string(key) + value for key, value in items.items()) + b"u."
-
-
-NAMES = [*formats.CIFAR_BATCHES["train"], *formats.CIFAR_BATCHES["test"]]
-BATCHES = {
-    name: (RNG.integers(0, 256, (4, 3072)).astype(np.uint8), RNG.integers(0, 10, 4).tolist())
-    for name in NAMES
-}
-PICKLES = {name: pickled_batch(*batch) for name, batch in BATCHES.items()}
-
-
-def write_archive(path, members):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, raw in members.items():
-            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            info.size = len(raw)
-            archive.addfile(info, io.BytesIO(raw))
-    return path
-
-
-def write_folder(path, members):
-    path.mkdir()
-    for name, raw in members.items():
-        (path / name).write_bytes(raw)
-    return path
 
 
 def test_the_pickles_are_those_that_pickle_reads():
@@ -93,11 +49,6 @@ def test_cifar10_comes_in_its_order(tmp_path, write, split):
 class Forged:
     def __reduce__(self):
         return (sys.exit, ("code was run",))
-
-
-def nearly(**changes):
-    images, labels = BATCHES["test_batch"]
-    return pickle.dumps({"data": images, "labels": labels} | changes, protocol=2)
 
 
 @pytest.mark.parametrize(
@@ -180,131 +131,3 @@ def test_a_damaged_mat_file_is_refused(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"some\.mat must be a \.mat file of SVHN"):
         formats.read_svhn(path)
-
-
-# --- CelebA: JPEGs in a folder or a zip archive, and a list of splits
-
-
-def jpeg(pixels):
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=100, subsampling=0)
-    return out.getvalue()
-
-
-def ramp(n):
-    """A face of 178 x 218 whose red grows to the right and green downwards; blue tells its number."""
-    rows, columns = np.mgrid[:218, :178]
-    return np.stack([columns, rows, np.full_like(rows, 20 * n)], -1).astype(np.uint8)
-
-
-PARTS = [0, 2, 0, 1, 2, 0]
-FACES = {f"{i:06}.jpg": jpeg(ramp(i)) for i in range(1, 7)}
-LIST = "".join(f"{name} {part}\n" for name, part in zip(FACES, PARTS, strict=True))
-
-
-def zipped(path, faces, folder="img_align_celeba/"):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(folder, "")
-        for name, raw in faces.items():
-            archive.writestr(folder + name, raw)
-    return path
-
-
-@pytest.fixture
-def partition(tmp_path):
-    path = tmp_path / "list_eval_partition.txt"
-    path.write_text(LIST)
-    return path
-
-
-@pytest.mark.parametrize("write", [zipped, write_folder])
-@pytest.mark.parametrize(("split", "numbers"), [("train", [1, 3, 6]), ("test", [2, 5])])
-def test_celeba_is_cropped_to_the_center_and_resized(tmp_path, partition, write, split, numbers):
-    faces, labels = formats.read_celeba(write(tmp_path / "faces", FACES), partition, split)
-    assert faces.shape == (len(numbers), 3, 64, 64)
-    assert faces.dtype == np.uint8
-    assert labels.tolist() == [0] * len(numbers)
-    # the closed form: a linear ramp stays one; the crop begins at column 19, row 39; a pixel is 140/64
-    centers = (np.arange(64) + 0.5) * 140 / 64 - 0.5
-    inner = slice(3, -3)  # the filter is cut off at the crop's edge
-    red, green = np.meshgrid(19 + centers, 39 + centers)
-    for face, n in zip(faces.astype(float), numbers, strict=True):
-        expected = np.stack([red, green, np.full_like(red, 20 * n)])
-        np.testing.assert_allclose(face[:, inner, inner], expected[:, inner, inner], atol=2)
-
-
-def test_celeba_stops_at_the_limit(tmp_path, partition):
-    """Images beyond the limit are not even looked for."""
-    path = zipped(
-        tmp_path / "faces.zip", {name: FACES[name] for name in ("000001.jpg", "000003.jpg")}, "a/b/"
-    )
-    faces, labels = formats.read_celeba(path, partition, "train", 2)
-    assert len(faces) == len(labels) == 2
-    with pytest.raises(ValueError, match=r"faces\.zip must hold the images .*000006\.jpg"):
-        formats.read_celeba(path, partition, "train", 3)
-
-
-def test_gray_photographs_have_three_channels(tmp_path, partition):
-    gray = jpeg(np.full((218, 178), 77, np.uint8))
-    faces, _ = formats.read_celeba(
-        write_folder(tmp_path / "faces", {"000001.jpg": gray}), partition, "train", 1
-    )
-    np.testing.assert_array_equal(faces, 77)
-
-
-@pytest.mark.parametrize(
-    ("raw", "words"),
-    [
-        (FACES["000001.jpg"][:3000], ("truncated",)),
-        (b"<html>", ("cannot identify",)),
-        (jpeg(np.zeros((64, 64, 3), np.uint8)), ("(178, 218)", "(64, 64)")),
-    ],
-    ids=["cut", "page", "small"],
-)
-@pytest.mark.parametrize("write", [zipped, write_folder])
-def test_damaged_photographs_are_refused(tmp_path, partition, write, raw, words):
-    path = write(tmp_path / "faces", FACES | {"000003.jpg": raw})
-    with pytest.raises(
-        ValueError, match=r"faces must hold the images that list_eval_partition\.txt"
-    ) as caught:
-        formats.read_celeba(path, partition, "train")
-    properties.message_names(caught.value, *words)
-
-
-def test_a_damaged_zip_archive_is_refused(tmp_path, partition):
-    path = zipped(tmp_path / "faces.zip", FACES)
-    whole = path.read_bytes()
-    for raw in (whole[: len(whole) // 2], b"<html>", whole.replace(FACES["000003.jpg"][-99:], b"?" * 99)):
-        path.write_bytes(raw)
-        with pytest.raises(ValueError, match=r"faces\.zip must hold the images"):
-            formats.read_celeba(path, partition, "train")
-
-
-def test_missing_photographs_are_named(tmp_path, partition):
-    path = write_folder(tmp_path / "faces", {"000001.jpg": FACES["000001.jpg"]})
-    with pytest.raises(ValueError, match=r"faces must hold the images .*000003\.jpg"):
-        formats.read_celeba(path, partition, "train")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", ("list images of the test split", "0 other lines")),
-        ("000001.jpg 0\n", ("list images of the test split", "1 other")),
-        ("image_id,partition\n", ("a name and a number",)),
-        ("\0\xff\xfe", ("a name and a number",)),
-    ],
-)
-def test_a_damaged_list_is_refused(tmp_path, text, words):
-    path = tmp_path / "list.txt"
-    path.write_text(text, encoding="latin1")
-    with pytest.raises(ValueError, match=r"list\.txt must") as caught:
-        formats.read_celeba(tmp_path / "faces.zip", path, "test")
-    properties.message_names(caught.value, *words)
-
-
-def test_without_pillow_the_extra_is_named(tmp_path, partition, monkeypatch):
-    path = zipped(tmp_path / "faces.zip", FACES)
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"pillow: pip install 'riemvae-core\[data\]'"):
-        formats.read_celeba(path, partition, "train")

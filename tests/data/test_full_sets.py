@@ -10,8 +10,8 @@ import numpy as np
 import properties
 import pytest
 import torch
+from format_cases import BATCHES, FACES, LIST, PICKLES, ramp, write_archive, write_folder, zipped
 from scipy.io import savemat
-from test_formats import BATCHES, FACES, LIST, PICKLES, ramp, write_archive, write_folder, zipped
 from test_idx import idx_bytes
 
 from riemvae_core.data import sets

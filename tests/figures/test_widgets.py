@@ -1,82 +1,21 @@
-"""The live figures' Python side: what they pack, what stands in a page, what a kernel reads and sets."""
+"""The live figures' Python side: what stands in a page, what a kernel reads and sets."""
 
 import html
 import json
 import math
 import re
-import struct
 
-import numpy as np
 import pytest
 import torch
 
 from riemvae_core.balls import gaussians
-from riemvae_core.data import ImageSet, load_images
 from riemvae_core.figures import plotting
-from riemvae_core.figures.widgets import host, packing, panel, points_and_balls, points_figure, train_panel
-from riemvae_core.figures.widgets.assets import Packed, asset, asset_names, codes, pack, probes, unpack
+from riemvae_core.figures.widgets import host, packing, points_and_balls, points_figure, train_panel
+from riemvae_core.figures.widgets.assets import asset, asset_names, codes, probes
 from riemvae_core.figures.widgets.packing_figure import bill, expected_squared_error, trained_ball
 from riemvae_core.models import ModelConfig, make_model, zoo
 
 PAIR = ("fashion-ae-2d", "fashion-vae-2d")
-
-
-@pytest.fixture
-def in_a_book(monkeypatch):
-    monkeypatch.setenv("RIEMVAE_BOOK", "1")
-
-
-@pytest.fixture
-def in_a_notebook(monkeypatch):
-    monkeypatch.delenv("RIEMVAE_BOOK", raising=False)
-
-
-# ---- packing
-
-
-def test_pack_and_unpack_are_inverse():
-    rng = np.random.default_rng(0)
-    arrays = {
-        "a": rng.normal(size=(3, 5)).astype(np.float16),
-        "b": rng.integers(0, 256, size=7).astype(np.uint8),
-        "c": rng.normal(size=(2, 2, 2)).astype(np.float32),
-    }
-    back = unpack(pack(arrays))
-    assert list(back) == list(arrays)
-    for name, array in arrays.items():
-        assert back[name].dtype == array.dtype
-        np.testing.assert_array_equal(back[name], array)
-
-
-def test_packed_bytes_are_little_endian():
-    packed = pack({"x": np.array([1.5], np.dtype(">f4").newbyteorder("="))})
-    assert packed.data == struct.pack("<f", 1.5)
-
-
-def test_pack_names_what_it_cannot_hold():
-    with pytest.raises(ValueError, match=r"arrays\['x'\] must be float16, float32 or uint8, got float64"):
-        pack({"x": np.zeros(2)})
-    with pytest.raises(ValueError, match="data must hold the header's 4 bytes, got 3"):
-        unpack(Packed([{"name": "x", "dtype": "f2", "shape": [2]}], b"123"))
-
-
-def test_an_asset_holds_the_zoo_s_decoder_and_codes():
-    model, arrays = zoo.load(PAIR[1]), unpack(asset(PAIR[1]))
-    linear = [m for m in model.decoder.modules() if isinstance(m, torch.nn.Linear)]
-    for i, layer in enumerate(linear):
-        np.testing.assert_array_equal(arrays[f"weight.{i}"], layer.weight.detach().half().numpy())
-        np.testing.assert_array_equal(arrays[f"bias.{i}"], layer.bias.detach().half().numpy())
-    mu, log_var = codes(model, probes("fashion").images)
-    np.testing.assert_array_equal(arrays["mu"], mu.numpy())
-    np.testing.assert_array_equal(arrays["log_var"], log_var.numpy())
-    with pytest.raises(ValueError, match=r"name must be one of .*, got 'nobody'"):
-        asset("nobody")
-
-
-def test_shown_images_lose_nothing():
-    images = unpack(asset("fashion-probes"))["images"]
-    expected = probes("fashion").images.flatten(1)
-    assert torch.equal(torch.from_numpy(images.astype(np.float32) / np.float32(255)), expected)
 
 
 # ---- one source for page and notebook
@@ -284,56 +223,3 @@ def test_expected_squared_error_of_a_trained_decoder():
         draws = (model.decode(mu + torch.exp(0.5 * log_var) * eps) - image).square().flatten(1).sum(-1)
     exact = bill(1.0, 60, 30, mu.tolist(), log_var.tolist()).reconstruction
     assert abs(exact - float(draws.mean())) < 4 * float(draws.std()) / math.sqrt(len(draws))
-
-
-# ---- the panel
-
-
-@pytest.fixture
-def few_images(monkeypatch):
-    images, labels = load_images("fashion")
-    few = ImageSet(images[:1500], labels[:1500])
-    monkeypatch.setattr(panel, "load_images", lambda name: few)
-
-
-def test_the_panel_trains_and_says_so(in_a_notebook, few_images, no_hook):
-    shown = train_panel()
-    shown.width.value, shown.epochs.value, shown.beta.value = 32, 2, 0.1
-    shown.start.click()
-    assert shown.wait(300.0)
-    assert shown.error is None
-    assert shown.model.config == ModelConfig(width=32, depth=2, beta=0.1)
-    assert {name: len(values) for name, values in shown.losses.items()} == {
-        "total": 2, "reconstruction": 2, "pull": 2, "barrier": 2,
-    }  # fmt: skip
-    assert shown.losses["total"][1] < shown.losses["total"][0]
-    assert shown.status.value.startswith("Done after 2 epochs")
-    assert re.match(r'<img alt="240 balls[^"]*" src="data:image/png;base64,\w', shown.picture.value)
-    assert (shown.start.disabled, shown.stop.disabled) == (False, True)
-
-
-def test_the_panel_stops(in_a_notebook, few_images, no_hook):
-    shown = train_panel()
-    shown.epochs.value = 60
-    shown.start.click()
-    assert (shown.start.disabled, shown.stop.disabled) == (True, False)
-    first = shown._thread
-    shown.start.click()
-    assert shown._thread is first
-    shown.stop.click()
-    assert shown.wait(300.0)
-    assert 1 <= len(shown.losses["total"]) < 60
-    assert shown.status.value.startswith("Stopped after")
-
-
-def test_the_panel_reports_errors(in_a_notebook, few_images, monkeypatch):
-    def fail(*_arguments, **_keywords):
-        raise FloatingPointError("total is nan at step 3 <here>")
-
-    monkeypatch.setattr(panel, "fit", fail)
-    shown = train_panel()
-    shown.begin()
-    assert shown.wait(300.0)
-    assert shown.status.value == "<b>FloatingPointError:</b> total is nan at step 3 &lt;here&gt;"
-    assert isinstance(shown.error, FloatingPointError)
-    assert (shown.start.disabled, shown.stop.disabled) == (False, True)

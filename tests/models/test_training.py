@@ -1,44 +1,20 @@
-"""The one loop: repeatable, resumable, the same on several devices, and right where the answer is known."""
+"""Training: one run written out, a known answer, several devices, faults."""
 
 import math
-import os
-import subprocess
-import sys
 import types
-from pathlib import Path
 
 import properties
 import pytest
 import torch
-from killed_runs import EPOCHS, MOMENTS
-from safetensors.torch import load_file, save_file
+from training_cases import DIGITS, QUIET, same_weights, small
 
-from riemvae_core.data import load_images
-from riemvae_core.models import training
 from riemvae_core.models.training import (
     History,
     evaluate,
     fit,
-    fresh_decoder,
-    read_tensors,
-    retrain_decoder,
-    save_atomically,
 )
 from riemvae_core.models.vae import ModelConfig, make_model
 from riemvae_core.numerics import make_generator
-
-SMALL = ModelConfig(image_shape=(1, 8, 8), width=16, depth=1)
-DIGITS = load_images("digits").images[:200]
-QUIET = {"epochs": 3, "batch_size": 32, "progress": False}
-
-
-def small(kind="vae", **changes):
-    return make_model(kind, ModelConfig(image_shape=(1, 8, 8), width=16, depth=1, **changes), seed=0)
-
-
-def same_weights(a, b):
-    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
-
 
 # --- one run
 
@@ -201,114 +177,6 @@ def test_a_linear_vae_finds_probabilistic_pca():
     assert parts["reconstruction"] == pytest.approx(2 * beta / 2 + 0.2, rel=0.05)
 
 
-# --- checkpoints
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """The folder that killed_runs.py filled."""
-    folder = tmp_path_factory.mktemp("killed")
-    root = Path(__file__).resolve().parents[2]
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    environment = os.environ | one_thread | {"PYTHONPATH": str(root)}
-    script = [sys.executable, str(root / "tests" / "killed_runs.py"), str(folder)]
-    ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=300)
-    assert ran.returncode == 0, ran.stderr
-    return folder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", [*MOMENTS, *(f"random-{turn}" for turn in range(4))])
-def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(killed, moment):
-    _, expected = read_tensors(killed / "unbroken.safetensors")
-    metadata, weights = read_tensors(killed / f"{moment}.safetensors")
-    if moment in MOMENTS:
-        assert metadata["kills"] == "1"
-    assert weights.keys() == expected.keys()
-    assert all(torch.equal(weights[k], expected[k]) for k in expected)
-    assert len(weights["history.total"]) == EPOCHS
-
-
-def test_a_stopped_run_goes_on_from_where_it_stopped(tmp_path):
-    broken, whole, path = small(), small(), tmp_path / "deep" / "run.checkpoint"
-    fit(broken, DIGITS, checkpoint=path, callback=lambda epoch, _net, _means: epoch == 2, **QUIET)
-    again = small()
-    epochs = []
-    history = fit(again, DIGITS, checkpoint=path, callback=lambda e, _net, _means: epochs.append(e), **QUIET)
-    expected = fit(whole, DIGITS, **QUIET)
-    assert epochs == [3]
-    assert same_weights(again, whole)
-    assert torch.equal(history.losses["total"], expected.losses["total"])
-    assert history.epochs == 3
-    finished = small()
-    assert fit(finished, DIGITS, checkpoint=str(path), **QUIET).epochs == 3
-    assert same_weights(finished, whole)
-
-
-def test_a_callback_runs_before_its_epochs_checkpoint_is_written(tmp_path):
-    path, found = tmp_path / "run.checkpoint", []
-
-    def look(_epoch, _net, _means):
-        found.append(read_tensors(path)[0]["done"] if path.exists() else None)
-
-    fit(small(), DIGITS, checkpoint=path, callback=look, **QUIET)
-    assert found == [None, "1", "2"]
-    assert read_tensors(path)[0]["done"] == "3"
-
-
-@pytest.mark.parametrize(
-    ("model", "images", "changes"),
-    [
-        (small(), DIGITS, {"lr": 0.5}),
-        (small(), DIGITS, {"epochs": 4}),
-        (small(), DIGITS, {"seed": 9}),
-        (small(), DIGITS, {"batch_size": 16}),
-        (small(), DIGITS[:150], {}),
-        (small(), 1 - DIGITS, {}),
-        (small(beta=2.0), DIGITS, {}),
-        (small("ae"), DIGITS, {}),
-    ],
-    ids=["lr", "epochs", "seed", "batch size", "fewer images", "other images", "beta", "kind"],
-)
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, model, images, changes):
-    path = tmp_path / "run.checkpoint"
-    fit(small(), DIGITS, checkpoint=path, **QUIET)
-    before = path.read_bytes()
-    with pytest.raises(
-        ValueError, match=r"checkpoint run\.checkpoint must be of this run .* got .* remove it"
-    ):
-        fit(model, images, checkpoint=path, **(QUIET | changes))
-    assert path.read_bytes() == before
-
-
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "run.checkpoint"
-    path.write_bytes(b"half a file")
-    with pytest.raises(ValueError, match=r"run\.checkpoint must be a safetensors file"):
-        fit(small(), DIGITS, checkpoint=path, **QUIET)
-    save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"run\.checkpoint must be of this run"):
-        fit(small(), DIGITS, checkpoint=path, **QUIET)
-    with pytest.raises(ValueError, match="nowhere must be a safetensors file"):
-        read_tensors(tmp_path / "nowhere")
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "weights.safetensors"
-    save_atomically({"a": torch.arange(6).reshape(2, 3).T}, path, {"x": "1"})
-    assert torch.equal(load_file(path)["a"], torch.arange(6).reshape(2, 3).T)
-    assert read_tensors(path)[0] == {"x": "1"}
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(training, "save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_atomically({"a": torch.zeros(1)}, path, {})
-    assert read_tensors(path)[0] == {"x": "1"}
-
-
 # --- several devices
 
 
@@ -361,69 +229,6 @@ def test_bad_arguments_are_named(images, changes, words):
     with pytest.raises(ValueError, match="must be") as caught:
         fit(small(), images, **(QUIET | changes))
     properties.message_names(caught.value, *words)
-
-
-# --- evaluate
-
-
-@pytest.mark.parametrize("mode", [True, False])
-def test_evaluate_means_over_images_and_restores_the_mode(mode, monkeypatch):
-    model = small().train(mode)
-    parts = evaluate(model, DIGITS, seed=2)
-    assert model.training is mode
-    eps = torch.randn(200, 2, generator=torch.Generator().manual_seed(2))
-    by_hand = model.losses(DIGITS, eps)
-    assert list(parts) == list(by_hand._fields)
-    for name, part in by_hand._asdict().items():
-        assert parts[name] == pytest.approx(part.mean().item(), rel=1e-5)
-    chunks = training.chunks
-    monkeypatch.setattr(training, "chunks", lambda n, each: chunks(n, each, budget=7 * each))
-    assert evaluate(model, DIGITS, seed=2) == pytest.approx(parts, rel=1e-5)
-
-
-@pytest.mark.usefixtures("no_hook")
-@pytest.mark.parametrize(
-    ("images", "words"),
-    [(DIGITS[:0], ("images", "[0, 1, 8, 8]")), (DIGITS[..., 1:], ("x", "[200, 1, 8, 7]"))],
-)
-def test_evaluate_names_what_is_wrong_and_restores_the_mode(images, words):
-    model = small().train()
-    with pytest.raises(ValueError, match="must be") as caught:
-        evaluate(model, images)
-    properties.message_names(caught.value, *words)
-    assert model.training
-
-
-# --- retrain_decoder
-
-
-def test_a_fresh_decoder_is_drawn_from_the_seed_and_stands_behind_a_frozen_encoder():
-    model = make_model("vae", ModelConfig(image_shape=(1, 8, 8), width=8, depth=1), seed=0)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    fresh, twin, other = (fresh_decoder(model, seed).state_dict() for seed in (1, 1, 2))
-    for name, value in before.items():
-        assert torch.equal(model.state_dict()[name], value)
-        assert torch.equal(fresh[name], twin[name])
-        assert torch.equal(fresh[name], value) != name.startswith("decoder.")
-        assert torch.equal(other[name], fresh[name]) != name.startswith("decoder.")
-    frozen = {n for n, p in fresh_decoder(model, 1).named_parameters() if not p.requires_grad}
-    assert frozen == {n for n in before if not n.startswith("decoder.")}
-
-
-def test_a_fresh_decoder_is_trained_and_nothing_else():
-    model = small(noise=False)
-    fit(model, DIGITS, **QUIET)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    copied, history = retrain_decoder(
-        model, DIGITS, epochs=40, batch_size=32, lr=0.01, seed=7, progress=False
-    )
-    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
-    for name, weight in copied.state_dict().items():
-        assert torch.equal(weight, before[name]) is not name.startswith("decoder."), name
-    assert history.losses["reconstruction"][-1] < history.losses["reconstruction"][0]
-    properties.close(history.losses["pull"], history.losses["pull"][:1].expand(40), 1e-4, 1e-6)
-    twin, _ = retrain_decoder(model, DIGITS, epochs=40, batch_size=32, lr=0.01, seed=7, progress=False)
-    assert same_weights(twin, copied)
 
 
 def test_the_size_of_a_batch_beyond_the_set_is_one_step_an_epoch():

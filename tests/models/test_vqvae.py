@@ -1,41 +1,26 @@
-"""The codebook models: losses from their definition, what learns the codebook, the grid, fit."""
+"""Models with codes: losses, what learns the codebook, grids and levels."""
 
 import dataclasses
-import math
 
 import properties
 import pytest
 import torch
+from vq_cases import DIGITS, GRID, LEVELS, SMALL, small
 
 from riemvae_core.codes import (
     Quantized,
     ema_update,
-    kmeans_codebook,
     nearest_code,
     perplexity,
     quantize,
     start_state,
 )
-from riemvae_core.data import load_images
 from riemvae_core.models import vqvae
 from riemvae_core.models.coders import Coder, check_likelihood
 from riemvae_core.models.training import evaluate, fit
 from riemvae_core.models.vae import centers, make_model
 from riemvae_core.models.vqvae import VQConfig, VQLosses
 from riemvae_core.numerics import make_generator
-
-SMALL = VQConfig(image_shape=(1, 8, 8), n_codes=5, code_dim=3, width=8, depth=1)
-GRID = dataclasses.replace(SMALL, network="grid", code_dim=4)
-LEVELS = dataclasses.replace(SMALL, n_codes=60, code_dim=3, levels=(5, 4, 3))
-DIGITS = load_images("digits").images
-
-
-def small(config=SMALL, seed=1, spread=True, **changes):
-    """A model whose codes are as far apart as its points, in eval mode."""
-    model = make_model("vq", dataclasses.replace(config, **changes), seed)
-    if spread and not model.config.levels:
-        model.start_codebook(DIGITS[:300], make_generator(0))
-    return model.eval()
 
 
 @pytest.fixture
@@ -192,7 +177,7 @@ def test_a_grid_stores_a_code_in_each_place(batch):
     assert model.decode(q.z_q).shape == (12, 1, 8, 8)
     assert model.decode(q.z_q.reshape(3, 4, 2, 2, 4)).shape == (3, 4, 1, 8, 8)
     properties.close(losses.commitment, q.commitment.sum((1, 2)), 1e-5, 1e-6)
-    assert torch.equal(model.decode(model.codebook[q.codes]), model.decode(q.z_q))
+    properties.close(model.decode(model.codebook[q.codes]), model.decode(q.z_q), 1e-5, 1e-6)
 
 
 def test_changing_one_code_changes_its_surroundings():
@@ -201,7 +186,7 @@ def test_changing_one_code_changes_its_surroundings():
     z = torch.randn(1, 8, 8, 4, generator=make_generator(0))
     other = z.clone()
     other[0, 0, 0] += 1.0
-    changed = (model.decode(z) - model.decode(other))[0, 0].abs() > 0
+    changed = (model.decode(z) - model.decode(other))[0, 0].abs() > 1e-6  # tiles may share their rounding
     assert changed[:4, :4].all()
     assert not changed[16:].any()
     assert not changed[:, 16:].any()
@@ -219,68 +204,6 @@ def test_levels_need_no_codebook_that_learns(batch):
     properties.close(q.z_q, model.codebook[q.codes])
     with pytest.raises(ValueError, match=r"levels must be \(\) .* got \(5, 4, 3\)"):
         model.start_codebook(x)
-
-
-# --- the same fit as every other model
-
-
-@pytest.mark.parametrize("config", [SMALL, GRID, LEVELS, dataclasses.replace(SMALL, snap=False)])
-@pytest.mark.parametrize("learning", vqvae.LEARNING)
-def test_training_lowers_the_error_and_tells_the_usage(config, learning):
-    model = small(config, learning=learning)
-    history = fit(model, DIGITS[:400], epochs=8, lr=0.01, progress=False)
-    assert list(history.losses) == list(VQLosses._fields)
-    assert history.losses["reconstruction"][-1] < 0.9 * history.losses["reconstruction"][0]
-    assert ((history.losses["perplexity"] >= 1) & (history.losses["perplexity"] <= config.n_codes)).all()
-    held_out = evaluate(model, DIGITS[400:600])
-    assert held_out["used"] <= config.n_codes
-    assert math.isfinite(held_out["total"])
-
-
-def test_a_run_that_was_killed_ends_as_an_unbroken_one(tmp_path):
-    whole, broken, resumed = small(), small(), small()
-    settings = {"epochs": 3, "lr": 0.01, "progress": False}
-    fit(whole, DIGITS[:200], **settings)
-    file = tmp_path / "run"
-    fit(broken, DIGITS[:200], checkpoint=file, callback=lambda epoch, *_: epoch == 1, **settings)
-    fit(resumed, DIGITS[:200], checkpoint=file, **settings)
-    expected = whole.state_dict()
-    assert all(torch.equal(v, expected[k]) for k, v in resumed.state_dict().items())
-    assert not torch.equal(broken.codebook, resumed.codebook)
-
-
-@pytest.mark.slow
-def test_two_devices_learn_the_codebook_of_one():
-    """Sums are taken in another order, so the codebooks agree up to rounding, resets included."""
-    one, two = small(dead_share=0.5), small(dead_share=0.5)
-    settings = {"epochs": 2, "batch_size": 32, "progress": False}
-    fit(one, DIGITS[:192], **settings)
-    fit(two, DIGITS[:192], devices=2, strategy="ddp_spawn", **settings)
-    for name, weight in one.state_dict().items():
-        properties.close(two.state_dict()[name], weight, 1e-3, 1e-3)
-
-
-def test_rows_of_all_devices_are_put_together(monkeypatch):
-    rows = torch.arange(6.0).reshape(3, 2)
-    monkeypatch.setattr(vqvae.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(vqvae.distributed, "get_world_size", lambda: 2)
-
-    def all_gather(parts, mine):
-        for i, part in enumerate(parts):
-            part.copy_(mine + 10 * i)
-
-    monkeypatch.setattr(vqvae.distributed, "all_gather", all_gather)
-    assert torch.equal(vqvae._of_all_devices(rows), torch.cat([rows, rows + 10]))
-
-
-def test_one_code_an_image_is_no_better_than_kmeans():
-    """K codes draw K images; no K images are nearer to the data than those of the best k-means, almost."""
-    model = small(width=64)
-    fit(model, DIGITS, epochs=30, lr=0.005, progress=False)
-    pixels = DIGITS.flatten(1).double()
-    best = min(kmeans_codebook(pixels, 5, make_generator(s)).distortion.item() for s in range(5))
-    ours = evaluate(model, DIGITS)["reconstruction"]
-    assert best <= ours < 1.25 * best
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

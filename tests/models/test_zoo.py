@@ -1,7 +1,6 @@
-"""Shipped models are what the recipes promise; others are trained once, whatever interrupts them."""
+"""The zoo: its catalogue, what it trains and keeps, its command, its errors."""
 
 import dataclasses
-import functools
 import json
 from pathlib import Path
 
@@ -10,14 +9,13 @@ import properties
 import pytest
 import torch
 
-from riemvae_core.codes import kmeans_codebook, quantize
-from riemvae_core.data import first_of_each_class, load_images
+from riemvae_core.data import load_images
 from riemvae_core.models import training, zoo
 from riemvae_core.models.classifier import ClassifierConfig
 from riemvae_core.models.noise import with_noise
 from riemvae_core.models.training import evaluate, fit, read_tensors, retrain_decoder, save_atomically
 from riemvae_core.models.vae import ModelConfig, make_model
-from riemvae_core.numerics import confidence_interval, make_generator
+from riemvae_core.numerics import confidence_interval
 
 TINY = zoo.Recipe(
     "digits",
@@ -38,129 +36,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    """Whoever trains, fails."""
-
-    def refuse(name, **_):
-        pytest.fail(f"{name} was trained")
-
-    monkeypatch.setattr(zoo, "train", refuse)
-
-
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-# --- what is shipped
-
-
-@functools.cache
-def held_out(name):
-    """The model's mean losses on the test images, and the squared error of the mean training image."""
-    bundled = zoo.recipe(name).data.removesuffix("-full")  # 2,000 of the test images lie in the package
-    train, test = (load_images(bundled, split).images for split in ("train", "test"))
-    baseline = (test - train.mean(0)).square().sum((1, 2, 3)).mean().item()
-    model = zoo.load(name)
-    assert not model.training
-    return evaluate(model, test), baseline
-
-
-CODERS = [n for n in zoo.names() if zoo.recipe(n).kind != "classifier"]
-COLLAPSED = ("fashion-beta-30", "fashion-beta-100")
-FEW = ("fashion-vq-4",)  # it can draw four images; see the test beside k-means
-BROKEN = ("fashion-vae-16d-round",)  # a decoder that never saw the balls: chapter 3
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", [n for n in CODERS if n not in (*COLLAPSED, *FEW, *BROKEN)])
-def test_shipped_models_beat_the_mean_image_by_far(name):
-    losses, baseline = held_out(name)
-    assert losses["total"] < 0.8 * baseline
-    assert losses["reconstruction"] < 0.65 * baseline
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_decoder_that_never_saw_the_balls_draws_worse_from_them(name):
-    broken, kept = held_out(name)[0], held_out("fashion-vae-16d-ball")[0]
-    assert broken["reconstruction"] > 1.1 * kept["reconstruction"]
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", COLLAPSED)
-def test_where_noise_is_too_dear_the_balls_are_the_prior_and_the_image_is_the_mean(name):
-    """beta/2 above the largest eigenvalue that two axes can explain: collapse, which chapter 2 shows."""
-    losses, baseline = held_out(name)
-    assert losses["pull"] + losses["barrier"] < 1e-4
-    assert losses["reconstruction"] == pytest.approx(baseline, rel=1e-3)
-
-
-@pytest.mark.usefixtures("no_training")
-def test_more_beta_buys_smaller_kl_at_the_price_of_the_image():
-    sweep = [held_out(zoo.beta_name(beta))[0] for beta in zoo.BETAS]
-    kl = [losses["pull"] + losses["barrier"] for losses in sweep]
-    assert kl == sorted(kl, reverse=True)
-    reconstruction = [losses["reconstruction"] for losses in sweep]
-    assert reconstruction == sorted(reconstruction)
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", [n for n in zoo.names() if zoo.recipe(n).snapshots])
-def test_shipped_snapshots_end_at_the_shipped_model(name):
-    recipe, kept = zoo.recipe(name), zoo.snapshots(name)
-    assert isinstance(kept, zoo.Snapshots)
-    assert kept.epochs == recipe.snapshots
-    assert kept.epochs[-1] == recipe.epochs
-    probes = first_of_each_class(load_images(recipe.data, "test"), zoo.PROBES_PER_CLASS).images
-    assert kept.mu.shape == kept.log_var.shape == (len(kept.epochs), len(probes), 2)
-    untrained = make_model(recipe.kind, recipe.config, recipe.seed)
-    with torch.no_grad():
-        last, first = zoo.load(name).encode(probes), untrained.encode(probes)
-    # half precision keeps 11 bits of each weight and of each value: 5e-4 of the value, a few times over
-    for stored, balls in ((-1, last), (0, first)):
-        properties.close(kept.mu[stored], balls.mu, rtol=2e-3, atol=5e-3)
-        properties.close(kept.log_var[stored], balls.log_var, rtol=2e-3, atol=5e-3)
-
-
-@pytest.mark.parametrize("name", zoo.names())
-def test_shipped_files_are_small_and_of_the_recipe(name):
-    path = zoo.shipped_path(name)
-    assert path.stat().st_size < 1e6
-    metadata, tensors = read_tensors(path)
-    assert metadata == {"recipe": zoo.recipe(name).fingerprint}
-    assert {t.dtype for t in tensors.values()} == {torch.float16}
-
-
-@pytest.mark.usefixtures("no_training")
-def test_more_codes_buy_a_better_image_and_all_of_them_are_used():
-    sweep = [(k, held_out(f"fashion-vq-{k}")[0]) for k in zoo.CODES]
-    reconstruction = [losses["reconstruction"] for _, losses in sweep]
-    assert reconstruction == sorted(reconstruction, reverse=True)
-    images = load_images("fashion").images
-    for k, _ in sweep:
-        with torch.no_grad():
-            q = zoo.load(f"fashion-vq-{k}").encode(images)
-        assert q.used == k
-        assert k / 2 < q.perplexity <= k
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("k", [4, 16])
-def test_k_codes_draw_k_images_and_kmeans_chooses_better_ones(k):
-    train, test = (load_images("fashion", split).images.flatten(1) for split in ("train", "test"))
-    best = kmeans_codebook(train, k, make_generator(0))
-    floor = quantize(test, best.codebook).commitment.mean().item()
-    assert floor < held_out(f"fashion-vq-{k}")[0]["reconstruction"] < 1.2 * floor
-
-
-@pytest.mark.usefixtures("no_training")
-def test_a_code_in_each_place_beats_one_an_image_and_pulling_beats_snapping():
-    error = {
-        name: held_out(name)[0]["reconstruction"] for name in zoo.names() if zoo.recipe(name).kind == "vq"
-    }
-    assert error["fashion-vq-grid"] < 0.5 * error["fashion-vq-256"]
-    assert error["fashion-pulled-64"] < error["fashion-vq-64"]
 
 
 # --- the catalogue

@@ -1,42 +1,19 @@
-"""Shortest paths: closed forms on the half-plane, the sphere and flat space, laws, and the half ring."""
+"""Shortest paths: closed forms on the half-plane, the sphere and flat space, laws, and errors."""
 
 import math
 
 import properties
 import pytest
 import torch
+from path_cases import HALF_PLANE, SPHERE, half_plane_distance, half_ring, on_sphere, pairs, points
 
 from riemvae_core.metrics import (
     ConstantMetric,
-    HalfPlaneMetric,
-    PosteriorMetric,
     PullbackMetric,
-    SphereMetric,
 )
-from riemvae_core.paths import curves, descent, flow, geodesics
+from riemvae_core.paths import curves, geodesics
 
-HALF_PLANE, SPHERE = HalfPlaneMetric(), SphereMetric()
 FLAT = ConstantMetric(torch.eye(2, dtype=torch.float64))
-LEAN = torch.tensor([[2.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
-
-
-def points(*rows, dtype=torch.float64):
-    return torch.tensor(rows, dtype=dtype, device="cpu")
-
-
-def pairs(count=6, seed=0):
-    """Pairs of points of the half-plane, at heights from e^-1 to e."""
-    a, b = properties.random_tensors(2, (count, 2), seed=seed)
-    return tuple(torch.stack([p[:, 0], torch.exp(torch.tanh(p[:, 1]))], -1) for p in (a, b))
-
-
-def half_plane_distance(a, b):
-    return torch.acosh(1.0 + (b - a).square().sum(-1) / (2.0 * a[..., 1] * b[..., 1]))
-
-
-def on_sphere(z):
-    theta, phi = z.unbind(-1)
-    return torch.stack([theta.sin() * phi.cos(), theta.sin() * phi.sin(), theta.cos()], -1)
 
 
 # --- closed forms
@@ -112,7 +89,7 @@ def test_energy_is_the_squared_length_at_constant_speed_and_ends_stay():
     a, b = pairs()
     path = geodesics.geodesic(HALF_PLANE, a, b)
     assert isinstance(path, geodesics.Geodesic)
-    assert (path.energy >= path.length.square()).all()
+    assert (path.energy >= path.length.square() * (1 - 1e-12)).all()  # equal, but for rounding, at best
     assert (path.energy <= path.length.square() * 1.001).all()
     assert torch.equal(path.curve[:, 0], a)
     assert torch.equal(path.curve[:, -1], b)
@@ -192,167 +169,6 @@ def test_geodesics_of_a_decoder_unroll_its_sheet():
     path = geodesics.geodesic(PullbackMetric(roll), a, b)
     assert path.converged.all()
     properties.close(path.length, (b - a).norm(dim=-1), rtol=1e-6)
-
-
-# --- the search itself
-
-
-def test_frozen_solve_is_a_dense_solve():
-    (root,) = properties.random_tensors(1, (3, 5, 2, 2))
-    stiffness = root @ root.mT + 0.1 * torch.eye(2, dtype=torch.float64)
-    (right,) = properties.random_tensors(1, (3, 4, 2), seed=1)
-    y, product = descent.solve_frozen(stiffness, right)
-    for c in range(3):
-        rows = torch.eye(6, dtype=torch.float64)[:, 1:-1].diff(dim=0)
-        differences = torch.kron(rows, torch.eye(2, dtype=torch.float64))
-        dense = 2.0 * differences.T @ torch.block_diag(*stiffness[c]) @ differences
-        properties.close(y[c].flatten(), torch.linalg.solve(dense, right[c].flatten()), rtol=1e-9)
-    properties.close(product, (right * y).sum((1, 2)), rtol=1e-9)
-
-
-def test_gradient_of_the_energy_is_autograds():
-    a, b = pairs(3)
-    curve = curves.straight_line(a, b, 6)
-    times = torch.full((3, 5), 0.2, dtype=torch.float64)
-    energy, grad, stiffness = descent.energy_and_gradient(HALF_PLANE, curve, times, 8)
-    properties.close(energy, curves.curve_energy(HALF_PLANE, curve))
-    leaf = curve.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(curves.curve_energy(HALF_PLANE, leaf).sum(), leaf)
-    properties.close(grad, expected[:, 1:-1])
-    step = curve.diff(dim=1).unsqueeze(-1)
-    properties.close((step.mT @ stiffness @ step).sum((1, 2, 3)), energy)
-
-
-def test_one_step_solves_a_constant_metric():
-    bow = curves.straight_line(points(0.0, 0.0), points(1.0, 1.0), 12)[None].clone()
-    bow[:, 1:-1] += properties.random_tensors(1, (1, 10, 2))[0]
-    times, budget = torch.full((1, 11), 1 / 11, dtype=torch.float64), torch.tensor([20])
-    found, done, steps = descent.minimize_energy(ConstantMetric(LEAN), bow, times, 2, budget, 1e-10)
-    assert done.all()
-    properties.close(found, curves.straight_line(points(0.0, 0.0), points(1.0, 1.0), 12)[None])
-    # one step, or a few where the cap on a step's length cuts it
-    assert steps.item() <= 12
-
-
-# --- exponential map
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 1e-4)])
-def test_exponential_map_of_the_half_plane_runs_along_circles(dtype, tolerance):
-    s = torch.tensor([0.0, 0.5, 1.0, 3.0], dtype=dtype)
-    z, v = points(0.0, 1.0, dtype=dtype).expand(4, 2), torch.stack([s, torch.zeros_like(s)], -1)
-    end = geodesics.exponential_map(HALF_PLANE, z, v)
-    properties.close(end, torch.stack([s.tanh(), 1.0 / s.cosh()], -1), rtol=tolerance, atol=tolerance)
-
-
-def test_exponential_map_of_the_sphere_runs_along_great_circles():
-    z, v = points(1.1, 0.2), points(0.4, -0.9)
-    jacobian = torch.autograd.functional.jacobian(on_sphere, z)
-    velocity = jacobian @ v
-    speed = velocity.norm()
-    expected = speed.cos() * on_sphere(z) + speed.sin() * velocity / speed
-    properties.close(on_sphere(flow.exponential_map(SPHERE, z, v)), expected, rtol=1e-8, atol=1e-8)
-
-
-def test_exponential_map_of_a_constant_metric_is_addition():
-    z, v = properties.random_tensors(2, (2, 3, 2))
-    end = flow.exponential_map(ConstantMetric(LEAN), z, v)
-    properties.close(end, z + v)
-    properties.close(flow.exponential_map(HALF_PLANE, points(0.5, 2.0), points(0.0, 0.0)), points(0.5, 2.0))
-
-
-def test_batches_of_the_exponential_map_equal_singles_and_inputs_stay():
-    z = pairs(5)[0]
-    (v,) = properties.random_tensors(1, (5, 2), seed=3)
-    before = z.clone(), v.clone()
-    properties.acts_on_each_ball(lambda z, v: flow.exponential_map(HALF_PLANE, z, v), z, v)
-    assert torch.equal(z, before[0])
-    assert torch.equal(v, before[1])
-
-
-def test_geodesic_and_exponential_map_undo_each_other():
-    z = pairs(5)[0]
-    (v,) = properties.random_tensors(1, (5, 2), seed=3)
-    end = flow.exponential_map(HALF_PLANE, z, v)
-    path = geodesics.geodesic(HALF_PLANE, z, end)
-    speed = v.norm(dim=-1) / z[:, 1]
-    assert path.converged.all()
-    properties.close(path.length, speed, rtol=1e-3)
-    # halfway in time is halfway along the path of 65 points
-    middle = geodesics.geodesic(HALF_PLANE, z, end, n_points=65).curve[:, 32]
-    properties.close(flow.exponential_map(HALF_PLANE, z, 0.5 * v), middle, rtol=1e-3, atol=1e-3)
-
-
-def test_a_geodesic_that_leaves_the_space_is_an_error():
-    def disk(z):
-        return (1.0 - z.square().sum(-1))[..., None, None] * torch.eye(2, dtype=z.dtype)
-
-    with pytest.raises(FloatingPointError, match=r"point 1 got to time 0\.393 of 1"):
-        flow.exponential_map(disk, points((0.0, 0.0), (0.0, 0.0)), points((0.1, 0.0), (2.0, 0.0)))
-
-
-# --- posterior balls
-
-
-def half_ring(sigma=0.1, dtype=torch.float64):
-    """25 balls on the upper half of the unit circle, with the metric they draw."""
-    t = torch.linspace(0.0, math.pi, 25, dtype=dtype, device="cpu")
-    mu = torch.stack([t.cos(), t.sin()], -1)
-    return mu, PosteriorMetric(mu, torch.full_like(mu, 2.0 * math.log(sigma)), rho=1.0, lam=1e-2, tau=1e-3)
-
-
-def share_near(curve, mu, radius):
-    """Share of a curve's plain length that lies within a radius of one of the centers."""
-    dense = curves.respaced(curve, curve.diff(dim=-2).norm(dim=-1), 2000)
-    return (torch.cdist(dense, mu).amin(-1) < radius).double().mean().item()
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_geodesic_flees_the_data_and_the_low_cost_path_stays(dtype):
-    mu, metric = half_ring(sigma=0.05, dtype=dtype)
-    metric = PosteriorMetric(mu, metric.log_var, rho=2.0, lam=1e-2, tau=1e-3)
-    path = geodesics.geodesic(metric, mu[0], mu[-1])
-    cheap = geodesics.low_cost_path(metric, mu[0], mu[-1], nodes=mu, max_steps=200)
-    assert path.converged
-    assert cheap.converged
-    # five sigma about the ends take a quarter of a chord of length 2: no other ball is met
-    assert share_near(path.curve, mu, 0.25) < 0.3
-    assert path.curve[:, 1].max() < 0.05
-    assert share_near(cheap.curve, mu, 0.25) == 1.0
-    assert cheap.curve[:, 1].max() > 0.9
-    assert path.length < 0.1 * curves.curve_length(metric, cheap.curve)
-    line = curves.straight_line(mu[0], mu[-1], 64)
-    assert path.length < curves.curve_length(metric, line)
-
-
-def test_low_cost_is_the_integral_of_v_along_the_curve():
-    mu, metric = half_ring()
-    path = geodesics.low_cost_path(metric, mu[3], mu[20], nodes=mu, max_steps=200)
-    dense = curves.respaced(path.curve, path.curve.diff(dim=-2).norm(dim=-1), 20_000)
-    middle = 0.5 * (dense[1:] + dense[:-1])
-    cost = (torch.exp(-metric.log_volume(middle)) * dense.diff(dim=0).norm(dim=-1)).sum()
-    properties.close(path.length, cost, rtol=1e-4)
-    properties.close(path.energy, path.length.square(), rtol=1e-2)
-
-
-def test_low_cost_path_where_the_closed_form_is_known():
-    """Where G = y I the volume element is y, so V^2 I is the half-plane's metric."""
-
-    def metric(z):
-        return z[..., 1, None, None] * torch.eye(2, dtype=z.dtype)
-
-    a, b = pairs()
-    path = geodesics.low_cost_path(metric, a, b)
-    assert path.converged.all()
-    properties.close(path.length, half_plane_distance(a, b), rtol=2e-4)
-
-
-def test_the_path_is_never_longer_than_the_straight_line():
-    mu, metric = half_ring(sigma=0.02)
-    a, b = mu[[0, 2, 5, 12]], mu[[24, 9, 23, 13]]
-    for steps in (3, 40):
-        path = geodesics.geodesic(metric, a, b, max_steps=steps)
-        assert (path.length <= curves.curve_length(metric, curves.straight_line(a, b, 64)) * (1 + 1e-5)).all()
 
 
 # --- devices and errors

@@ -1,0 +1,42 @@
+"""Tensors in a file that is whole or not there: safetensors with metadata, never a pickle."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+
+def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file beside its place and move it there: no reader ever sees half a file.
+
+    Folders on the way are made. Raises OSError where the file can't be written: what stood at ``path`` then
+    still stands, and nothing is left beside it.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    whole = save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(whole)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before it takes its place, for the day the power fails
+        os.replace(beside, path)
+    except OSError as error:
+        raise OSError(f"{path} can't be written ({error})") from error
+    finally:
+        with suppress(OSError):  # after a success it is gone, and where no folder could be made it never was
+            beside.unlink()
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file. Raises ValueError where it can't be read."""
+    try:
+        with safe_open(path, "pt", device="cpu") as file:
+            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path.name} must be a safetensors file, got one that can't be read ({error})"
+        ) from error
