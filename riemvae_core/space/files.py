@@ -15,7 +15,7 @@ from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.models import read_tensors, save_atomically
 from riemvae_core.space.fingerprint import Fingerprint, as_bytes
 
-HOLDS, FORMAT = "a latent space of riemvae-core", 1
+KEY, FORMAT = "riemvae_core.space", 1  # the one entry of the metadata: the order of several is not kept
 REQUIRED, METRIC, AXES = ("mu", "log_var"), ("metric.mu", "metric.log_var"), ("axes", "rest")
 
 
@@ -31,20 +31,13 @@ def write_space(space: Any, path: str | Path) -> None:
     if space.axes is not None:
         tensors |= {"axes": space.axes, "rest": space.rest}
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}  # none shares memory
-    settings = json.dumps(
-        {name: getattr(space, name) for name in ("code_shape", "image_shape", "batch_size")}
-        | {"made_by": space.made_by._asdict()}
-        | {name: getattr(space.metric, name) for name in ("rho", "lam", "tau")}
-    )
+    settings = {name: getattr(space, name) for name in ("code_shape", "image_shape", "batch_size")}
+    settings |= {name: getattr(space.metric, name) for name in ("rho", "lam", "tau")}
+    settings = json.loads(json.dumps(settings | {"made_by": space.made_by._asdict()}))
     _fields(path, tensors, settings)  # what could not be read again is not written
-    metadata = {
-        "holds": HOLDS,
-        "format": str(FORMAT),
-        "written_by": riemvae_core.__version__,
-        "settings": settings,
-        "sha256": _checksum(tensors, settings),
-    }
-    save_atomically(tensors, path, metadata)
+    head = {"format": FORMAT, "written_by": riemvae_core.__version__, "settings": settings}
+    text = json.dumps(head | {"sha256": _checksum(tensors, head)})
+    save_atomically(tensors, path, {KEY: text})
 
 
 def read_space(path: str | Path) -> dict[str, Any]:
@@ -62,35 +55,40 @@ def read_space(path: str | Path) -> dict[str, Any]:
             f"{path} holds no latent space that can be read, or only a part of one ({size:,} bytes): copy it "
             f"again, or make the space anew and save it ({error})"
         ) from error
-    if metadata.get("holds") != HOLDS:
+    if KEY not in metadata:
         some = ", ".join(sorted(tensors)[:4]) or "nothing"
         raise ValueError(
             f"{path} holds no latent space, but {some}: load_space reads what space.save wrote, and for the "
             "weights of a model you want its own load_state_dict, or zoo.load"
         )
-    version = metadata.get("format", "")
-    if version != str(FORMAT):
+    damaged = ValueError(
+        f"{path} is damaged, its content is not what its sha256 says: copy it again, or make the space anew "
+        "and save it"
+    )
+    try:
+        head = json.loads(metadata[KEY])
+    except json.JSONDecodeError as error:
+        raise damaged from error
+    if not isinstance(head, dict) or set(head) != {"format", "written_by", "settings", "sha256"}:
+        raise damaged
+    if head["format"] != FORMAT:
         raise ValueError(
-            f"{path} was written by riemvae-core {metadata.get('written_by')} with format {version!r}; this "
+            f"{path} was written by riemvae-core {head['written_by']} with format {head['format']}; this "
             f"riemvae-core {riemvae_core.__version__} reads up to {FORMAT}: upgrade it"
         )
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # no longer pages of the file
-    settings = metadata.get("settings", "")
-    if metadata.get("sha256") != _checksum(tensors, settings):
-        raise ValueError(
-            f"{path} is damaged, its content is not what its sha256 says: copy it again, or make the space "
-            "anew and save it"
-        )
-    return _fields(path, tensors, settings)
+    if head.pop("sha256") != _checksum(tensors, head):
+        raise damaged
+    return _fields(path, tensors, head["settings"])
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and as_bytes(a) == as_bytes(b)
 
 
-def _checksum(tensors: Mapping[str, Tensor], settings: str) -> str:
+def _checksum(tensors: Mapping[str, Tensor], head: Mapping[str, Any]) -> str:
     """sha256 of all that a file says of a space: settings, names, dtypes, shapes and bytes of tensors."""
-    digest = hashlib.sha256(settings.encode())
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f";{name} {tensor.dtype} {list(tensor.shape)};".encode())
         digest.update(as_bytes(tensor))
@@ -134,20 +132,16 @@ SETTINGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _fields(path: Path, tensors: dict[str, Tensor], text: str) -> dict[str, Any]:
+def _fields(path: Path, tensors: dict[str, Tensor], settings: Any) -> dict[str, Any]:
     """The fields of a space; raises ValueError, which names the file, where they don't make one."""
-    try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: settings must be JSON, got {text[:40]!r} ({error})") from error
     if not isinstance(settings, dict) or set(settings) != set(SETTINGS):
-        got = ", ".join(sorted(settings)) if isinstance(settings, dict) else text[:40]
+        got = ", ".join(sorted(settings)) if isinstance(settings, dict) else repr(settings)
         raise ValueError(f"{path}: settings must be {', '.join(sorted(SETTINGS))}, got {got}")
     for name, (kind, right) in SETTINGS.items():
         if not right(settings[name]):
             raise ValueError(f"{path}: {name} must be {kind}, got {settings[name]!r}")
     _check_tensors(path, tensors, math.prod(settings["code_shape"]))
-    rho, lam, tau = (settings.pop(name) for name in ("rho", "lam", "tau"))
+    rho, lam, tau = (settings[name] for name in ("rho", "lam", "tau"))
     balls = METRIC if "metric.mu" in tensors else REQUIRED
     made_by = settings["made_by"] | {k: tuple(settings["made_by"][k]) for k in ("dtypes", "decoded_shape")}
     return {
