@@ -67,7 +67,7 @@ def read_space(path: str | Path) -> dict[str, Any]:
     )
     try:
         head = json.loads(metadata[KEY])
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise damaged from error
     if not isinstance(head, dict) or set(head) != {"format", "written_by", "settings", "sha256"}:
         raise damaged
@@ -162,19 +162,27 @@ def _check_tensors(path: Path, tensors: dict[str, Tensor], size: int) -> None:
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
             raise ValueError(f"{path}: {name} must hold finite numbers, got {bad} that are not")
-    axes = tensors.get("axes")
-    d, wanted = (size, {}) if axes is None else (axes.numel(), {"axes": (axes.numel(),), "rest": (size,)})
-    for pair in (REQUIRED, METRIC)[: 1 + (METRIC[0] in tensors)]:
-        first = tensors[pair[0]]
-        wanted |= dict.fromkeys(pair, (*first.shape[:1], d))
-        for name in pair:
-            dtype = tensors[name].dtype
-            if dtype not in (torch.float32, torch.float64) or dtype != first.dtype:
-                raise ValueError(
-                    f"{path}: {pair} must both be float32 or both float64, got {dtype} in {name}"
-                )
+    axes, pairs = tensors.get("axes"), (REQUIRED, METRIC) if METRIC[0] in tensors else (REQUIRED,)
+    d = size if axes is None else axes.numel()
+    wanted = {} if axes is None else {"axes": (d,), "rest": (size,)}
+    for pair in pairs:
+        dtypes = [tensors[name].dtype for name in pair]
+        if dtypes not in ([torch.float32] * 2, [torch.float64] * 2):
+            raise ValueError(
+                f"{path}: {' and '.join(pair)} must both be float32 or both float64, got {dtypes}"
+            )
+        wanted |= dict.fromkeys(pair, (*tensors[pair[0]].shape[:1], d))
     for name, shape in wanted.items():
         if tuple(tensors[name].shape) != shape or 0 in shape:
-            raise ValueError(f"{path}: {name} must be {list(shape)}, got {list(tensors[name].shape)}")
-    if axes is not None and (axes.dtype != torch.int64 or not set(axes.tolist()) <= set(range(size))):
-        raise ValueError(f"{path}: axes must be whole numbers below {size}, got {axes.tolist()[:8]}")
+            raise ValueError(
+                f"{path}: {name} must be {list(shape)} and not empty, got {list(tensors[name].shape)}"
+            )
+    if axes is None:
+        return
+    if not set(axes.tolist()) <= set(range(size)) or len(set(axes.tolist())) < d:
+        raise ValueError(
+            f"{path}: axes must be different whole numbers below {size}, got {axes.tolist()[:8]}"
+        )
+    if axes.dtype != torch.int64 or tensors["rest"].dtype != tensors["mu"].dtype:
+        got = f"{axes.dtype} and {tensors['rest'].dtype}"
+        raise ValueError(f"{path}: axes and rest must be int64 and of mu's dtype, got {got}")
