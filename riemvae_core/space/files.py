@@ -69,15 +69,19 @@ def read_space(path: str | Path) -> dict[str, Any]:
         head = json.loads(metadata[KEY])
     except ValueError as error:
         raise damaged from error
-    if not isinstance(head, dict) or set(head) != {"format", "written_by", "settings", "sha256"}:
+    if not isinstance(head, dict) or "format" not in head:
         raise damaged
     if head["format"] != FORMAT:
         raise ValueError(
-            f"{path} was written by riemvae-core {head['written_by']} with format {head['format']}; this "
+            f"{path} was written by riemvae-core {head.get('written_by')} with format {head['format']}; this "
             f"riemvae-core {riemvae_core.__version__} reads up to {FORMAT}: upgrade it"
         )
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # no longer pages of the file
-    if head.pop("sha256") != _checksum(tensors, head):
+    if head.pop("sha256", None) != _checksum(tensors, head) or set(head) != {
+        "format",
+        "written_by",
+        "settings",
+    }:
         raise damaged
     return _fields(path, tensors, head["settings"])
 

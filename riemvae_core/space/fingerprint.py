@@ -45,7 +45,8 @@ def fingerprint(adapter: Adapter, decoded_shape: tuple[int, ...]) -> Fingerprint
     except (RuntimeError, TypeError, NotImplementedError):
         sha256 = None
     numbers = sum(t.numel() for _, t in tensors)
-    return Fingerprint(kind, tuple(sorted(dtypes)), numbers, sha256, adapter.radius, decoded_shape)
+    radius = None if adapter.radius is None else float(adapter.radius)
+    return Fingerprint(kind, tuple(sorted(dtypes)), numbers, sha256, radius, decoded_shape)
 
 
 def check_fingerprint(made_by: Fingerprint, model: Fingerprint, name: str) -> None:

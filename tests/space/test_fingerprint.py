@@ -122,7 +122,9 @@ def test_the_model_that_made_a_space_is_taken_and_no_other(x, tmp_path):
     refused(path, ours().half(), "another dtype", "in float16", "load its weights as float32")
     refused(path, ours().double(), "another dtype", "in float64")
     refused(path, ours(kind="ae"), "Autoencoder of")
-    refused(path, (lambda x: model.encode(x), lambda z: z), "got functions", "handed over as it was", "compared")
+    refused(
+        path, (lambda x: model.encode(x), lambda z: z), "got functions", "handed over as it was", "compared"
+    )
     refused(path, "vae", "nn.Module with encode", "got str")
     refused(path, (lambda x: x, 3), "pair (encode, decode)")
 

@@ -136,6 +136,7 @@ def test_a_newer_format_asks_for_an_upgrade(whole, place):
     place.write_bytes(written(whole, lambda head: head.update(format=FORMAT + 1, written_by="9.9.9")))
     with pytest.raises(ValueError, match=r"some\.space was written by riemvae-core 9\.9\.9 with format 2"):
         rc.load_space(place)
+    place.write_bytes(save({"other": torch.zeros(1)}, {KEY: json.dumps({"format": FORMAT + 1})}))
     with pytest.raises(ValueError, match=f"this riemvae-core {rc.__version__} reads up to 1: upgrade it"):
         rc.load_space(place)
 
