@@ -116,7 +116,7 @@ from riemvae_core.scores import (
     precision_recall,
     sampler_distance,
 )
-from riemvae_core.space import HealthReport, LatentSpace, latent_health, latent_space
+from riemvae_core.space import HealthReport, LatentSpace, latent_health, latent_space, load_space
 
 __version__ = "0.1.0"
 
@@ -193,6 +193,7 @@ __all__ = [
     "latent_health",
     "latent_space",
     "load_images",
+    "load_space",
     "log_prob",
     "log_prob_mixture",
     "log_volume",

@@ -8,6 +8,7 @@ Begin with ``latent_space`` in ``latent.py``; ``adapters.py`` says which models 
 from riemvae_core.space import health
 from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
 from riemvae_core.space.latent import LatentSpace, latent_space
+from riemvae_core.space.loading import load_space
 
 __all__ = [
     "HealthReport",
@@ -16,4 +17,5 @@ __all__ = [
     "health",
     "latent_health",
     "latent_space",
+    "load_space",
 ]

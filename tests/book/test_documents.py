@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf8")
 
 
-def test_the_readme_s_programs_run():
+def test_the_readme_s_programs_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the last line saves
     program = "\n".join(re.findall(r"```python\n(.*?)```", README, re.S))
     names: dict = {}
     exec(compile(program, "README.md", "exec"), names)
@@ -17,6 +18,7 @@ def test_the_readme_s_programs_run():
     assert names["price"].min() > 0
     assert names["draws"].converged
     assert names["images"].shape == (64, 1, 28, 28)
+    assert repr(names["rc"].load_space("fashion.safetensors", names["vae"])) == repr(names["space"])
 
 
 def test_every_target_that_is_named_exists():

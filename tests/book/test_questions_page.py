@@ -1,6 +1,7 @@
 """Questions people ask: each has its address, and each message that the page quotes is one that comes up."""
 
 import re
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,12 @@ def hasty_chains() -> None:
     rc.sample_uniform(metric, 4, rc.make_generator(0), method="hmc", draws=4, warm_up=1)
 
 
+def another_model() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        rc.latent_space(model(), IMAGES).save(f"{folder}/space")
+        rc.load_space(f"{folder}/space", rc.make_model("vae", rc.ModelConfig(), seed=1))
+
+
 def health(mu: torch.Tensor, log_var: torch.Tensor) -> Callable[[], None]:
     def warn() -> None:
         for found in rc.latent_health(mu, log_var).warnings:
@@ -62,6 +69,7 @@ MISHAPS: dict[str, Callable[[], object]] = {
     "points": lambda: rc.latent_space(model("ae"), IMAGES),
     "finite": lambda: rc.latent_space((not_a_number, lambda z: z), IMAGES),
     "sampling": hasty_chains,
+    "another model": another_model,
 }
 
 
