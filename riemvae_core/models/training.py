@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from lightning_fabric import Fabric
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save, save_file
 from torch import Tensor, nn
@@ -74,6 +73,8 @@ def fit(
         raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
     home = next(model.parameters()).device
     plan = _Plan(epochs, batch_size, lr, seed, Path(checkpoint) if checkpoint else None)
+    from lightning_fabric import Fabric  # slow to import, so only when something is trained
+
     show = progress if progress is not None else "RIEMVAE_BOOK" not in os.environ
     fabric = Fabric(
         accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
@@ -112,7 +113,7 @@ class _Losses(nn.Module):
 
 
 def _train(
-    fabric: Fabric,
+    fabric: "lightning_fabric.Fabric",
     model: nn.Module,
     images: Tensor,
     labels: Tensor | None,
