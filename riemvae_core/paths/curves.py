@@ -231,7 +231,8 @@ def _walk(edges: Tensor, weights: Tensor, count: int, first: int, last: int) -> 
     weights, edges = weights.detach().double().cpu().numpy(), edges.cpu().numpy()
     fit = np.isfinite(weights)
     weights = np.maximum(weights[fit], np.finfo(float).tiny)
-    graph = coo_array((weights, edges[fit].T), shape=(count, count)).tocsr()
+    ends = edges[fit].T.astype(np.int32)  # the only kind that scipy 1.13 walks on
+    graph = coo_array((weights, ends), shape=(count, count)).tocsr()
     _, before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
     walk = [last]
     while walk[-1] != first and before[walk[-1]] >= 0:
