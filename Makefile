@@ -4,7 +4,8 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-pages test-notebooks test-portable lint lab notebooks zoo bench clean
+.PHONY: help env book test test-core test-pages test-notebooks test-portable dist test-oldest test-newest lint lab \
+	notebooks zoo bench clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +33,16 @@ test-notebooks: book test-core  # after the core's tests, so that two jobs keep 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
 	@$(PY) tests/portable.py $(SETTINGS) -- $(TESTS)
 
+dist: env  ## sdist and wheel of the core, in _build/dist (the date of their files is fixed, so that bytes repeat)
+	@rm -rf _build/dist
+	@SOURCE_DATE_EPOCH=315532800 $(PY) -m build --no-isolation --outdir _build/dist .
+
+test-oldest: dist  ## the wheel in an empty environment with the lowest versions allowed (downloads; TORCH=2.13.0 pins torch)
+	@$(PY) tests/smoke/run.py oldest
+
+test-newest: dist  ## the same with the newest versions that pip finds
+	@$(PY) tests/smoke/run.py newest
+
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
 
@@ -42,7 +53,7 @@ notebooks: env  ## student and instructor notebooks in _build/notebooks
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
 
 zoo: env  ## train every shipped model again from its seed, and say how close the result is
-	@$(PY) -m riemvae_core.zoo
+	@$(PY) -m riemvae_core.models.zoo
 
 bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
 	@$(PY) -m pip install --quiet --requirement benchmarks/requirements.txt

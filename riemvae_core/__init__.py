@@ -236,5 +236,10 @@ __all__ = [
 def __getattr__(name: str) -> ModuleType:
     """The modules that chapters use by name; those that draw are loaded when they are asked for."""
     if name in _MODULES:
-        return import_module(f"riemvae_core.{_MODULES[name]}")
+        try:
+            return import_module(f"riemvae_core.{_MODULES[name]}")
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"{name} needs the package {error.name}: pip install 'riemvae-core[figures]'"
+            ) from error
     raise AttributeError(f"module 'riemvae_core' has no attribute {name!r}")

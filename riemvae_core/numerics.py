@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from scipy.stats import t as student_t
 from torch import Tensor
 
 
@@ -201,6 +200,8 @@ def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: fl
         raise ValueError(f"values must hold at least 2 repetitions, got {v.numel()}")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
+    from scipy.special import stdtrit  # scipy is slow to import, so only when asked for
+
     mean = v.mean().item()
-    half = float(student_t.ppf((1.0 + level) / 2.0, v.numel() - 1)) * v.std().item() / v.numel() ** 0.5
+    half = float(stdtrit(v.numel() - 1, (1.0 + level) / 2.0)) * v.std().item() / v.numel() ** 0.5
     return Interval(mean, mean - half, mean + half)

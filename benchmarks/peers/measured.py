@@ -7,11 +7,10 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+from riemvae_core.data import ASSETS
 
 
 def clock() -> float:
@@ -58,8 +57,8 @@ def machine() -> dict[str, object]:
 
 
 def save(name: str, part: str, result: object) -> None:
-    """Put one part of a benchmark's results, and the machine, into ``results/<name>.json``."""
-    target = RESULTS / f"{name}.json"
+    """Put one part of a benchmark's results, and the machine, into ``assets/benchmarks`` of the core."""
+    target = ASSETS / "benchmarks" / f"{name}.json"
     whole = json.loads(target.read_text()) if target.is_file() else {}
     whole[part] = {"machine": machine(), "result": result}
     target.parent.mkdir(exist_ok=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from scipy.io import loadmat
 from tqdm import tqdm
 
 Arrays = tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, " n"]]
@@ -91,6 +90,8 @@ def read_svhn(path: Path) -> Arrays:
     MATLAB's arrays are X of shape [32, 32, 3, n] and y of shape [n, 1], where 10 stands for the digit 0.
     Raises ValueError for a file that is damaged or holds other shapes.
     """
+    from scipy.io import loadmat  # slow to import, so only when asked for
+
     try:
         arrays = loadmat(path, variable_names=("X", "y"))
         x, y = arrays["X"], arrays["y"]

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from lightning_fabric import Fabric
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -73,6 +73,8 @@ def fit(
         raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
     home = next(model.parameters()).device
     plan = _Plan(epochs, batch_size, lr, seed, Path(checkpoint) if checkpoint else None)
+    from lightning_fabric import Fabric  # slow to import, so only when something is trained
+
     show = progress if progress is not None else "RIEMVAE_BOOK" not in os.environ
     fabric = Fabric(
         accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
@@ -111,7 +113,7 @@ class _Losses(nn.Module):
 
 
 def _train(
-    fabric: Fabric,
+    fabric: "lightning_fabric.Fabric",
     model: nn.Module,
     images: Tensor,
     labels: Tensor | None,

@@ -199,12 +199,19 @@ class Study(NamedTuple):
 
 def load_study(name: str) -> Study:
     """The results of a study by name. Raises ValueError for a name that has none."""
-    folder = ASSETS / "studies"
-    known = sorted(p.stem for p in folder.glob("*.json"))
+    return Study(**_committed("studies", name))
+
+
+def load_benchmark(name: str) -> dict[str, dict[str, Any]]:
+    """The results of a benchmark by name, ``result`` and ``machine`` of each part. Raises as a study does."""
+    return _committed("benchmarks", name)
+
+
+def _committed(folder: str, name: str) -> dict[str, Any]:
+    known = sorted(path.stem for path in (ASSETS / folder).glob("*.json"))
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known) or '(none)'}, got {name!r}")
-    results = json.loads((folder / f"{name}.json").read_text())
-    return Study(results["settings"], results["runs"])
+    return json.loads((ASSETS / folder / f"{name}.json").read_text())
 
 
 def train(name: str, *, progress: bool | None = None) -> Path:

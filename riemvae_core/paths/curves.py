@@ -11,8 +11,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from riemvae_core.numerics import chunks
@@ -253,10 +251,14 @@ def node_path(
 
 def _walk(edges: Tensor, weights: Tensor, count: int, first: int, last: int) -> list[int]:
     """Indices of the cheapest walk from ``first`` to ``last``; edges without a finite weight are left out."""
+    from scipy.sparse import coo_array  # slow to import, so only when asked for
+    from scipy.sparse.csgraph import dijkstra
+
     weights, edges = weights.detach().double().cpu().numpy(), edges.cpu().numpy()
     fit = np.isfinite(weights)
     weights = np.maximum(weights[fit], np.finfo(float).tiny)
-    graph = coo_array((weights, edges[fit].T), shape=(count, count)).tocsr()
+    ends = edges[fit].T.astype(np.int32)  # the only kind that scipy 1.13 walks on
+    graph = coo_array((weights, ends), shape=(count, count)).tocsr()
     _, before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
     walk = [last]
     while walk[-1] != first and before[walk[-1]] >= 0:

@@ -14,6 +14,10 @@ from riemvae_book.solutions import SOLUTION_TAG, strip_solutions
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = {page: (ROOT / f"{page}.md").read_text(encoding="utf8") for page in chapter_pages(ROOT)}
+READS_A_FILE = re.compile(
+    r"__file__|__path__|benchmarks|chapters/|\.\./|\bcwd\b|\bopen\(|read_(?:text|bytes)|\bload(?:txt)?\(['\"\w]*/|"
+    r"\bPath\((?!tempfile\.mkdtemp\(\)\))"
+)
 BANNED = re.compile(r"\b(simply|obviously|clearly)\b", re.I)
 chapters = pytest.mark.parametrize("text", CHAPTERS.values(), ids=CHAPTERS.keys())
 
@@ -67,6 +71,19 @@ def test_the_experiment_runs_again_after_the_last_cell(text):
         rest += new & functions.keys()
     at = next(i for i, code in enumerate(codes) if "widgets.experiment(" in code)
     assert sorted(read & set().union(*given[at + 1 :])) == []
+
+
+@chapters
+def test_code_reads_nothing_of_the_checkout(text):
+    """What a chapter reads travels in the package, so that its notebook runs beside an installed core."""
+    assert [code for kind, code, _ in split_cells(text) if kind == "code" and READS_A_FILE.search(code)] == []
+
+
+def test_reading_the_checkout_is_seen():
+    """The pattern finds what chapter 9 once did, and leaves a temporary file alone."""
+    reads = ["Path(rc.__file__).parents[1]", 'Path("results.json")', "open(name)", 'np.load("../a.npz")']
+    assert all(READS_A_FILE.search(line) for line in reads)
+    assert not READS_A_FILE.search('Path(tempfile.mkdtemp()) / "latents.npz"')
 
 
 @chapters

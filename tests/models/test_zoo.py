@@ -216,6 +216,15 @@ def test_studies_come_as_they_were_committed(cache):
         zoo.load_study("unpacking")
 
 
+def test_benchmarks_come_as_they_were_committed(cache):
+    folder = zoo.ASSETS / "benchmarks"
+    folder.mkdir(parents=True)
+    (folder / "samplers.json").write_text('{"scale": {"machine": {"threads": 1}, "result": [0.25]}}')
+    assert zoo.load_benchmark("samplers") == {"scale": {"machine": {"threads": 1}, "result": [0.25]}}
+    with pytest.raises(ValueError, match="name must be one of samplers, got 'walkers'"):
+        zoo.load_benchmark("walkers")
+
+
 @pytest.mark.parametrize("place", ["shipped", "cached"])
 def test_a_damaged_file_is_named(cache, place):
     path = zoo.shipped_path("tiny") if place == "shipped" else cache / f"tiny-{TINY.fingerprint}.safetensors"

@@ -61,12 +61,11 @@ def core_key(root: Path) -> str:
     """A key of everything besides its own cells that a chapter's outputs depend on.
 
     The stock cache looks at a chapter's cells alone, so that a change in the core would leave old numbers
-    in the book. The key covers riemvae_core (code, weights and data), the results of the benchmarks, the
-    pinned requirements, the Python version and the number of threads.
+    in the book. The key covers riemvae_core (code, weights, data and committed results: chapters read nothing
+    else), the pinned requirements, the Python version and the number of threads.
     """
     surroundings = f"{sys.version_info[:2]} {kernel_threads()}"
-    read = [*(root / "riemvae_core").rglob("*"), *(root / "benchmarks" / "results").rglob("*")]
-    return files_key(root, [root / "requirements.txt", *read], surroundings)
+    return files_key(root, [root / "requirements.txt", *(root / "riemvae_core").rglob("*")], surroundings)
 
 
 def cache_folder(app: Sphinx) -> Path:
