@@ -1,5 +1,6 @@
 """What a page offers beside itself: the student notebook for download, a stripped source, its description."""
 
+import json
 import re
 from html import escape
 from pathlib import Path
@@ -42,6 +43,12 @@ def mend_theme(page: Path) -> None:
         page.write_text(mended, encoding="utf8")
 
 
+def write_as_script(path: Path) -> None:
+    """Put a file's text beside it as a script, which a page that is read from a folder may load."""
+    name, text = json.dumps(path.name), json.dumps(path.read_text(encoding="utf8"))
+    path.with_name(f"{path.name}.js").write_text(f"__rvSave({name}, {text});\n", encoding="utf8")
+
+
 def write_sources(app: Sphinx, exception: Exception | None) -> None:
     """Put the stripped sources and the student notebooks where the download menu points to."""
     if app.builder.format != "html":
@@ -58,6 +65,9 @@ def write_sources(app: Sphinx, exception: Exception | None) -> None:
             seconds = (execution_record(app.env, docname) or {}).get("runtime")
             notebook = make_notebook(Path(app.srcdir), docname, text, executed, seconds, kernel_threads())
             write_notebook(notebook, out / "_sources" / f"{docname}.ipynb")
+    for suffix in ("md", "ipynb"):
+        for offered in (out / "_sources").rglob(f"*.{suffix}"):
+            write_as_script(offered)
 
 
 def setup(app: Sphinx) -> None:
