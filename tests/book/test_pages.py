@@ -1,5 +1,8 @@
 """Every page of the built book in a browser: once for each theme and width, and once from a folder."""
 
+from pathlib import Path
+
+import nbformat
 import pytest
 from pages import AXE, PAGES, RUN_AXE, visit
 
@@ -52,4 +55,24 @@ def test_the_search_finds_a_word(browser, site):
     page = browser.new_page()
     page.goto(f"{site.as_uri()}/search.html?q=autoencoder")
     page.wait_for_selector("ul.search li a")
+    page.close()
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_the_download_buttons_save_the_file(browser, served, site, way):
+    """Under a name that says which chapter, and as published; the page stays where it is."""
+    name = next(name for name in PAGES if name.startswith("chapters/"))
+    page = browser.new_page()
+    page.goto(f"{served if way == 'http' else site.as_uri()}/{name}.html")
+    address = page.url
+    for suffix in ("ipynb", "md"):
+        page.get_by_role("button", name="Download this page").click()
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name=f".{suffix}", exact=True).click()
+        saved = waiting.value
+        assert saved.suggested_filename == f"{name.split('/')[-1]}.{suffix}"
+        assert Path(saved.path()).read_bytes() == (site / "_sources" / f"{name}.{suffix}").read_bytes()
+        if suffix == "ipynb":
+            nbformat.validate(nbformat.read(saved.path(), as_version=4))
+    assert (page.url, len(page.context.pages)) == (address, 1)
     page.close()

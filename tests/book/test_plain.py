@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from riemvae_book.labels import read_book, read_labels, toc_pages
 from riemvae_book.notebooks import chapter_pages, make_notebook, split_cells, write_all
+from riemvae_book.numbers import Numbers
 from riemvae_book.plain import Book, Plain, source_of
 
 CHAPTER = """\
@@ -20,8 +21,9 @@ kernelspec:
 ```{chapter-facts}
 ```
 
-{cite:t}`kingma2014`, {cite:p}`kingma2014,shi2025`, {numref}`fig-cloud`, {eq}`eq-sum`, {ref}`ex-one`.
-Also {prf:ref}`thm-shell`, {ref}`sec-top`, {ref}`here <sec-top>`, {term}`posterior collapse <collapse>`.
+{cite:t}`kingma2014`, {cite:p}`kingma2014,shi2025`, {numref}`fig-cloud`, {eq}`eq-sum`.
+Also {ref}`ex-one`, {prf:ref}`thm-shell`, {ref}`sec-top`, {ref}`here <sec-top>`,
+{term}`posterior collapse <collapse>`.
 See {doc}`02_kl`, [next](02_kl.md#price), [home](../book/index.md)
 and {math}`a^2`. It is {glue:text}`kl:.2f` or {glue:text}`unknown`.
 % a note to ourselves
@@ -130,20 +132,21 @@ def test_pages_come_in_the_order_of_the_contents(project):
 @pytest.mark.parametrize(
     "text",
     [
-        "Kingma and Welling (2014), (Kingma and Welling, 2014; Shi et al., 2025), Figure 1, (1), Exercise 1.",
-        "Also Theorem 1, “Points have no inside”, here, posterior collapse.",
+        "Kingma and Welling (2014), (Kingma and Welling, 2014; Shi et al., 2025), Figure 1.1, (1.1).",
+        "Also Exercise 1.1, Theorem 1.1, “Points have no inside”, here,\nposterior collapse.",
         "See KL packs the balls, [next](02_kl.ipynb#price), home\nand $a^2$. It is 3.14 or `unknown`.",
-        "$$\nx = \\mu \\tag{1}\n$$",
-        "$$\ny = 1 \\tag{2}\n$$",
-        "*Figure 1. See points, as in (2).*",
-        "> **Theorem 1 (Shells)**\n>\n> A ball is a shell.",
-        "> **Exercise 1 (The first)**\n>\n> Do it:\n>\n> ```python\n> keep {this}`alone`\n> ```",
-        "**Exercise 2 (The second)**\n\nA body of its own.",
+        "$$\nx = \\mu \\tag{1.1}\n$$",
+        "$$\ny = 1 \\tag{1.2}\n$$",
+        "*Figure 1.1. See points, as in (1.2).*",
+        "> **Theorem 1.1 (Shells)**\n>\n> A ball is a shell.",
+        "> **Exercise 1.1 (The first)**\n>\n> Do it:\n>\n> ```python\n> keep {this}`alone`\n> ```",
+        "**Exercise 1.2 (The second)**\n\nA body of its own.",
         "> **Note**\n>\n> Careful.",
         "```python\ndef shell(r):\n    return r\n```",
         "- D. P. Kingma, M. Welling. Auto-Encoding Variational Bayes. ICLR. 2014.",
         "arXiv 2507.1. 2025.",
         "minutes to read.*",
+        "# 1. Points have no inside\n",
     ],
 )
 def test_student_notebook_says_it_in_plain_markdown(markdown, text):
@@ -160,7 +163,7 @@ def test_student_notebook_keeps_no_trace(markdown, trace):
 def test_instructor_notebook_marks_its_solutions(project):
     write_all(project, project / "out")
     text = (project / "out" / "instructor" / "01_points.ipynb").read_text()
-    assert "Solution of Exercise 1" in text
+    assert "Solution of Exercise 1.1" in text
     assert "**Solution in code**" in text
     assert text.count("SECRET") == 2
 
@@ -184,18 +187,30 @@ def test_cells_alternate_as_written():
     assert kinds == ["markdown", "code", "markdown", "code", "markdown", "markdown"]
 
 
-def test_labels_of_another_chapter_name_it(project):
+def test_numbers_of_another_chapter_speak_for_themselves(project):
     book = read_book(project, "chapters/02_kl", Path("none"), "")
-    assert book.labels["fig-cloud"] == "Figure 1 in “Points have no inside”"
+    assert book.labels["fig-cloud"] == "Figure 1.1"
+    assert book.equations["eq-named"] == "1.2"
+    assert book.labels["sec-top"] == "“Points have no inside” in “Points have no inside”"
 
 
-def test_read_labels_numbers_each_kind_by_itself():
-    title, labels, equations = read_labels(CHAPTER)
-    assert title == "Points have no inside"
-    assert labels["fig-cloud"] == "Figure 1"
-    assert labels["thm-shell"] == "Theorem 1"
-    assert labels["ex-two"] == "Exercise 2"
-    assert equations == {"eq-sum": 1, "eq-named": 2}
+def test_each_kind_is_numbered_by_itself_within_its_chapter():
+    read = read_labels("chapters/06_points", CHAPTER, Numbers())
+    assert read.title == "Points have no inside"
+    assert read.boxes == {
+        "fig-cloud": "Figure 6.1",
+        "thm-shell": "Theorem 6.1",
+        "ex-one": "Exercise 6.1",
+        "ex-two": "Exercise 6.2",
+    }
+    assert read.equations == {"eq-sum": "6.1", "eq-named": "6.2"}
+
+
+def test_pages_without_a_number_are_counted_through():
+    numbers = Numbers()
+    pages = ("book/one", "chapters/00_zero", "book/two")
+    found = [read_labels(page, CHAPTER, numbers).equations["eq-sum"] for page in pages]
+    assert found == ["1", "0.1", "3"]
 
 
 def test_an_unknown_citation_is_named():

@@ -140,6 +140,7 @@ def test_no_trace_of_a_solution_is_published(site):
     lines = {line for chapter in CHAPTERS for line in solution_lines(chapter)}
     assert lines, "the chapters hold solutions"
     suffixes = (".html", ".md", ".ipynb", ".txt", ".json")
-    published = [path for path in site.rglob("*") if path.suffix in suffixes or path.name == "searchindex.js"]
+    scripts = [site / "searchindex.js", *(site / "_sources").rglob("*.js")]
+    published = [*scripts, *(path for path in site.rglob("*") if path.suffix in suffixes)]
     traces = [f"{p.relative_to(site)}: {line}" for p in published for line in lines if line in text_of(p)]
     assert traces == []

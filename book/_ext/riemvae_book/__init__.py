@@ -2,7 +2,19 @@
 
 from sphinx.application import Sphinx
 
-from . import bibliography, execution, facts, figures, ids, questions, site, solutions, sources, symbols
+from . import (
+    bibliography,
+    execution,
+    facts,
+    figures,
+    ids,
+    numbers,
+    questions,
+    site,
+    solutions,
+    sources,
+    symbols,
+)
 
 
 def setup(app: Sphinx) -> dict:
@@ -13,6 +25,7 @@ def setup(app: Sphinx) -> dict:
         questions,
         figures,
         ids,
+        numbers,
         facts,
         sources,
         bibliography,

@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.textutils import abbreviate
 
 from .facts import FRONT_MATTER
+from .numbers import Numbers
 from .plain import ENUMERATED, LABEL_LINE, LABELED_MATH, Book, enumerated_title, split_options
 from .solutions import VERBATIM, blocks, cell_metadata
 
@@ -51,15 +53,23 @@ def headings(lines: list[str]) -> Iterator[tuple[str, str]]:
             label = named["label"] if named else ""
 
 
-def read_labels(text: str) -> tuple[str, dict[str, str], dict[str, int]]:
-    """A page's title, its labels' texts and its equations' numbers."""
+class Labels(NamedTuple):
+    """What a page's labels are called in a sentence."""
+
+    title: str
+    sections: dict[str, str]  # label -> “heading”
+    boxes: dict[str, str]  # label -> Theorem 6.2, Figure 6.1, Exercise 6.3
+    equations: dict[str, str]  # label -> 6.4
+
+
+def read_labels(page: str, text: str, numbers: Numbers) -> Labels:
+    """The labels of a page's text; `numbers` has counted the pages before it."""
     lines = FRONT_MATTER.sub("", text).split("\n")
-    title, labels, equations = "", {}, {}
+    title, sections, boxes, equations = "", {}, {}, {}
     for label, heading in headings(lines):
         if label:
-            labels[label.lower()] = f"“{heading}”"
+            sections[label.lower()] = f"“{heading}”"
         title = title or heading
-    counts: dict[str, int] = {}
     for name, _, body in directives(lines):
         options = cell_metadata(body) if name == "code-cell" else split_options(body)[0]
         if name == "code-cell":
@@ -69,13 +79,13 @@ def read_labels(text: str) -> tuple[str, dict[str, str], dict[str, int]]:
         else:
             kind = name.removesuffix("-start")
         if kind == "figure" or kind in ENUMERATED:
-            counts[kind] = counts.get(kind, 0) + 1
+            number = numbers.next(kind, page)
             label = options.get("name") or options.get("label")
             if label:
-                labels[label.lower()] = enumerated_title(kind, counts[kind], "")
+                boxes[label.lower()] = enumerated_title(kind, number, "")
     for found in re.finditer(rf"{LABELED_MATH.pattern}|\{{math\}}[^\n]*\n:label:\s*(?P<named>\S+)", text):
-        equations[found["label"] or found["named"]] = len(equations) + 1
-    return title, labels, equations
+        equations[found["label"] or found["named"]] = numbers.next("equation", page)
+    return Labels(title, sections, boxes, equations)
 
 
 def short_authors(entry: Entry) -> str:
@@ -124,16 +134,16 @@ def read_values(executed: Path) -> dict[str, str]:
 
 def read_book(root: Path, page: str, executed: Path, facts: str) -> Book:
     """All that the chapter `page` may refer to."""
-    book = Book(source_file(root, page), facts, citations=read_citations(root))
+    book = Book(source_file(root, page), page, facts, citations=read_citations(root))
+    numbers = Numbers()
     for other in toc_pages(root):
         if not source_file(root, other).exists():
             continue
-        title, labels, equations = read_labels(source_file(root, other).read_text(encoding="utf8"))
-        book.titles[other.split("/")[-1]] = title
-        if other == page:
-            book.labels.update(labels)
-            book.equations = equations
-        else:
-            book.labels.update({label: f"{text} in “{title}”" for label, text in labels.items()})
+        read = read_labels(other, source_file(root, other).read_text(encoding="utf8"), numbers)
+        book.titles[other.split("/")[-1]] = read.title
+        where = "" if other == page else f" in “{read.title}”"
+        book.labels.update({label: f"{text}{where}" for label, text in read.sections.items()})
+        book.labels.update(read.boxes)
+        book.equations.update(read.equations)
     book.values = read_values(executed)
     return book

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from .numbers import Numbers, numbered_title
 from .questions import VERDICTS, read_question
 from .shown import without_example
 from .solutions import blocks
@@ -29,6 +30,7 @@ NAMED_TITLES = (
 ROLE = re.compile(r"\{(?P<role>[\w:.-]+)\}(?P<ticks>`+)(?P<text>.+?)(?P=ticks)", re.S)
 TITLED = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.S)
 CLOSING = re.compile(r"^ *(`{3,}|~{3,}|:{3,})\s*$")
+TITLE = re.compile(r"^# (.+)$", re.M)
 LABEL_LINE = re.compile(r"^\((?P<label>[^)\s]+)\)=\s*$")
 LABELED_MATH = re.compile(r"\$\$(?P<body>(?:[^$]|\$(?!\$))+?)\$\$[ \t]*\((?P<label>[^)\s]+)\)")
 ATTRIBUTES = re.compile(r"(?<=[\])`*])\{[.#][^}\n]*\}")
@@ -40,10 +42,11 @@ class Book:
     """What a chapter's text refers to beyond itself: titles, labels' texts, citations, measured values."""
 
     chapter: Path
+    page: str = ""
     facts: str = ""
     titles: dict[str, str] = field(default_factory=dict)  # page name -> its title
     labels: dict[str, str] = field(default_factory=dict)  # label -> how it is called in a sentence
-    equations: dict[str, int] = field(default_factory=dict)  # label -> its number
+    equations: dict[str, str] = field(default_factory=dict)  # label -> its number
     citations: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # authors, year, entry
     values: dict[str, str] = field(default_factory=dict)  # glued name -> its text
     cited: list[str] = field(default_factory=list)
@@ -82,7 +85,7 @@ def source_of(path: Path, name: str) -> str:
     return textwrap.dedent(ast.get_source_segment(text, node, padded=True) or "")
 
 
-def enumerated_title(directive: str, number: int, title: str) -> str:
+def enumerated_title(directive: str, number: str, title: str) -> str:
     kind = directive.split(":")[-1].capitalize()
     return f"{kind} {number} ({title})" if title else f"{kind} {number}"
 
@@ -92,11 +95,10 @@ class Plain:
 
     def __init__(self, book: Book):
         self.book = book
-        self.counts: dict[str, int] = {}
+        self.numbers = Numbers()
 
-    def number(self, kind: str) -> int:
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        return self.counts[kind]
+    def number(self, kind: str) -> str:
+        return self.numbers.next(kind, self.book.page)
 
     def cell(self, text: str) -> str:
         return re.sub(r"\n{3,}", "\n\n", self.lines(text.split("\n"))).strip("\n")
@@ -205,6 +207,7 @@ class Plain:
     def prose(self, text: str) -> str:
         kept = [x for x in text.split("\n") if not LABEL_LINE.match(x) and not x.startswith(("% ", "+++"))]
         text = "\n".join(kept)
+        text = TITLE.sub(lambda found: f"# {numbered_title(self.book.page, found[1])}", text)
         text = LABELED_MATH.sub(self.tagged, text)
         text = ROLE.sub(self.role, text)
         text = DOCUMENT_LINK.sub(self.notebook_link, text)

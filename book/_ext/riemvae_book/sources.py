@@ -1,5 +1,6 @@
 """What a page offers beside itself: the student notebook for download, a stripped source, its description."""
 
+import json
 import re
 from html import escape
 from pathlib import Path
@@ -8,8 +9,10 @@ from sphinx.application import Sphinx
 
 from .execution import execution_record, kernel_threads
 from .notebooks import is_chapter, make_notebook, write_notebook
+from .numbers import numbered_title
 from .solutions import strip_solutions
 
+DOWNLOAD = re.compile(r'(?P<link><a href="[^"]*_sources/(?:[^"/]+/)*(?P<name>[^"/]+)") target="_blank"')
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\n?')
 
 
@@ -19,20 +22,31 @@ def page_source(app: Sphinx, docname: str) -> str:
 
 def describe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Offer the notebook in the theme's download menu, and say in the page's head what the page is."""
+    context["title"] = numbered_title(pagename, context.get("title", ""))
     if doctree is not None and is_chapter(pagename, page_source(app, pagename)):
         context["ipynb_source"] = f"{pagename}.ipynb"
-    tags = {"og:title": context.get("title", ""), "og:type": "article", "og:site_name": app.config.project}
+    tags = {"og:title": context["title"], "og:type": "article", "og:site_name": app.config.project}
     lines = [f'<meta property="{name}" content="{escape(text)}" />' for name, text in tags.items()]
     lines.append(f'<meta name="author" content="{escape(app.config.author)}" />')
     context["metatags"] = context.get("metatags", "") + "\n".join(lines)
 
 
-def drop_font_preloads(page: Path) -> None:
-    """Take out the theme's font preloads, which a browser refuses when the book is read from a folder."""
+def mend_theme(page: Path) -> None:
+    """Amend what the theme writes and offers no setting for.
+
+    Its download buttons show the file instead of saving it; its font preloads are refused by a browser when
+    the book is read from a folder.
+    """
     text = page.read_text(encoding="utf8")
-    kept = FONT_PRELOAD.sub("", text)
-    if kept != text:
-        page.write_text(kept, encoding="utf8")
+    mended = DOWNLOAD.sub(r'\g<link> download="\g<name>"', FONT_PRELOAD.sub("", text))
+    if mended != text:
+        page.write_text(mended, encoding="utf8")
+
+
+def write_as_script(path: Path) -> None:
+    """Put a file's text beside it as a script, which a page that is read from a folder may load."""
+    name, text = json.dumps(path.name), json.dumps(path.read_text(encoding="utf8"))
+    path.with_name(f"{path.name}.js").write_text(f"__rvSave({name}, {text});\n", encoding="utf8")
 
 
 def write_sources(app: Sphinx, exception: Exception | None) -> None:
@@ -41,7 +55,7 @@ def write_sources(app: Sphinx, exception: Exception | None) -> None:
         return
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
-        drop_font_preloads(page)
+        mend_theme(page)
     for copied in (out / "_sources").rglob("*.md"):
         copied.write_text(strip_solutions(copied.read_text(encoding="utf8")), encoding="utf8")
     for docname in sorted(app.env.found_docs) if exception is None else []:
@@ -51,6 +65,9 @@ def write_sources(app: Sphinx, exception: Exception | None) -> None:
             seconds = (execution_record(app.env, docname) or {}).get("runtime")
             notebook = make_notebook(Path(app.srcdir), docname, text, executed, seconds, kernel_threads())
             write_notebook(notebook, out / "_sources" / f"{docname}.ipynb")
+    for suffix in ("md", "ipynb"):
+        for offered in (out / "_sources").rglob(f"*.{suffix}"):
+            write_as_script(offered)
 
 
 def setup(app: Sphinx) -> None:
