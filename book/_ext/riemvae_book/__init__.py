@@ -2,7 +2,20 @@
 
 from sphinx.application import Sphinx
 
-from . import bibliography, execution, facts, figures, ids, questions, site, solutions, sources, symbols
+from . import (
+    bibliography,
+    execution,
+    facts,
+    figures,
+    ids,
+    questions,
+    reference,
+    site,
+    solutions,
+    sources,
+    symbols,
+    uses,
+)
 
 
 def setup(app: Sphinx) -> dict:
@@ -17,6 +30,8 @@ def setup(app: Sphinx) -> dict:
         sources,
         bibliography,
         symbols,
+        reference,
+        uses,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
