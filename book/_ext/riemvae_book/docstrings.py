@@ -1,7 +1,7 @@
 """The core's docstrings, written for readers of the source, as reStructuredText for the reference.
 
-A docstring is a sentence, paragraphs with `$...$` and ``code``, lines `name: what it is` for parameters, and, last,
-`Example:` with doctests.
+A docstring is a sentence, paragraphs with `$...$` and ``code``, lines `name: what it is` for parameters, and,
+last, `Example:` with doctests.
 """
 
 import re
@@ -18,6 +18,7 @@ CHAPTERS = re.compile(r"\bchapters?\s\d+(?:(?:,|,? and) \d+)*")
 SPECIAL = re.compile(r"[\\*|_`]")
 RAISES = re.compile(r"(?<=[.;:)]) (?=Raises [A-Z]\w+)")
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z`$])")
+AMBIGUOUS = {"code", "codes"}  # docstrings speak of programs too
 PARAMETER = re.compile(r"(?P<names>\w+(?:(?:,? and |, )\w+)*): (?P<rest>.*)")
 
 
@@ -49,7 +50,9 @@ class Writer:
 
     def __post_init__(self) -> None:
         self.seen: set[tuple[str, ...]] = set()
-        self.groups = {term.lower(): group for group in self.terms for term in group}
+        self.groups = {
+            term.lower(): group for group in self.terms for term in group if term.lower() not in AMBIGUOUS
+        }
         every = sorted(self.groups, key=len, reverse=True)
         words = "|".join(re.escape(term) for term in every)
         self.words = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.I) if words else None

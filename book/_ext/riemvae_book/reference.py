@@ -1,7 +1,7 @@
-"""The reference: a page for each room of the core, made from its docstrings; a name that lacks one stops the build.
+"""The reference: a page for each room of the core, from its docstrings; a name without one stops the build.
 
-`{eval-rst}` pages hold one directive each: `.. room:: balls` documents what the door of a room lists and the modules
-that the room offers whole, `.. public-names::` is the table of all.
+`{eval-rst}` pages hold one directive each: `.. room:: balls` documents what the door of a room lists and the
+modules that the room offers whole, `.. public-names::` is the table of all.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from .docstrings import Writer, first_sentence, read_terms
 from .names import GROUND, PACKAGE, Name, Names, short
-from .signatures import Signatures, show_shapes
+from .signatures import Signatures, show_shapes, spans_for_parameters
 from .uses import PAGES, names_of
 
 LOGGER = logging.getLogger(__name__)
@@ -152,6 +152,11 @@ def finish_signature(app: Sphinx, domain: str, kind: str, content: addnodes.desc
         signature.insert(signature.index(name), addnodes.desc_addname("", prefix))
 
 
+def finish_page(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    if page.startswith(PAGES):
+        context["body"] = spans_for_parameters(context["body"])
+
+
 # what stops a build
 
 
@@ -195,5 +200,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", write_docstring)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("object-description-transform", finish_signature)
+    app.connect("html-page-context", finish_page)
     app.connect("env-check-consistency", check)
     app.connect("build-finished", stop, priority=950)

@@ -15,7 +15,13 @@ from sphinx import addnodes
 from .names import Names, short
 
 SHAPE = re.compile(r"(['\"])\[(?P<shape>.*)\]\1")
-PLAIN = re.compile(r"(collections\.abc|typing|builtins|pathlib|torch|jaxtyping|riemvae_core[\w.]*)\.")
+PLAIN = re.compile(
+    r"(collections\.abc|typing|builtins|pathlib|contextlib|riemvae_core[\w.]*|torch(?=\.Tensor))\."
+)
+TORCH = re.compile(
+    r"torch\.(?:(?P<nn>nn\.)[\w.]*|[\w.]+)\.(?=\w+$)"
+)  # where it keeps what it offers further up
+PARAMETERS = re.compile(r"<dl>\n((?:<dd><em class=\"sig-param\">.*</dd>\n)+)</dl>")
 
 
 class Signatures:
@@ -56,7 +62,7 @@ class Signatures:
         return f"({', '.join(parts)})", shown
 
     def argument(self, p: inspect.Parameter) -> str:
-        """What a parameter takes; one that is called as a type of the core and is of it, by that type's name."""
+        """What a parameter takes; `metric` of the type `Metric` is shown by that name."""
         alias, path = self.aliases.get(p.name, (None, ""))
         optional = typing.get_args(p.annotation) if alias is not None and p.default is None else ()
         if alias is not None and (p.annotation == alias or alias in optional):
@@ -84,11 +90,16 @@ class Signatures:
             taken = "..." if inner[0] is ... else f"[{', '.join(map(self.annotation, inner[0]))}]"
             return f"Callable[{taken}, {self.annotation(inner[1])}]"
         if origin is not None:
-            return f"{self.annotation(origin)}[{', '.join('...' if one is ... else self.annotation(one) for one in inner)}]"
+            parts = ("..." if one is ... else self.annotation(one) for one in inner)
+            return f"{self.annotation(origin)}[{', '.join(parts)}]"
         if inspect.isclass(note):
             path = self.paths.get((note.__module__, note.__name__))
-            return f"~{path}" if path else PLAIN.sub("", f"{note.__module__}.{note.__qualname__}")
-        return PLAIN.sub("", str(note))
+            return f"~{path}" if path else self.foreign(f"{note.__module__}.{note.__qualname__}")
+        return self.foreign(str(note))
+
+    def foreign(self, text: str) -> str:
+        """A type of another library as code writes it: `Tensor`, `torch.Generator`, `nn.Module`, `Path`."""
+        return PLAIN.sub("", TORCH.sub(lambda found: found["nn"] or "torch.", text))
 
     def tensor(self, note: type[AbstractArray]) -> str:
         """`Tensor[*batch, d]`, `IntTensor[n]`, `BoolTensor[d]`: the kind of numbers and the shape."""
@@ -106,3 +117,13 @@ def show_shapes(signature: addnodes.desc_signature) -> None:
             holder = text.parent
             shown = addnodes.desc_sig_name("", marked["shape"])
             (holder if isinstance(holder, addnodes.desc_sig_literal_string) else text).replace_self(shown)
+
+
+def spans_for_parameters(body: str) -> str:
+    """A page with the lines of long signatures as spans: Sphinx makes them a list without terms."""
+
+    def spans(found: re.Match) -> str:
+        lines = found[1].replace("<dd>", '<span class="rv-parameter">').replace("</dd>", "</span>")
+        return lines.strip("\n")
+
+    return PARAMETERS.sub(spans, body)

@@ -22,6 +22,7 @@ from .solutions import strip_solutions
 LITERAL = re.compile(r"(?<![`}\w])`([^`\n]+)`(?!`)")
 FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*$", re.S | re.M)
 NO_LINKS = (nodes.reference, nodes.title, nodes.caption, addnodes.pending_xref, addnodes.desc_signature)
+DEFINED = re.compile(r"(?:@.*\n)*(?:def|class) (\w+)")
 PAGES = "book/reference/"
 
 
@@ -64,7 +65,9 @@ def named_in_code(names: Names, cells: list[str]) -> Iterator[str]:
         head, _, tail = dotted(node).partition(".")
         if head in known:
             spelled = f"{known[head]}.{tail}" if tail else known[head]
-            path = names.spellings.get(spelled.replace(f"{PACKAGE}.", "rc.", 1)) or names.spellings.get(spelled)
+            path = names.spellings.get(spelled.replace(f"{PACKAGE}.", "rc.", 1)) or names.spellings.get(
+                spelled
+            )
         else:
             path = names.meaning(f"{head}.{tail}") if tail else None
         if path:
@@ -132,6 +135,15 @@ def may_link(node: nodes.Node) -> bool:
     return True
 
 
+def shown_source(names: Names, block: nodes.literal_block) -> str | None:
+    """The path of the public name whose source a page shows, where it shows that of one."""
+    file, first = Path(block.get("source", "")), DEFINED.match(block.astext())
+    if not first or names.root / PACKAGE not in file.parents:
+        return None
+    home = ".".join(file.relative_to(names.root).with_suffix("").parts)
+    return names.spellings.get(f"{home}.{first[1]}")
+
+
 class LinkNames(SphinxPostTransform):
     """Make links of the inline code that names something public; end each entry with its chapters."""
 
@@ -144,13 +156,21 @@ class LinkNames(SphinxPostTransform):
             scope = scope_of(literal)
             path = names_of(self.env).meaning(literal.astext(), scope)
             if path in known and path != scope and may_link(literal):
-                entry = known[path]
-                link = make_refnode(self.app.builder, self.env.docname, entry.docname, entry.node_id, [])
-                literal.replace_self(link)
-                link += literal
+                literal.replace_self(self.link(path, literal.deepcopy()))
+        for block in list(self.document.findall(nodes.literal_block)):
+            path = shown_source(names_of(self.env), block)
+            if path in known:
+                line = nodes.paragraph("", "Reference: ", classes=["rv-used-in"])
+                line += self.link(path, nodes.literal("", names_of(self.env).all[path].import_path))
+                outer = block.parent if isinstance(block.parent, nodes.container) else block
+                outer.parent.insert(outer.parent.index(outer) + 1, line)
         if self.env.docname.startswith(PAGES):
             for entry in self.document.findall(addnodes.desc):
                 self.end_with_chapters(entry)
+
+    def link(self, path: str, shown: nodes.Node) -> nodes.reference:
+        entry = self.env.get_domain("py").objects[path]
+        return make_refnode(self.app.builder, self.env.docname, entry.docname, entry.node_id, shown)
 
     def end_with_chapters(self, entry: addnodes.desc) -> None:
         pages = uses(self.env).get(entry[0]["ids"][0]) if entry[0].get("ids") else None
