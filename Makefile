@@ -22,7 +22,7 @@ test: lint  ## format, lint, import contract, unit and property tests, the built
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-pages test-notebooks
 
 test-core: env
-	@$(PY) -m pytest --ignore=tests/book
+	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
 
 test-pages: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py

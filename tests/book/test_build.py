@@ -65,23 +65,25 @@ class Scratch:
         config = config.replace("html_static_path: [book/_static]", "html_static_path: []")
         config = re.sub(r" *html_favicon: .*\n", "", config)
         self.write("_config.yml", config)
-        chapters = [{"file": "chapters/01_a"}]
-        parts = [{"caption": "All", "chapters": chapters}]
-        self.write("_toc.yml", json.dumps({"format": "jb-book", "root": "book/index", "parts": parts}))
+        self.list_pages("chapters/01_a")
         self.write("requirements.txt", "nothing\n")
         self.write("book/index.md", "# Home\n")
         self.write("book/references.bib", "")
         self.write("book/_static/palette.json", '{"posterior": {"light": "#D4682A", "dark": "#F3A75C"}}')
         self.write("riemvae_core/__init__.py", "VALUE = 1\n")
-        self.write(
-            "riemvae_core/widgets.py", "def write_static(folder):\n    (folder / 'a.js').write_text('1')\n"
-        )
+        self.write("riemvae_core/figures/__init__.py", "")
+        write_static = "def write_static(folder):\n    (folder / 'a.js').write_text('1')\n"
+        self.write("riemvae_core/figures/widgets.py", write_static)
         self.write("chapters/01_a.md", CHAPTER)
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+    def list_pages(self, *pages: str) -> None:
+        parts = [{"caption": "All", "chapters": [{"file": page} for page in pages]}]
+        self.write("_toc.yml", json.dumps({"format": "jb-book", "root": "book/index", "parts": parts}))
 
     def build(self, *options: str) -> tuple[int, str]:
         tool = Path(sys.executable).parent / "jupyter-book"
@@ -90,9 +92,12 @@ class Scratch:
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
+    def built(self, page: str) -> str:
+        return (self.folder / "_build" / "html" / f"{page}.html").read_text()
+
     @property
     def page(self) -> str:
-        return (self.folder / "_build" / "html" / "chapters" / "01_a.html").read_text()
+        return self.built("chapters/01_a")
 
 
 @pytest.fixture
@@ -156,3 +161,73 @@ def test_a_figure_is_drawn_into_the_page_and_asked_for_its_texts(scratch):
     assert code != 0
     assert "a cell's figure has no alt text" in log
     assert "a cell's figure has no caption" in log
+
+
+SUMS = '''\
+from torch import Tensor
+from jaxtyping import Float
+
+
+def total(mu: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+    r"""The sum $\\sum_k\\mu_k$ of chapter 1; see ``twice``.
+
+    mu: what is added, in nats.
+
+    Example:
+        >>> 1 + 1
+        2
+    """
+    return mu.sum(-1)
+
+
+def twice(x: float) -> float:
+    """Two of it.
+
+    Example:
+        >>> 2 * 2
+        4
+    """
+    return 2 * x
+'''
+GLOSSARY = """\
+# Glossary
+
+```{glossary}
+nat
+nats
+  A unit.
+```
+"""
+
+
+@pytest.mark.slow
+def test_the_reference_is_made_from_docstrings_and_complete_or_no_book(scratch):
+    room = "from riemvae_core.balls.sums import total, twice\n\n__all__ = ['total', 'twice']\n"
+    scratch.write("riemvae_core/balls/__init__.py", f'"""What is added."""\n\n{room}')
+    scratch.write("riemvae_core/balls/sums.py", SUMS)
+    scratch.write("book/reference/balls.md", "# Balls\n\n```{eval-rst}\n.. room:: balls\n```\n")
+    scratch.write("book/glossary.md", GLOSSARY)
+    scratch.write("chapters/01_a.md", CHAPTER + "\nWe use `balls.total` and `total`.\n")
+    scratch.list_pages("chapters/01_a", "book/glossary", "book/reference/balls")
+    code, log = scratch.build("-n", "-W", "--keep-going")
+    assert code == 0, log
+    entry = scratch.built("book/reference/balls")
+    signature = re.sub(r"<[^>]+>", "", re.search(r'<dt class="sig[^>]*total">.*?</dt>', entry, re.S)[0])
+    assert "total(mu: Tensor[*batch, d]) \u2192 Tensor[*batch]".replace("\u2192", "&#x2192;") in signature
+    assert r"\(\sum_k\mu_k\)" in entry
+    assert 'href="../../chapters/01_a.html">' in entry  # of chapter 1
+    assert "Used in: <a" in entry
+    assert 'href="../glossary.html#term-nats"' in entry
+    assert 'href="#riemvae_core.balls.twice"' in entry
+    assert 'href="../book/reference/balls.html#riemvae_core.balls.total"' in scratch.page
+    assert ">total</span></code></a>" not in scratch.page  # a word of the sentence
+
+    scratch.write("riemvae_core/balls/sums.py", SUMS.partition("def twice")[0] + "twice = 2\n")
+    scratch.write("riemvae_core/codes/__init__.py", "from riemvae_core.codes.a import f\n\n__all__ = ['f']\n")
+    scratch.write("riemvae_core/codes/a.py", 'def f():\n    """F."""\n')
+    code, log = scratch.build()
+    assert code != 0
+    assert "riemvae_core.balls.twice has no comment" in log
+    assert "riemvae_core.codes.f has no example" in log
+    assert "riemvae_core.codes.f is in no page" in log
+    assert "the reference lacks 3 things" in log

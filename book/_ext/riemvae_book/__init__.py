@@ -10,10 +10,13 @@ from . import (
     ids,
     numbers,
     questions,
+    reference,
+    shown,
     site,
     solutions,
     sources,
     symbols,
+    uses,
 )
 
 
@@ -27,9 +30,12 @@ def setup(app: Sphinx) -> dict:
         ids,
         numbers,
         facts,
+        shown,
         sources,
         bibliography,
         symbols,
+        reference,
+        uses,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
