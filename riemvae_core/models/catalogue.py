@@ -15,6 +15,16 @@ class Recipe:
     """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are
     kept. With ``encoder``, the name of a VAE, its encoder is kept and a decoder is trained anew on ``noise``
     around its centers, as ``with_noise`` knows it.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> from dataclasses import replace
+        >>> digits = zoo.recipe("digits-vae-2d")
+        >>> (
+        ...     replace(digits).fingerprint == digits.fingerprint,
+        ...     replace(digits, seed=9).fingerprint == digits.fingerprint,
+        ... )
+        (True, False)
     """
 
     data: str
@@ -40,30 +50,54 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+#: the betas of the sweep on Fashion-MNIST in two dimensions (chapter 2)
 BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def beta_name(beta: float) -> str:
-    """The zoo's name of a model of the beta sweep: ``fashion-beta-0.3``."""
+    """The zoo's name of a model of the beta sweep: ``fashion-beta-0.3``.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> zoo.beta_name(0.3), zoo.recipe(zoo.beta_name(0.3)).config.beta
+        ('fashion-beta-0.3', 0.3)
+    """
     return f"fashion-beta-{beta:g}"
 
 
-CONV_BETAS, CONV_SEEDS = (0.01, 1.0), (0, 1, 2)
+#: the betas of the 16-dimensional conv VAEs of all Fashion-MNIST (chapter 8)
+CONV_BETAS = (0.01, 1.0)
+#: the seeds that each of them is trained from
+CONV_SEEDS = (0, 1, 2)
 
 
 def conv_name(beta: float, seed: int = 0) -> str:
-    """The zoo's name of a 16-dimensional conv VAE of all Fashion-MNIST: ``fashion-full-beta-1-seed-0``."""
+    """The zoo's name of a 16-dimensional conv VAE of all Fashion-MNIST: ``fashion-full-beta-1-seed-0``.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> zoo.conv_name(1.0), zoo.recipe(zoo.conv_name(0.01, seed=2)).seed
+        ('fashion-full-beta-1-seed-0', 2)
+    """
     return f"fashion-full-beta-{beta:g}-seed-{seed}"
 
 
+#: the VAE whose encoder chapter 3 keeps while it trains decoders on other noise
 CONTRACT_ENCODER = "fashion-vae-16d"
 
 
 def contract_name(noise: str) -> str:
-    """The zoo's name of a 16-dimensional VAE's decoder trained on some noise: ``fashion-vae-16d-round``."""
+    """The zoo's name of a 16-dimensional VAE's decoder trained on some noise: ``fashion-vae-16d-round``.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> [zoo.contract_name(noise) for noise in rc.NOISES]
+        ['fashion-vae-16d-ball', 'fashion-vae-16d-none', 'fashion-vae-16d-round']
+    """
     return f"{CONTRACT_ENCODER}-{noise}"
 
 
+#: the codebook sizes of the shipped VQ-VAEs (chapter 4)
 CODES = (4, 16, 64, 256)
 
 
@@ -103,16 +137,30 @@ def _recipes() -> dict[str, Recipe]:
     return recipes
 
 
+#: every recipe by its name
 RECIPES = _recipes()
 
 
 def names() -> tuple[str, ...]:
-    """The names that ``load`` knows."""
+    """The names that ``load`` knows.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> [name for name in zoo.names() if name.startswith("digits")]
+        ['digits-ae-2d', 'digits-vae-2d']
+    """
     return tuple(RECIPES)
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe behind a name. Raises ValueError for a name that isn't in the catalogue."""
+    """The recipe behind a name. Raises ValueError for a name that isn't in the catalogue.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> digits = zoo.recipe("digits-vae-2d")
+        >>> digits.kind, digits.epochs, digits.config.beta
+        ('vae', 300, 0.3)
+    """
     if name not in RECIPES:
         raise ValueError(f"name must be one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]

@@ -29,7 +29,8 @@ from riemvae_core.models.catalogue import (
 from riemvae_core.models.classifier import Classifier, make_classifier
 from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.noise import with_noise
-from riemvae_core.models.training import fit, fresh_decoder
+from riemvae_core.models.retraining import fresh_decoder
+from riemvae_core.models.training import fit
 from riemvae_core.models.vae import VAE, Autoencoder, make_model
 from riemvae_core.models.vqvae import VQVAE
 from riemvae_core.numerics import Interval, confidence_interval, make_generator
@@ -58,11 +59,21 @@ __all__ = [
     "train",
 ]
 
+#: how many test images of each class the snapshots follow
 PROBES_PER_CLASS = 24
 
 
 class Snapshots(NamedTuple):
-    """Balls of the probe images (the first 24 test images of each class) along a training."""
+    """Balls of the probe images (the first 24 test images of each class) along a training.
+
+    Returned by ``snapshots``; ``mu`` and ``log_var`` are ``[t, n, d]``.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> kept = zoo.snapshots(zoo.beta_name(100.0))
+        >>> kept.epochs[-1], kept.mu.shape  # 240 probe images at each epoch
+        (60, torch.Size([8, 240, 2]))
+    """
 
     epochs: tuple[int, ...]
     mu: Float[Tensor, "t n d"]
@@ -82,12 +93,31 @@ def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | VQVA
 
     Shipped weights are used when they were made by the recipe as it stands; else the model is trained
     (seconds to a few minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
+
+    Raises ValueError for a name that isn't in the catalogue and a file that can't be read.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model, images = zoo.load("digits-vae-2d"), rc.load_images("digits", "test").images
+        >>> mean_image = rc.load_images("digits").images.mean(0)
+        >>> baseline = (images - mean_image).square().sum((1, 2, 3)).mean().item()
+        >>> rc.evaluate(model, images)["reconstruction"] < 0.65 * baseline
+        True
     """
     return _with_weights(recipe(name), _tensors(name, progress))
 
 
 def load_weights(name: str, path: Path) -> Autoencoder | VAE | VQVAE | Classifier:
-    """A model of the catalogue with the weights that lie in a file, as ``load`` gives it."""
+    """A model of the catalogue with the weights that lie in a file, as ``load`` gives it.
+
+    Raises ValueError for a name that isn't in the catalogue and a file that can't be read.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> shipped = zoo.load_weights("digits-vae-2d", zoo.shipped_path("digits-vae-2d"))
+        >>> shipped.mu_head.weight.equal(zoo.load("digits-vae-2d").mu_head.weight)
+        True
+    """
     return _with_weights(recipe(name), read_tensors(path)[1])
 
 
@@ -99,7 +129,16 @@ def _with_weights(r: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
 
 
 def snapshots(name: str) -> Snapshots:
-    """The probe images' balls at the epochs that the recipe keeps. Raises ValueError where it keeps none."""
+    """The probe images' balls at the epochs that the recipe keeps. Raises ValueError where it keeps none.
+
+    Used in chapter 2.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> kept = zoo.snapshots(zoo.beta_name(100.0))
+        >>> rc.kl_to_standard_normal(kept.mu, kept.log_var).mean(1)[-1].item()  # all balls are the prior
+        0.00
+    """
     moments = recipe(name).snapshots
     if not moments:
         with_some = ", ".join(n for n, r in RECIPES.items() if r.snapshots)
@@ -109,7 +148,14 @@ def snapshots(name: str) -> Snapshots:
 
 
 class Study(NamedTuple):
-    """Committed results of a study in ``benchmarks/studies``: settings, one dictionary a trained model."""
+    """Committed results of a study in ``benchmarks/studies``: settings, one dictionary a trained model.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> study = zoo.Study({}, [{"d": 2, "nats": 1.0}, {"d": 2, "nats": 3.0}])
+        >>> study.interval(lambda run: run["nats"], d=2).mean
+        2.0
+    """
 
     settings: dict[str, Any]
     runs: list[dict[str, Any]]
@@ -127,7 +173,14 @@ class Study(NamedTuple):
 
 
 def load_study(name: str) -> Study:
-    """The results of a study by name. Raises ValueError for a name that has none."""
+    """The results of a study by name. Raises ValueError for a name that has none.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> study = zoo.load_study("packing")
+        >>> len(study.runs) > 1
+        True
+    """
     folder = ASSETS / "studies"
     known = sorted(p.stem for p in folder.glob("*.json"))
     if name not in known:
@@ -137,7 +190,20 @@ def load_study(name: str) -> Study:
 
 
 def train(name: str, *, progress: bool | None = None) -> Path:
-    """Train a recipe from its seed, resuming what was interrupted; the weights' file in ``cache_dir()``."""
+    """Train a recipe from its seed, resuming what was interrupted; the weights' file in ``cache_dir()``.
+
+    Raises ValueError for a name that isn't in the catalogue, FloatingPointError as ``fit`` does.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> import os, tempfile
+        >>> from unittest.mock import patch
+        >>> tiny = zoo.Recipe("digits", "vae", rc.ModelConfig((1, 8, 8), width=8, depth=1), epochs=1)
+        >>> with tempfile.TemporaryDirectory() as folder, patch.dict(zoo.RECIPES, tiny=tiny):
+        ...     with patch.dict(os.environ, RIEMVAE_CACHE=folder):
+        ...         zoo.train("tiny", progress=False).name == f"tiny-{tiny.fingerprint}.safetensors"
+        True
+    """
     r = recipe(name)
     target = cache_dir() / f"{name}-{r.fingerprint}.safetensors"
     checkpoint = target.with_suffix(".checkpoint")
@@ -178,7 +244,13 @@ def train(name: str, *, progress: bool | None = None) -> Path:
 
 
 def shipped_path(name: str) -> Path:
-    """Where a model's shipped weights lie, whether or not they are there."""
+    """Where a model's shipped weights lie, whether or not they are there.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> zoo.shipped_path("digits-vae-2d").name
+        'digits-vae-2d.safetensors'
+    """
     return ASSETS / "zoo" / f"{name}.safetensors"
 
 

@@ -15,13 +15,8 @@ from safetensors.torch import save_file
 
 from riemvae_core.data import load_images
 from riemvae_core.models import read_tensors, training
-from riemvae_core.models.training import (
-    History,
-    evaluate,
-    fit,
-    fresh_decoder,
-    retrain_decoder,
-)
+from riemvae_core.models.retraining import fresh_decoder, retrain_decoder
+from riemvae_core.models.training import History, evaluate, fit
 from riemvae_core.models.vae import ModelConfig, make_model
 from riemvae_core.numerics import make_generator
 

@@ -15,7 +15,8 @@ from riemvae_core.data import first_of_each_class, load_images
 from riemvae_core.models import catalogue, read_tensors, save_atomically, train_zoo, training, zoo
 from riemvae_core.models.classifier import ClassifierConfig
 from riemvae_core.models.noise import with_noise
-from riemvae_core.models.training import evaluate, fit, retrain_decoder
+from riemvae_core.models.retraining import retrain_decoder
+from riemvae_core.models.training import evaluate, fit
 from riemvae_core.models.vae import ModelConfig, make_model
 from riemvae_core.numerics import confidence_interval, make_generator
 
