@@ -53,7 +53,7 @@ notebooks: env  ## student and instructor notebooks in _build/notebooks
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
 
 zoo: env  ## train every shipped model again from its seed, and say how close the result is
-	@$(PY) -m riemvae_core.models.zoo
+	@$(PY) -m riemvae_core.models.train_zoo
 
 bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
 	@$(PY) -m pip install --quiet --requirement benchmarks/requirements.txt

@@ -16,7 +16,7 @@ import riemvae_core
 from riemvae_core import numerics
 from riemvae_core.balls import gaussians
 from riemvae_core.data import sets
-from riemvae_core.models import networks, training, vae
+from riemvae_core.models import networks, retraining, training, vae
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "riemvae_core"
@@ -149,7 +149,7 @@ def test_training_makes_nothing_on_a_default_device(kind, tmp_path):
     assert torch.isfinite(history.losses["total"]).all()
     assert {v.device.type for v in model.state_dict().values()} == {"cpu"}
     assert training.evaluate(model, images)["total"] > 0
-    copied, _ = training.retrain_decoder(model, images, seed=1, epochs=1, batch_size=32, progress=False)
+    copied, _ = retraining.retrain_decoder(model, images, seed=1, epochs=1, batch_size=32, progress=False)
     assert copied.decode(torch.zeros(3, 2, device="cpu")).device.type == "cpu"
 
 

@@ -149,7 +149,7 @@ def _pad(x: Tensor, side: int) -> Tensor:
 def _read_asset(file_name: str) -> bytes:
     """The bytes of a bundled file, checked against the manifest."""
     path, manifest = ASSETS / file_name, ASSETS / "manifest.json"
-    remedy = "install the package again, or make it anew: python -m riemvae_core.data.idx"
+    remedy = "install the package again, or make it anew: python -m riemvae_core.data.bundle"
     if not path.is_file() or not manifest.is_file():
         missing = path if not path.is_file() else manifest
         raise ValueError(f"the bundled file {missing.name} is missing from riemvae_core/assets; {remedy}")

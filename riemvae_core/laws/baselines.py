@@ -23,7 +23,16 @@ def _check(mu: Tensor, n: int, log_var: Tensor | None = None, least: int = 1) ->
 def sample_prior(
     mu: Float[Tensor, "m d"], n: int, generator: torch.Generator | None = None
 ) -> Float[Tensor, "n d"]:
-    """n draws from the prior N(0, I) of the latent space in which the codes ``mu`` live."""
+    """n draws from the prior N(0, I) of the latent space in which the codes ``mu`` live.
+
+    ``mu`` is ``[m, d]`` and gives no more than d, device and dtype. Kingma and Welling (2014), section 3.
+    Raises ValueError for shapes and n below 1.
+
+    Example:
+        >>> z = rc.sample_prior(torch.zeros(1, 16), 20_000, rc.make_generator(0))
+        >>> z.square().sum(-1).mean().item()  # a shell: the squared radius is near d
+        16.0
+    """
     _check(mu, n)
     return standard_normal((n, mu.shape[1]), mu, generator)
 
@@ -38,6 +47,13 @@ def sample_gaussian(
 
     With ``log_var`` the covariance is that of the aggregate posterior, which adds the mean of
     $\mathrm{diag}\,\sigma_i^2$. Raises ValueError for shapes, and for codes that lie in a subspace.
+
+    Compared in chapter 8.
+
+    Example:
+        >>> mu = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -2.0], [0.0, 2.0]])
+        >>> rc.sample_gaussian(mu, 20_000, generator=rc.make_generator(0)).var(0)
+        tensor([0.5, 2.0])
     """
     _check(mu, n, log_var, least=2)
     d = mu.shape[1]
@@ -56,7 +72,17 @@ def sample_aggregate_posterior(
     n: int,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "n d"]:
-    r"""n draws from $\frac1m\sum_i N(\mu_i,\mathrm{diag}\,\sigma_i^2)$: a ball at random, a point of it."""
+    r"""n draws from $\frac1m\sum_i N(\mu_i,\mathrm{diag}\,\sigma_i^2)$: a ball at random, a point of it.
+
+    ``mu`` and ``log_var`` are ``[m, d]``. Its second moment is derived in chapter 2. Raises ValueError for
+    shapes and n below 1.
+
+    Example:
+        >>> mu, log_var = torch.tensor([[-1.0], [1.0]]), torch.zeros(2, 1)
+        >>> z = rc.sample_aggregate_posterior(mu, log_var, 20_000, rc.make_generator(0))
+        >>> z.square().mean().item()  # E mu^2 + E sigma^2
+        2.0
+    """
     _check(mu, n, log_var)
     index = _indices(len(mu), n, mu, generator)
     return reparameterize(mu[index], log_var[index], standard_normal((n, mu.shape[1]), mu, generator))
@@ -76,8 +102,15 @@ def sample_mixture(
     """n draws from a mixture of full Gaussians fitted to the codes by scikit-learn's EM.
 
     With ``log_var`` it is fitted to one draw from each ball instead of the means. Ten components are what
-    Chadebec and Allassonniere (2022) compare with. Raises ValueError for shapes, or more components than
-    codes.
+    Chadebec and Allassonniere (2022) compare with, and so does chapter 8. Raises ValueError for shapes, or
+    more components than codes.
+
+    Example:
+        >>> eps = torch.randn(200, 2, generator=rc.make_generator(0))
+        >>> mu = torch.cat([eps - 5.0, eps + 5.0])
+        >>> z = rc.sample_mixture(mu, 1000, components=2, generator=rc.make_generator(1))
+        >>> (z.sum(1).abs() > 2.0).all().item()  # nothing between the two clouds
+        True
     """
     from sklearn.mixture import GaussianMixture  # slow to import, so only when asked for
 
@@ -144,6 +177,13 @@ def sample_two_stage(
     Dai and Wipf (2019), section 4: the codes, which fill their space, have a density that a VAE can learn,
     even where the images' own VAE missed it. Trained on one draw from each ball, each coordinate
     standardized. ``settings`` go to ``fit``. Raises ValueError for shapes.
+
+    Example:
+        >>> mu = 7.0 + 0.1 * torch.randn(500, 2, generator=rc.make_generator(0))
+        >>> settings = {"epochs": 1, "width": 8}
+        >>> z = rc.sample_two_stage(mu, torch.full_like(mu, -9.0), 1000, rc.make_generator(1), **settings)
+        >>> z.mean(0)  # in the units of the codes
+        tensor([7.0, 7.0])
     """
     _check(mu, n, log_var, least=2)
     d = mu.shape[1]

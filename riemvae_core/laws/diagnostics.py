@@ -47,6 +47,16 @@ def split_r_hat(chains: Float[Tensor, "chains draws *features"]) -> Float[Tensor
     inside a half, $B/n$ the variance of the halves' means; infinite where nothing moves inside the halves.
     Float64 on the CPU. Gelman et al., Bayesian Data Analysis (2013), section 11.4. Raises ValueError for
     fewer than 4 draws.
+    Chapter 6 shows what it can't see.
+
+    Example:
+        >>> from riemvae_core.laws import split_r_hat
+        >>> chains = torch.randn(4, 1000, generator=rc.make_generator(0))
+        >>> split_r_hat(chains).item()
+        1.0
+        >>> chains[3] += 3.0  # one of four stands elsewhere
+        >>> split_r_hat(chains).item()
+        1.7
     """
     _check_chains(chains)
     within, total = _within_and_total(_halves(_on_cpu(chains)))
@@ -59,6 +69,15 @@ def effective_sample_size(chains: Float[Tensor, "chains draws *features"]) -> Fl
     $mn/(1+2\sum_t\rho_t)$ over half chains, autocorrelations combined over chains so that chains that
     disagree count for little, summed up by Geyer's initial monotone sequence. Float64 on the CPU. Vehtari et
     al. (2021), section 3, without ranks. Raises ValueError for fewer than 4 draws.
+    Used in chapter 6.
+
+    Example:
+        >>> from riemvae_core.laws import effective_sample_size
+        >>> chains = torch.randn(4, 1000, generator=rc.make_generator(0))
+        >>> effective_sample_size(chains).item() / 4000
+        1.0
+        >>> effective_sample_size(chains.repeat_interleave(4, dim=1)).item() / 16_000  # each draw four times
+        0.2
     """
     _check_chains(chains)
     x = _halves(_on_cpu(chains))

@@ -10,12 +10,23 @@ from torch import Tensor
 
 from riemvae_core.numerics import standard_normal, standard_uniform
 
+#: what chains run on: points ``[n, d]`` to the log density there ``[n]``, nats, and its gradient ``[n, d]``
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]
-LOST = 1000.0  # nats of energy by which a path may miss its start before it is given up
+#: nats of energy by which a path may miss its start before it is given up
+LOST = 1000.0
 
 
 class State(NamedTuple):
-    """Positions, the log density there and its gradient."""
+    """Positions, the log density there and its gradient.
+
+    The log density is in nats.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> normal = lambda z: (-0.5 * z.square().sum(-1), -z)
+        >>> hmc.evaluate_target(normal, torch.tensor([[3.0, 4.0]])).gradient
+        tensor([[-3.0, -4.0]])
+    """
 
     z: Float[Tensor, "n d"]
     log_density: Float[Tensor, " n"]
@@ -23,7 +34,19 @@ class State(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """Draws of each chain in order, their log density, the mean acceptance and the step size."""
+    """Draws of each chain in order, their log density, the mean acceptance and the step size.
+
+    Returned by ``run_chains``; ``acceptance`` is from 0 to 1, log densities are in nats.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> normal = lambda z: (-0.5 * z.square().sum(-1), -z)
+        >>> chains = hmc.run_chains(
+        ...     normal, torch.zeros(9, 2), 20, 20, n_steps=4, generator=rc.make_generator(0)
+        ... )
+        >>> chains.z.shape
+        torch.Size([9, 20, 2])
+    """
 
     z: Float[Tensor, "chains draws d"]
     log_density: Float[Tensor, "chains draws"]
@@ -35,6 +58,13 @@ class StepSize(NamedTuple):
     r"""Dual averaging of a log step size. Hoffman and Gelman (2014), section 3.2.1, with their constants.
 
     ``log_step`` is the step to try next, ``log_mean`` the one to keep when the adaptation ends.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> start = hmc.StepSize.start(0.1)
+        >>> accepted, rejected = (math.exp(start.updated(share).log_step) for share in (1.0, 0.0))
+        >>> rejected < 10 * 0.1 < accepted
+        True
     """
 
     log_step: float
@@ -66,7 +96,14 @@ def evaluate_target(
 ) -> State:
     """The state at z. Raises FloatingPointError, with the name and the place, where a value isn't finite.
 
-    ``zero`` allows a density of zero, minus infinity in log space; the gradient there is set to zero.
+    ``z`` is ``[n, d]``. ``zero`` allows a density of zero, minus infinity in log space; the gradient there is
+    set to zero.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> normal = lambda z: (-0.5 * z.square().sum(-1), -z)
+        >>> hmc.evaluate_target(normal, torch.tensor([[3.0, 4.0]])).log_density
+        tensor([-12.5])
     """
     log_density, gradient = target(z)
     good = torch.isfinite(log_density) & torch.isfinite(gradient).all(-1)
@@ -95,7 +132,17 @@ def leapfrog(
     ``scale`` is s, the length of a unit step in each coordinate (the root of an inverse mass). Reversible,
     volume preserving, energy error of second order in ``step``. A path whose energy rises by more than 1000
     nats, or that meets a density of zero, is given up: it stops, and its log density is minus infinity.
-    Neal (2011), section 2.3. Raises FloatingPointError where the target isn't finite.
+    Neal (2011), section 2.3; derived in chapter 6. Raises FloatingPointError where the target isn't finite.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> normal = lambda z: (-0.5 * z.square().sum(-1), -z)
+        >>> start = hmc.evaluate_target(normal, torch.ones(1, 1))
+        >>> end, v = hmc.leapfrog(normal, start, torch.zeros(1, 1), step=0.1, n_steps=10)
+        >>> end.z.item() - math.cos(1.0)  # the path is cos t
+        0.00
+        >>> hmc.leapfrog(normal, end, -v, step=0.1, n_steps=10)[0].z.item()  # and leads back
+        1.000
     """
     kick = 0.5 * step * scale
     before = state.log_density - 0.5 * momentum.square().sum(-1)
@@ -123,6 +170,16 @@ def hmc_step(
 
     Momentum from N(0, I); accepted where $\log u < H_0 - H_1$ with $H=-\log p+\tfrac12|v|^2$. Each chain's
     step is ``step`` times a draw from U(0.8, 1.2), which breaks the periods of a path.
+
+    Duane et al. (1987); built up in chapter 6. Raises FloatingPointError where the target isn't finite.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> normal = lambda z: (-0.5 * z.square().sum(-1), -z)
+        >>> start = hmc.evaluate_target(normal, torch.ones(8, 2))
+        >>> moved, probability = hmc.hmc_step(normal, start, 0.01, 10, generator=rc.make_generator(0))
+        >>> probability.min().item()  # a small step keeps the energy
+        1.00
     """
     momentum = standard_normal(state.z.shape, state.z, generator)
     jitter = 0.8 + 0.4 * standard_uniform((len(state.z), 1), state.z, generator)
@@ -151,7 +208,17 @@ def run_chains(
 ) -> Chains:
     """Run every row of ``start`` as a chain: adapt one step size while warming up, then keep each draw.
 
-    Raises ValueError for counts below 1, FloatingPointError where the target isn't finite.
+    ``start`` is ``[chains, d]``; ``z`` of the result ``[chains, draws, d]``. Used in chapter 6. Raises
+    ValueError for counts below 1, FloatingPointError where the target isn't finite.
+
+    Example:
+        >>> from riemvae_core.laws import hmc
+        >>> normal = lambda z: (-0.5 * z.square().sum(-1), -z)
+        >>> chains = hmc.run_chains(
+        ...     normal, torch.zeros(200, 1), 40, 40, n_steps=4, generator=rc.make_generator(0)
+        ... )
+        >>> chains.z.var().item()
+        1.0
     """
     if start.ndim != 2 or len(start) == 0 or min(draws, warm_up, n_steps) < 1:
         raise ValueError(

@@ -20,6 +20,14 @@ class RiemannianDraws(NamedTuple):
 
     ``ess`` is how many independent draws the whole pool is worth, ``cut`` the share of the pool's geodesics
     that were not shortest paths. ``converged`` is never False without a ``SamplingWarning``.
+
+    Returned by ``sample_riemannian_gaussian``; ``z`` is ``[n, d]``.
+
+    Example:
+        >>> flat = lambda z: torch.eye(2).expand(*z.shape, 2)
+        >>> draws = rc.sample_riemannian_gaussian(flat, torch.zeros(2), 1.0, 9, rc.make_generator(0), False)
+        >>> draws.converged, draws.ess  # in the plane all weights are equal
+        (True, 400.0)
     """
 
     z: Float[Tensor, "n d"]
@@ -50,6 +58,12 @@ def sample_riemannian_gaussian(
     ``z`` is ``[n, d]`` with center's device and dtype. Converged: an effective sample size of n or more and
     a Pareto tail of the weights below 0.7. Raises ValueError for bad arguments, FloatingPointError where a
     geodesic leaves the space.
+
+    Example:
+        >>> flat = lambda z: torch.eye(2).expand(*z.shape, 2)
+        >>> draws = rc.sample_riemannian_gaussian(flat, torch.zeros(2), 0.25, 9, rc.make_generator(0), False)
+        >>> math.exp(draws.log_normalizer) / (2.0 * math.pi)  # the plane's own constant over 2 pi: sigma
+        0.25
     """
     if center.ndim != 1 or not sigma > 0 or n < 1:
         raise ValueError(

@@ -18,7 +18,9 @@ from riemvae_core.laws.hmc import Target, evaluate_target, run_chains
 from riemvae_core.laws.mixture import BallMixture, proposal_of_metric
 from riemvae_core.numerics import standard_uniform
 
-R_HAT_LIMIT, PARETO_LIMIT, LEAST_ESS = 1.05, 0.7, 400.0
+#: largest split r-hat of draws that count as converged: chains and their halves agree to 5% (chapter 6)
+R_HAT_LIMIT = 1.05
+PARETO_LIMIT, LEAST_ESS = 0.7, 400.0
 NAME = "log_volume"
 
 
@@ -30,6 +32,13 @@ class UniformDraws(NamedTuple):
     of HMC moves; for importance, ess over proposals. ``r_hat``: the worst over coordinates and log volume,
     of chains or of independent populations; 1 for importance, which has no chains. ``background_share``: the
     part of the law that belongs to the background. ``sample_uniform`` warns where ``converged`` is False.
+
+    Example:
+        >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
+        >>> metric = rc.PosteriorMetric(mu, log_var, rho=1.0, lam=1.0, tau=1.0)
+        >>> draws = rc.sample_uniform(metric, 100, rc.make_generator(0))
+        >>> draws.method, draws.converged
+        ('importance', True)
     """
 
     z: Float[Tensor, "n d"]
@@ -93,6 +102,17 @@ def sample_by_importance(
     Pareto tail is below 0.7. The draws are
     distinct unless a weight exceeds 1/n. The volume's estimate is unbiased. ``mixture`` is
     ``proposal_of_metric(metric)`` where that is known already.
+
+    ``z`` is ``[n, d]``, ``log_volume`` in nats. Derived in chapter 6. Raises ValueError for a metric without
+    balls, FloatingPointError where it gives no finite number.
+
+    Example:
+        >>> from riemvae_core.laws import sample_by_importance
+        >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
+        >>> metric = rc.PosteriorMetric(mu, log_var, rho=1.0, lam=1.0, tau=1.0)
+        >>> draws = sample_by_importance(metric, 100, rc.make_generator(0))
+        >>> math.exp(draws.log_volume) / math.pi  # pi for each ball and for the background
+        3.0
     """
     mixture = mixture or proposal_of_metric(metric)
     wanted = max(4 * n, 2000)
@@ -193,7 +213,16 @@ def sample_by_hmc(
 
 
 def local_scale(metric) -> Float[Tensor, " d"]:
-    r"""A length for each coordinate of a step, $\rho/\sqrt d$ times the geometric mean of the radii."""
+    r"""A length for each coordinate of a step, $\rho/\sqrt d$ times the geometric mean of the radii.
+
+    In units of z, for a metric made of balls. Defined for this book; used in chapter 6.
+
+    Example:
+        >>> from riemvae_core.laws import local_scale
+        >>> log_var = torch.tensor([[0.0] * 4, [math.log(16.0)] * 4])  # radii 1 and 4
+        >>> local_scale(rc.PosteriorMetric(torch.zeros(2, 4), log_var, rho=1.0, lam=0.0, tau=0.0))
+        tensor([1.0, 1.0, 1.0, 1.0])
+    """
     return float(metric.rho) * metric.mu.shape[1] ** -0.5 * torch.exp(0.5 * metric.log_var.mean(0))
 
 

@@ -15,7 +15,20 @@ METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": samp
 
 
 class SamplingWarning(UserWarning):
-    """Draws whose law is not to be trusted: a sampler's own diagnostics say so."""
+    """Draws whose law is not to be trusted: a sampler's own diagnostics say so.
+
+    Example:
+        >>> import warnings
+        >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
+        >>> metric = rc.PosteriorMetric(mu, log_var, rho=1.0, lam=1.0, tau=1.0)
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always", rc.SamplingWarning)
+        ...     draws = rc.sample_uniform(
+        ...         metric, 8, rc.make_generator(0), "hmc", chains=2, draws=4, warm_up=1
+        ...     )
+        >>> draws.converged, caught[-1].category is rc.SamplingWarning
+        (False, True)
+    """
 
 
 def sample_uniform(
@@ -37,6 +50,16 @@ def sample_uniform(
 
     ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
     False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.
+    Derived in chapter 6.
+
+    Example:
+        >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
+        >>> metric = rc.PosteriorMetric(mu, log_var, rho=1.0, lam=1.0, tau=1.0)
+        >>> draws = rc.sample_uniform(metric, 1000, rc.make_generator(0))
+        >>> math.exp(draws.log_volume) / math.pi  # pi for each ball and for the background
+        3.0
+        >>> draws.background_share
+        0.3
     """
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"n must be an integer of at least 1, got {n!r}")

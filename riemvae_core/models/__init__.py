@@ -10,7 +10,8 @@ from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_cl
 from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.networks import count_parameters, decoder_layers
 from riemvae_core.models.noise import NOISES, with_noise
-from riemvae_core.models.training import History, evaluate, fit, retrain_decoder
+from riemvae_core.models.retraining import retrain_decoder
+from riemvae_core.models.training import History, evaluate, fit
 from riemvae_core.models.vae import VAE, Autoencoder, ModelConfig, centers, make_model, standardize_codes
 from riemvae_core.models.vqvae import VQVAE, VQConfig
 

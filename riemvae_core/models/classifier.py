@@ -17,6 +17,14 @@ class ClassifierConfig:
 
     ``width`` is the number of channels of the first convolution, ``n_features`` the length of the feature
     vector, ``n_classes`` the number of labels.
+
+    Raises ValueError for a size below 1 and image sides that 4 does not divide.
+
+    Example:
+        >>> from riemvae_core.models import ClassifierConfig
+        >>> ClassifierConfig(image_shape=(1, 10, 10))
+        Traceback (most recent call last):
+        ValueError: image_shape must have sides divisible by 4, got (1, 10, 10)
     """
 
     image_shape: tuple[int, int, int] = (1, 28, 28)
@@ -42,6 +50,15 @@ class Classifier(nn.Module):
     """Three convolutions, a feature vector, a class; the features stand in for what an eye would compare.
 
     It plays the part that the Inception network has in the Frechet Inception distance, for small images.
+
+    Used in chapter 8.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> classifier, test = zoo.load("fashion-classifier"), rc.load_images("fashion", "test")
+        >>> found = classifier.logits(test.images[:200]).argmax(-1)
+        >>> (found == test.labels[:200]).double().mean().item() > 0.8
+        True
     """
 
     def __init__(self, config: ClassifierConfig) -> None:
@@ -62,7 +79,7 @@ class Classifier(nn.Module):
         return self.head(self.body(x))
 
     def losses(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> ClassifierLosses:
-        """The price of each image's label."""
+        """The price of each image's label, nats. Raises ValueError for images of another shape."""
         logits = self.logits(x)
         wrong = (logits.argmax(-1) != labels).to(logits.dtype)
         return ClassifierLosses(functional.cross_entropy(logits, labels, reduction="none"), wrong)
@@ -79,6 +96,16 @@ class Classifier(nn.Module):
 
 
 def make_classifier(config: ClassifierConfig, seed: int) -> Classifier:
-    """A classifier with weights drawn from the seed, on the CPU; torch's global generator stays as it was."""
+    """A classifier with weights drawn from the seed, on the CPU; torch's global generator stays as it was.
+
+    Example:
+        >>> from riemvae_core.models import ClassifierConfig, make_classifier
+        >>> a, b = (
+        ...     make_classifier(ClassifierConfig((1, 8, 8), width=4, n_features=12), seed=0) for _ in "ab"
+        ... )
+        >>> images = rc.load_images("digits", "test").images[:4]
+        >>> torch.allclose(a.features(images), b.features(images)), a.features(images).shape
+        (True, torch.Size([4, 12]))
+    """
     with seeded_weights(seed):
         return Classifier(config)

@@ -14,6 +14,16 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
 
     Folders on the way are made. Raises OSError where the file can't be written: what stood at ``path`` then
     still stands, and nothing is left beside it.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from riemvae_core.models import read_tensors, save_atomically
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "new" / "file.safetensors"
+        ...     save_atomically({"a": torch.ones(2)}, path, {"made": "today"})
+        ...     [found.name for found in path.parent.iterdir()]
+        ['file.safetensors']
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     whole = save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata)
@@ -32,7 +42,18 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a safetensors file. Raises ValueError where it can't be read."""
+    """Metadata and tensors of a safetensors file. Raises ValueError where it can't be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from riemvae_core.models import read_tensors, save_atomically
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "new" / "file.safetensors"
+        ...     save_atomically({"a": torch.ones(2)}, path, {"made": "today"})
+        ...     read_tensors(path)
+        ({'made': 'today'}, {'a': tensor([1., 1.])})
+    """
     try:
         with safe_open(path, "pt", device="cpu") as file:
             return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118

@@ -143,7 +143,12 @@ _BUILDERS = {"mlp": _mlp, "conv": _conv, "grid": _grid, "paper-conv": _paper_con
 
 
 def count_parameters(module: nn.Module) -> int:
-    """The number of trained scalars in a module."""
+    """The number of trained scalars in a module.
+
+    Example:
+        >>> rc.count_parameters(torch.nn.Linear(3, 2))  # 3 x 2 weights and 2 biases
+        8
+    """
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
@@ -151,6 +156,11 @@ def decoder_layers(decoder: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """Weights ``[m, n]`` and biases ``[m]`` of an MLP decoder, first layer first.
 
     The live figures pack them. Raises ValueError for a decoder with convolutions.
+
+    Example:
+        >>> from riemvae_core.models import decoder_layers, zoo
+        >>> [tuple(weight.shape) for weight, _ in decoder_layers(zoo.load("digits-vae-2d").decoder)]
+        [(64, 2), (64, 64), (64, 64)]
     """
     layers = [m for m in decoder.modules() if isinstance(m, nn.Linear)]
     if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in decoder.modules()) or not layers:

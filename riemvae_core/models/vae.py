@@ -21,6 +21,16 @@ class ModelConfig:
     ``beta`` weighs KL against the squared error summed over pixels; ``pull`` and ``barrier`` weigh KL's two
     halves within it. ``noise=False`` decodes the means in training. ``linear_output`` drops the sigmoid (and
     so the promise that decoded values lie in [0, 1]). Sizes as in ``make_networks``.
+
+    That beta is twice a Gaussian decoder's variance is derived in chapter 2. Raises ValueError for an unknown
+    likelihood, network ``grid`` and negative weights.
+
+    Example:
+        >>> rc.ModelConfig(latent_dim=16, beta=0.3).beta
+        0.3
+        >>> rc.ModelConfig(beta=-1.0)
+        Traceback (most recent call last):
+        ValueError: beta, pull and barrier must be at least 0, got -1.0, 1.0, 1.0
     """
 
     image_shape: tuple[int, int, int] = (1, 28, 28)
@@ -68,7 +78,18 @@ class VAELosses(NamedTuple):
 
 
 class Autoencoder(Coder):
-    """Stores each image as a point, ``[n, d]`` in all; beta, pull, barrier and noise have no effect."""
+    r"""Stores each image as a point, ``[n, d]`` in all; beta, pull, barrier and noise have no effect.
+
+    $\|x-g(f(x))\|^2$, summed over pixels (chapter 1).
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model = zoo.load("digits-ae-2d")
+        >>> images = rc.load_images("digits", "test").images[:4]
+        >>> missed = images - model.decode(model.encode(images))
+        >>> torch.allclose(model.losses(images).total, missed.square().sum((1, 2, 3)))
+        True
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config, (config.latent_dim,))
@@ -91,6 +112,15 @@ class VAE(Coder):
 
     $\|x-g(z)\|^2 + \beta\,(\text{pull}+\text{barrier})$ with $z=\mu+\sigma\odot\epsilon$: a Gaussian decoder
     of variance $\beta/2$ in every pixel, up to a scale.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model = zoo.load("digits-vae-2d")
+        >>> images = rc.load_images("digits", "test").images[:4]
+        >>> loss = model.losses(images, torch.zeros(4, 2))
+        >>> kl = rc.kl_to_standard_normal(*model.encode(images))
+        >>> torch.allclose(loss.total, loss.reconstruction + model.config.beta * kl)
+        True
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -115,7 +145,17 @@ class VAE(Coder):
 def centers(
     model: Autoencoder | VAE | VQVAE, images: Float[Tensor, "n c h w"]
 ) -> Float[Tensor, "n *places d"]:
-    """Where a model puts images: an autoencoder's points, the centers of a VAE's balls, a VQ-VAE's codes."""
+    """Where a model puts images: an autoencoder's points, the centers of a VAE's balls, a VQ-VAE's codes.
+
+    ``images`` are ``[n, c, h, w]``. Raises ValueError for images of another shape.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model = zoo.load("digits-vae-2d")
+        >>> images = rc.load_images("digits", "test").images[:4]
+        >>> torch.equal(rc.centers(model, images), model.encode(images).mu)
+        True
+    """
     if isinstance(model, VQVAE):
         return model.locate(images)
     codes = model.encode(images)
@@ -130,6 +170,16 @@ def standardize_codes(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]
     reconstruction stays what it was (chapter 1: an autoencoder's loss can't tell the two apart; a VAE's balls
     move and scale with their centers). Raises ValueError for a decoder whose first layer is not linear, or an
     axis on which all codes coincide.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model, images = zoo.load("digits-vae-2d"), rc.load_images("digits", "test").images
+        >>> moved = rc.standardize_codes(model, images)
+        >>> rc.centers(moved, images).std(0)
+        tensor([1.00, 1.00], ...)
+        >>> before, after = (m.decode(rc.centers(m, images)) for m in (model, moved))
+        >>> torch.allclose(before, after, atol=1e-4)
+        True
     """
     copied = copy.deepcopy(model)
     first = next(layer for layer in copied.decoder.modules() if not isinstance(layer, nn.Sequential))
@@ -159,6 +209,13 @@ def make_model(kind: str, config: ModelConfig | VQConfig, seed: int) -> Autoenco
     """A model with weights drawn from the seed, on the CPU; torch's global generator is left as it was.
 
     ``kind`` is ``ae`` or ``vae`` with a ``ModelConfig``, ``vq`` with a ``VQConfig``.
+
+    Raises ValueError for an unknown kind and a config of another one.
+
+    Example:
+        >>> a, b, c = (rc.make_model("ae", rc.ModelConfig(), seed) for seed in (0, 0, 1))
+        >>> a.mu_head.weight.equal(b.mu_head.weight), a.mu_head.weight.equal(c.mu_head.weight)
+        (True, False)
     """
     if kind not in MODELS:
         raise ValueError(f"kind must be one of {', '.join(MODELS)}, got {kind!r}")

@@ -40,6 +40,14 @@ class VQConfig:
     but the decoder reads the point itself. ``levels`` puts finite scalar quantization in the codebook's
     place. Network ``grid`` stores a code in each of h/4 x w/4 places, any other one code an image. Sizes as
     in ``make_networks``.
+
+    Raises ValueError for an unknown likelihood or learning, numbers out of range, and sizes that aren't those
+    of ``levels``.
+
+    Example:
+        >>> config = rc.VQConfig(code_dim=8, network="grid")
+        >>> config.grid, config.latent_dim  # 7 x 7 codes an image, 8 numbers each
+        ((7, 7), 392)
     """
 
     image_shape: tuple[int, int, int] = (1, 28, 28)
@@ -111,6 +119,15 @@ class VQVAE(Coder):
     $z=f(x)$, and $z_q$ its value with the gradient of z; the middle term only for a codebook that learns by
     it. With ``snap=False`` the decoder reads $z$, and codes are cluster centers that merely pull (Shi 2025,
     first version).
+
+    Examined in chapter 4.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model, images = zoo.load("fashion-vq-16"), rc.load_images("fashion", "test").images[:8]
+        >>> codes = model.encode(images).codes
+        >>> torch.allclose(model.locate(images), model.codebook[codes])  # the decoder reads codes alone
+        True
     """
 
     def __init__(self, config: VQConfig) -> None:

@@ -1,14 +1,7 @@
 """Trained models by name. Weights are shipped in half precision; what is not shipped is trained once and
 cached.
-
-``python -m riemvae_core.models.zoo`` trains every recipe again from its seed, resumes what was interrupted,
-and says how close each comes to the weights that are shipped. ``--ship`` replaces those; names narrow the
-work.
 """
 
-import argparse
-import dataclasses
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,130 +12,72 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images
-from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_classifier
+from riemvae_core.models.catalogue import (
+    BETAS,
+    CODES,
+    CONTRACT_ENCODER,
+    CONV_BETAS,
+    CONV_SEEDS,
+    RECIPES,
+    Recipe,
+    beta_name,
+    contract_name,
+    conv_name,
+    names,
+    recipe,
+)
+from riemvae_core.models.classifier import Classifier, make_classifier
 from riemvae_core.models.files import read_tensors, save_atomically
-from riemvae_core.models.noise import NOISES, with_noise
-from riemvae_core.models.training import evaluate, fit, fresh_decoder
-from riemvae_core.models.vae import VAE, VQVAE, Autoencoder, ModelConfig, VQConfig, make_model
+from riemvae_core.models.noise import with_noise
+from riemvae_core.models.retraining import fresh_decoder
+from riemvae_core.models.training import fit
+from riemvae_core.models.vae import VAE, Autoencoder, make_model
+from riemvae_core.models.vqvae import VQVAE
 from riemvae_core.numerics import Interval, confidence_interval, make_generator
 
+__all__ = [
+    "BETAS",
+    "CODES",
+    "CONTRACT_ENCODER",
+    "CONV_BETAS",
+    "CONV_SEEDS",
+    "PROBES_PER_CLASS",
+    "RECIPES",
+    "Recipe",
+    "Snapshots",
+    "Study",
+    "beta_name",
+    "contract_name",
+    "conv_name",
+    "load",
+    "load_study",
+    "load_weights",
+    "names",
+    "recipe",
+    "shipped_path",
+    "snapshots",
+    "train",
+]
+
+#: how many test images of each class the snapshots follow
 PROBES_PER_CLASS = 24
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What is trained, on what, for how long, from which seed. ``snapshots`` lists epochs whose balls are
-    kept. With ``encoder``, the name of a VAE, its encoder is kept and a decoder is trained anew on ``noise``
-    around its centers, as ``with_noise`` knows it.
-    """
-
-    data: str
-    kind: str
-    config: ModelConfig | VQConfig | ClassifierConfig
-    epochs: int = 80
-    batch_size: int = 128
-    lr: float = 1e-3
-    seed: int = 0
-    snapshots: tuple[int, ...] = ()
-    encoder: str = ""
-    noise: str = "ball"
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change with anything in the recipe."""
-        fields = dataclasses.asdict(self)
-        if self.encoder:
-            fields["encoder"] = recipe(self.encoder).fingerprint
-        else:
-            del fields["encoder"], fields["noise"]
-        text = json.dumps(fields, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 class Snapshots(NamedTuple):
-    """Balls of the probe images (the first 24 test images of each class) along a training."""
+    """Balls of the probe images (the first 24 test images of each class) along a training.
+
+    Returned by ``snapshots``; ``mu`` and ``log_var`` are ``[t, n, d]``.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> kept = zoo.snapshots(zoo.beta_name(100.0))
+        >>> kept.epochs[-1], kept.mu.shape  # 240 probe images at each epoch
+        (60, torch.Size([8, 240, 2]))
+    """
 
     epochs: tuple[int, ...]
     mu: Float[Tensor, "t n d"]
     log_var: Float[Tensor, "t n d"]
-
-
-BETAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-
-
-def beta_name(beta: float) -> str:
-    """The zoo's name of a model of the beta sweep: ``fashion-beta-0.3``."""
-    return f"fashion-beta-{beta:g}"
-
-
-CONV_BETAS, CONV_SEEDS = (0.01, 1.0), (0, 1, 2)
-
-
-def conv_name(beta: float, seed: int = 0) -> str:
-    """The zoo's name of a 16-dimensional conv VAE of all Fashion-MNIST: ``fashion-full-beta-1-seed-0``."""
-    return f"fashion-full-beta-{beta:g}-seed-{seed}"
-
-
-CONTRACT_ENCODER = "fashion-vae-16d"
-
-
-def contract_name(noise: str) -> str:
-    """The zoo's name of a 16-dimensional VAE's decoder trained on some noise: ``fashion-vae-16d-round``."""
-    return f"{CONTRACT_ENCODER}-{noise}"
-
-
-CODES = (4, 16, 64, 256)
-
-
-def _recipes() -> dict[str, Recipe]:
-    """The catalogue. Decoders are narrow because the live figures carry them in the page."""
-    fashion = ModelConfig(width=256, decoder_width=128, depth=3)
-    digits = ModelConfig(image_shape=(1, 8, 8), width=128, decoder_width=64, depth=2, beta=0.3)
-    sweep = ModelConfig(width=256, decoder_width=64, depth=3)
-    moments = (0, 1, 2, 4, 8, 16, 32, 60)
-    recipes = {}
-    for kind in ("ae", "vae"):
-        recipes[f"fashion-{kind}-2d"] = Recipe("fashion", kind, fashion)
-        recipes[f"digits-{kind}-2d"] = Recipe("digits", kind, digits, epochs=300)
-        recipes[f"rings-{kind}-2d"] = Recipe("rings-and-disks", kind, fashion, epochs=300)
-    for beta in BETAS:
-        config = dataclasses.replace(sweep, beta=beta)
-        recipes[beta_name(beta)] = Recipe("fashion", "vae", config, epochs=60, snapshots=moments)
-    for beta in CONV_BETAS:  # 0.01 is what Chadebec and Allassonniere (2022) train MNIST with
-        config = ModelConfig(latent_dim=16, network="conv", width=32, beta=beta)
-        for seed in CONV_SEEDS:
-            recipes[conv_name(beta, seed)] = Recipe("fashion-full", "vae", config, epochs=12, seed=seed)
-    config = ModelConfig(latent_dim=16, width=256, decoder_width=64, depth=3)
-    base = recipes[CONTRACT_ENCODER] = Recipe("fashion", "vae", config, epochs=40)
-    for noise in NOISES:
-        recipes[contract_name(noise)] = dataclasses.replace(
-            base, seed=1, encoder=CONTRACT_ENCODER, noise=noise
-        )
-    codes = VQConfig(width=256, decoder_width=128, depth=3)
-    for k in CODES:
-        recipes[f"fashion-vq-{k}"] = Recipe("fashion", "vq", dataclasses.replace(codes, n_codes=k), epochs=24)
-    recipes["fashion-pulled-64"] = Recipe("fashion", "vq", dataclasses.replace(codes, snap=False), epochs=24)
-    grid = VQConfig(code_dim=8, network="grid", width=32, depth=1)
-    recipes["fashion-vq-grid"] = Recipe("fashion", "vq", grid, epochs=10)
-    recipes["fashion-classifier"] = Recipe(
-        "fashion-full", "classifier", ClassifierConfig(), epochs=10, lr=2e-3
-    )
-    return recipes
-
-
-RECIPES = _recipes()
-
-
-def names() -> tuple[str, ...]:
-    """The names that ``load`` knows."""
-    return tuple(RECIPES)
-
-
-def recipe(name: str) -> Recipe:
-    """The recipe behind a name. Raises ValueError for a name that isn't in the catalogue."""
-    if name not in RECIPES:
-        raise ValueError(f"name must be one of {', '.join(RECIPES)}, got {name!r}")
-    return RECIPES[name]
 
 
 def _untrained(r: Recipe) -> nn.Module:
@@ -158,8 +93,32 @@ def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | VQVA
 
     Shipped weights are used when they were made by the recipe as it stands; else the model is trained
     (seconds to a few minutes on two cores) and kept in ``cache_dir()`` under the recipe's hash.
+
+    Raises ValueError for a name that isn't in the catalogue and a file that can't be read.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> model, images = zoo.load("digits-vae-2d"), rc.load_images("digits", "test").images
+        >>> mean_image = rc.load_images("digits").images.mean(0)
+        >>> baseline = (images - mean_image).square().sum((1, 2, 3)).mean().item()
+        >>> rc.evaluate(model, images)["reconstruction"] < 0.65 * baseline
+        True
     """
     return _with_weights(recipe(name), _tensors(name, progress))
+
+
+def load_weights(name: str, path: Path) -> Autoencoder | VAE | VQVAE | Classifier:
+    """A model of the catalogue with the weights that lie in a file, as ``load`` gives it.
+
+    Raises ValueError for a name that isn't in the catalogue and a file that can't be read.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> shipped = zoo.load_weights("digits-vae-2d", zoo.shipped_path("digits-vae-2d"))
+        >>> shipped.mu_head.weight.equal(zoo.load("digits-vae-2d").mu_head.weight)
+        True
+    """
+    return _with_weights(recipe(name), read_tensors(path)[1])
 
 
 def _with_weights(r: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
@@ -170,7 +129,16 @@ def _with_weights(r: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
 
 
 def snapshots(name: str) -> Snapshots:
-    """The probe images' balls at the epochs that the recipe keeps. Raises ValueError where it keeps none."""
+    """The probe images' balls at the epochs that the recipe keeps. Raises ValueError where it keeps none.
+
+    Used in chapter 2.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> kept = zoo.snapshots(zoo.beta_name(100.0))
+        >>> rc.kl_to_standard_normal(kept.mu, kept.log_var).mean(1)[-1].item()  # all balls are the prior
+        0.00
+    """
     moments = recipe(name).snapshots
     if not moments:
         with_some = ", ".join(n for n, r in RECIPES.items() if r.snapshots)
@@ -180,7 +148,14 @@ def snapshots(name: str) -> Snapshots:
 
 
 class Study(NamedTuple):
-    """Committed results of a study in ``benchmarks/studies``: settings, one dictionary a trained model."""
+    """Committed results of a study in ``benchmarks/studies``: settings, one dictionary a trained model.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> study = zoo.Study({}, [{"d": 2, "nats": 1.0}, {"d": 2, "nats": 3.0}])
+        >>> study.interval(lambda run: run["nats"], d=2).mean
+        2.0
+    """
 
     settings: dict[str, Any]
     runs: list[dict[str, Any]]
@@ -198,12 +173,26 @@ class Study(NamedTuple):
 
 
 def load_study(name: str) -> Study:
-    """The results of a study by name. Raises ValueError for a name that has none."""
+    """The results of a study by name. Raises ValueError for a name that has none.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> study = zoo.load_study("packing")
+        >>> len(study.runs) > 1
+        True
+    """
     return Study(**_committed("studies", name))
 
 
 def load_benchmark(name: str) -> dict[str, dict[str, Any]]:
-    """The results of a benchmark by name, ``result`` and ``machine`` of each part. Raises as a study does."""
+    """The results of a benchmark by name, ``result`` and ``machine`` of each part. Raises as a study does.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> rows = zoo.load_benchmark("samplers")["scale"]["result"]["rows"]
+        >>> all(row["sampling_seconds"] > 0 for row in rows)
+        True
+    """
     return _committed("benchmarks", name)
 
 
@@ -215,7 +204,20 @@ def _committed(folder: str, name: str) -> dict[str, Any]:
 
 
 def train(name: str, *, progress: bool | None = None) -> Path:
-    """Train a recipe from its seed, resuming what was interrupted; the weights' file in ``cache_dir()``."""
+    """Train a recipe from its seed, resuming what was interrupted; the weights' file in ``cache_dir()``.
+
+    Raises ValueError for a name that isn't in the catalogue, FloatingPointError as ``fit`` does.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> import os, tempfile
+        >>> from unittest.mock import patch
+        >>> tiny = zoo.Recipe("digits", "vae", rc.ModelConfig((1, 8, 8), width=8, depth=1), epochs=1)
+        >>> with tempfile.TemporaryDirectory() as folder, patch.dict(zoo.RECIPES, tiny=tiny):
+        ...     with patch.dict(os.environ, RIEMVAE_CACHE=folder):
+        ...         zoo.train("tiny", progress=False).name == f"tiny-{tiny.fingerprint}.safetensors"
+        True
+    """
     r = recipe(name)
     target = cache_dir() / f"{name}-{r.fingerprint}.safetensors"
     checkpoint = target.with_suffix(".checkpoint")
@@ -256,7 +258,13 @@ def train(name: str, *, progress: bool | None = None) -> Path:
 
 
 def shipped_path(name: str) -> Path:
-    """Where a model's shipped weights lie, whether or not they are there."""
+    """Where a model's shipped weights lie, whether or not they are there.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> zoo.shipped_path("digits-vae-2d").name
+        'digits-vae-2d.safetensors'
+    """
     return ASSETS / "zoo" / f"{name}.safetensors"
 
 
@@ -269,33 +277,3 @@ def _tensors(name: str, progress: bool | None) -> dict[str, Tensor]:
             if metadata.get("recipe") == fingerprint:
                 return tensors
     return read_tensors(train(name, progress=progress))[1]
-
-
-def _held_out(r: Recipe, weights: Path) -> str:
-    """The loss of a file's weights on the recipe's test images; for a classifier its accuracy too."""
-    model, test = _with_weights(r, read_tensors(weights)[1]), load_images(r.data, "test")
-    losses = evaluate(model, test.images, labels=test.labels if r.kind == "classifier" else None)
-    accuracy = f" (accuracy {1 - losses['error']:.2%})" if "error" in losses else ""
-    return f"{losses['total']:.4f}{accuracy}"
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Train recipes again and compare them with what is shipped."""
-    parser = argparse.ArgumentParser(prog="python -m riemvae_core.models.zoo", description=__doc__)
-    parser.add_argument("names", nargs="*", help="models to train (all of them by default)")
-    parser.add_argument("--ship", action="store_true", help="replace the shipped weights")
-    chosen = parser.parse_args(arguments)
-    for name in chosen.names or names():
-        path, target = train(name), shipped_path(name)
-        line = f"{name}: held-out loss {_held_out(recipe(name), path)}"
-        if target.is_file():
-            line += f", shipped {_held_out(recipe(name), target)}"
-        print(line, flush=True)
-        if chosen.ship:
-            metadata, tensors = read_tensors(path)
-            save_atomically(tensors, target, metadata)
-            path.unlink()
-
-
-if __name__ == "__main__":
-    main()

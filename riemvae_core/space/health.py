@@ -14,19 +14,37 @@ from riemvae_core.laws import BallMixture, mixture_of_metric
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import Interval, confidence_interval, make_generator, standard_normal
 
-ACTIVE_VARIANCE = 0.01  # of the centers along an axis, above which Burda et al. (2016) call it active
-DEAD_NATS = 0.005  # of mean KL: an axis of that variance pays so much where its second moment is 1
-MOMENT_TOLERANCE = 0.1  # of an axis's second moment from 1
-LONELY_SHARE = 0.9  # of its own ball in the density at a draw
-PRIOR_GAP_NATS = 1.0  # of the aggregate posterior from the prior
-BACKGROUND_SHARE = 0.05  # of the uniform law
-PROBES = 2048  # balls from which the intervals are estimated
+#: variance of the centers along an axis above which it is active (Burda et al., 2016)
+ACTIVE_VARIANCE = 0.01
+#: mean KL, nats, below which an axis is dead: what one of that variance pays where its second moment is 1
+DEAD_NATS = 0.005
+#: how far an axis's second moment may be from 1 before the report warns
+MOMENT_TOLERANCE = 0.1
+#: share of its own ball in the density at a draw above which the report calls the balls a list of points
+LONELY_SHARE = 0.9
+#: KL of the aggregate posterior to the prior, nats, above which the report warns
+PRIOR_GAP_NATS = 1.0
+#: share of the uniform law in the empty background above which the report warns
+BACKGROUND_SHARE = 0.05
+#: how many random balls the intervals are estimated from
+PROBES = 2048
+#: the quantiles over balls that are the rows of ``HealthReport.radii``
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
-COLUMNS = 80  # of the printed report
+#: width of the printed report, characters
+COLUMNS = 80
 
 
 class MetricHealth(NamedTuple):
-    """A posterior metric's parameters, and the share of its uniform law in the empty background."""
+    """A posterior metric's parameters, and the share of its uniform law in the empty background.
+
+    The part ``metric`` of a ``HealthReport``; the share is from 0 to 1 (derived in chapter 6).
+
+    Example:
+        >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
+        >>> metric = rc.PosteriorMetric(mu, log_var, rho=1.0, lam=1.0, tau=1.0)
+        >>> rc.latent_health(mu, log_var, metric).metric.background_share  # one of three equal parts
+        0.33
+    """
 
     n_centroids: int
     rho: float
@@ -45,6 +63,14 @@ class HealthReport(NamedTuple):
     balls' density at its own draws, from 1 over their number to 1), ``information`` ($I(x;z)$) and
     ``prior_gap`` ($\mathrm{KL}(q(z)\|p(z))$), both in nats; their sum is the mean KL. ``metric`` is None
     without a metric that is made of balls. ``warnings`` says in words what is wrong.
+
+    Used in chapter 9.
+
+    Example:
+        >>> mu = 100.0 * torch.randn(64, 2, generator=rc.make_generator(0))
+        >>> report = rc.latent_health(mu, torch.zeros(64, 2))
+        >>> math.exp(report.information.mean), report.own_share.mean  # each of 64 balls stands alone
+        (64.0, 1.0)
     """
 
     n_balls: int
@@ -123,10 +149,17 @@ def latent_health(
     with $q(z)$ the average density of all n: $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and
     the rest of the mean KL, $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls
     is the Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are
-    apart (derived in this book): overlap makes it smaller in three dimensions or more.
+    apart (derived in chapter 6): overlap makes it smaller in three dimensions or more.
 
     Without a generator the draws come from seed 0, and a report is the same each time. Raises ValueError for
     shapes, fewer than 2 balls, or numbers that are not finite.
+
+    Example:
+        >>> report = rc.latent_health(torch.zeros(100, 2), torch.zeros(100, 2))  # balls the size of the world
+        >>> report.dead, report.kl.sum().item()
+        (tensor([True, True]), 0.0)
+        >>> print(report.warnings[0])
+        Every axis is dead: the posterior has collapsed, and all images decode to one.
     """
     _check(mu, log_var)
     generator = generator if generator is not None else make_generator(0)

@@ -57,6 +57,18 @@ def latent_space(
 
     A model whose latent law is not a diagonal Gaussian in the very space that it decodes (flows, hyperbolic
     space) doesn't suit. Raises ValueError for a model, images or returned values that are not as said.
+
+    Used in chapter 9.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> images = rc.load_images("digits", "test").images
+        >>> space = rc.latent_space(zoo.load("digits-vae-2d"), images)
+        >>> space
+        LatentSpace(360 balls in 2 dimensions, images [1, 8, 8], cpu)
+        >>> draws = space.sample_uniform(16, rc.make_generator(0))
+        >>> space.decode(draws.z).shape
+        torch.Size([16, 1, 8, 8])
     """
     adapter = adapt(model, radius)
     mu, log_var, image_shape = _encode(adapter, images, batch_size)
@@ -78,6 +90,18 @@ class LatentSpace:
     ``on_axes`` of a larger one d counts ``axes``, those of the model's flat codes that are left, and ``rest``
     ``[product of code_shape]`` holds the values that the others keep. ``adapter`` is the model, None in a
     space loaded without it; ``made_by`` its fingerprint at the time when it made the balls.
+
+    Used in chapter 9.
+
+    Example:
+        >>> from riemvae_core.models import zoo
+        >>> images = rc.load_images("digits", "test").images
+        >>> space = rc.latent_space(zoo.load("digits-vae-2d"), images)
+        >>> torch.allclose(space.encode(images[:3]).mu, space.mu[:3], atol=1e-4)
+        True
+        >>> path = torch.stack([space.mu[0], space.mu[1]])  # a straight line
+        >>> space.interpolate(path, n=5).shape
+        torch.Size([5, 1, 8, 8])
     """
 
     mu: Float[Tensor, "n d"]

@@ -6,12 +6,8 @@ import torch
 from training_cases import DIGITS, QUIET, same_weights, small
 
 from riemvae_core.models import training
-from riemvae_core.models.training import (
-    evaluate,
-    fit,
-    fresh_decoder,
-    retrain_decoder,
-)
+from riemvae_core.models.retraining import fresh_decoder, retrain_decoder
+from riemvae_core.models.training import evaluate, fit
 from riemvae_core.models.vae import ModelConfig, make_model
 
 # --- evaluate

@@ -8,8 +8,8 @@ import torch
 
 from riemvae_core.codes import kmeans_codebook, quantize
 from riemvae_core.data import first_of_each_class, load_images
-from riemvae_core.models import zoo
-from riemvae_core.models.training import evaluate, read_tensors
+from riemvae_core.models import read_tensors, zoo
+from riemvae_core.models.training import evaluate
 from riemvae_core.models.vae import make_model
 from riemvae_core.numerics import make_generator
 

@@ -8,11 +8,7 @@ import pytest
 import torch
 from training_cases import DIGITS, QUIET, same_weights, small
 
-from riemvae_core.models.training import (
-    History,
-    evaluate,
-    fit,
-)
+from riemvae_core.models.training import History, evaluate, fit
 from riemvae_core.models.vae import ModelConfig, make_model
 from riemvae_core.numerics import make_generator
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from riemvae_core.data import load_images
-from riemvae_core.models import training, zoo
+from riemvae_core.models import catalogue, read_tensors, save_atomically, train_zoo, training, zoo
 from riemvae_core.models.classifier import ClassifierConfig
 from riemvae_core.models.noise import with_noise
-from riemvae_core.models.training import evaluate, fit, read_tensors, retrain_decoder, save_atomically
+from riemvae_core.models.retraining import retrain_decoder
+from riemvae_core.models.training import evaluate, fit
 from riemvae_core.models.vae import ModelConfig, make_model
 from riemvae_core.numerics import confidence_interval
 
@@ -172,26 +173,29 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(cache, monkeypatch, cal
 
 
 def test_the_command_trains_compares_and_ships(cache, monkeypatch, capsys):
-    zoo.main(["tiny"])
+    train_zoo.main(["tiny"])
     (trained,) = cache.iterdir()
     model = zoo.load("tiny")
     loss = evaluate(model, load_images("digits", "test").images)["total"]
     assert capsys.readouterr().out == f"tiny: held-out loss {loss:.4f}\n"
     assert not zoo.shipped_path("tiny").exists()
-    zoo.main(["tiny", "--ship"])
+    train_zoo.main(["tiny", "--ship"])
     assert not trained.exists()
     assert same(zoo.load("tiny").state_dict(), model.state_dict())
     assert list(cache.iterdir()) == []
+    from_file = zoo.load_weights("tiny", zoo.shipped_path("tiny"))
+    assert same(from_file.state_dict(), model.state_dict())
+    assert not from_file.training
     capsys.readouterr()
-    monkeypatch.setattr(zoo, "RECIPES", {"tiny": TINY})
-    zoo.main([])
+    monkeypatch.setattr(catalogue, "RECIPES", {"tiny": TINY})
+    train_zoo.main([])
     assert capsys.readouterr().out == f"tiny: held-out loss {loss:.4f}, shipped {loss:.4f}\n"
 
 
 def test_a_classifiers_accuracy_stands_in_its_line(cache, monkeypatch, capsys):
     config = ClassifierConfig(image_shape=(1, 8, 8), width=4, n_features=12)
-    monkeypatch.setattr(zoo, "RECIPES", {"tiny": zoo.Recipe("digits", "classifier", config, epochs=2)})
-    zoo.main([])
+    monkeypatch.setattr(catalogue, "RECIPES", {"tiny": zoo.Recipe("digits", "classifier", config, epochs=2)})
+    train_zoo.main([])
     test = load_images("digits", "test")
     losses = evaluate(zoo.load("tiny"), test.images, labels=test.labels)
     expected = f"tiny: held-out loss {losses['total']:.4f} (accuracy {1 - losses['error']:.2%})\n"
@@ -240,7 +244,8 @@ def test_a_damaged_file_is_named(cache, place):
     [
         (lambda: zoo.load("fashion-vae-3d"), ("name", "fashion-vae-2d", "'fashion-vae-3d'")),
         (lambda: zoo.train("nothing"), ("name", "fashion-vae-2d", "'nothing'")),
-        (lambda: zoo.main(["nothing"]), ("name", "fashion-vae-2d", "'nothing'")),
+        (lambda: train_zoo.main(["nothing"]), ("name", "fashion-vae-2d", "'nothing'")),
+        (lambda: zoo.load_weights("nothing", Path()), ("name", "fashion-vae-2d", "'nothing'")),
         (
             lambda: zoo.snapshots("digits-vae-2d"),
             ("name", "snapshots", "fashion-beta-0.03", "'digits-vae-2d'"),

@@ -66,6 +66,13 @@ def walking_chains(see: str = "", try_this: str = ""):
     codes) and ``seed`` are read, set and observed; ``moves``, ``acceptance``, ``total_variation`` to the
     uniform law, ``to_released`` law, the ``noise`` that independent draws would show, and where the chains
     are when they rest, ``z``, are read and observed.
+    Stands in chapter 6. A value out of range raises ValueError.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.walking_chains()
+        >>> shown.rules, shown.n_leapfrog, shown.moves
+        ('exact', 10, 0)
     """
     return figure("walking_chains", WalkingChains, _props(), _still, see, try_this)
 

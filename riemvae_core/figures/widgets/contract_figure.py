@@ -27,6 +27,13 @@ def broken_contract(see: str = "", try_this: str = ""):
     widget: ``selected`` (which of the 240 probe images), ``offset`` (from the ball's center, in radii, a
     number for each axis) and ``axes`` (the two in view) are read, set and observed; ``errors`` is read and
     observed.
+    Stands in chapter 3. A value out of range raises ValueError.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.broken_contract()
+        >>> shown.errors["ball"] < shown.errors["none"]  # one decoder has seen the ball, one its center alone
+        True
     """
     props = _props()
     return figure("broken_contract", BrokenContract, props, lambda: _still(props), see, try_this)

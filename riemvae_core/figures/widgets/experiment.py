@@ -28,6 +28,12 @@ def experiment(
         name: what the size counts, for example ``"pairs"``.
         sizes: the sizes to choose from, the smallest first; the larger ones are for a GPU.
         size: the one that the page was made with.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> slider, *_ = widgets.experiment(lambda n: 2 * n, "pairs", [10, 100], size=10).children
+        >>> slider.value, slider.options
+        (10, (10, 100))
     """
     one_of("size", size, sizes)
     if in_book():

@@ -77,7 +77,17 @@ def asset_script(name: str) -> str:
 
 
 def write_static(outdir: Path) -> None:
-    """Write what pages load for their figures: a script for each figure and asset, and the stylesheet."""
+    """Write what pages load for their figures: a script for each figure and asset, and the stylesheet.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     widgets.write_static(Path(folder))
+        ...     "voronoi.js" in {path.name for path in Path(folder).iterdir()}
+        True
+    """
     outdir = Path(outdir)
     outdir.mkdir(parents=True, exist_ok=True)
     for figure in FIGURES:

@@ -74,6 +74,14 @@ def metric_field(see: str = "", try_this: str = ""):
     ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
     widget: ``rho``, ``lam``, ``tau``, ``n_centroids`` and ``z`` are read, set and observed; ``log_volume`` at
     z is read and observed; ``metric`` is the ``PosteriorMetric`` of the moment.
+    Stands in chapter 5. A value out of range raises ValueError.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.metric_field()
+        >>> shown.rho, shown.z = 1.0, [0.5, 0.5]
+        >>> shown.log_volume - shown.metric.log_volume(torch.tensor([[0.5, 0.5]]).double()).item()
+        0.000
     """
     props = _props()
     return figure("metric_field", MetricField, props, lambda: _still(props), see, try_this)

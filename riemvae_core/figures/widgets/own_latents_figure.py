@@ -46,6 +46,14 @@ def own_latents(see: str = "", try_this: str = "", *, mu=None, log_var=None):
     In a notebook the result is a widget: ``mu`` and ``log_var`` (also what a reader drops in), ``axes``,
     ``ball`` (through whose center the plane is a slice), ``z`` (in the plane), ``seed`` and ``n_draws`` are
     read, set and observed; ``metric`` and ``draws`` are read. Raises ValueError for arrays that don't suit.
+    Stands in chapter 9.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> mu = torch.randn(50, 3, generator=rc.make_generator(0))
+        >>> shown = widgets.own_latents(mu=mu, log_var=torch.full_like(mu, -2.0))
+        >>> shown.metric.mu.shape, len(shown.axes)
+        (torch.Size([50, 3]), 2)
     """
     if (mu is None) != (log_var is None):
         raise ValueError("mu and log_var must be given together, got one of them")

@@ -48,7 +48,16 @@ def expected_squared_error(
 
 
 def bill(beta: float, epoch: int, selected: int, mu: list[float], log_var: list[float]) -> Bill:
-    """The bill of a probe image's ball under the model of a beta; reconstruction only at the last epoch."""
+    r"""The bill of a probe image's ball under the model of a beta; reconstruction only at the last epoch.
+
+    $\beta\,\tfrac12|\mu|^2$ and $\beta\,\tfrac12\sum_k(\sigma_k^2-1-\log\sigma_k^2)$, in squared error summed
+    over pixels. Derived in chapter 2. Raises ValueError for a beta outside the sweep (at the last epoch).
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> widgets.bill(beta=0.3, epoch=0, selected=0, mu=[1.0, 2.0], log_var=[0.0, 0.0])
+        Bill(reconstruction=None, pull=0.75, barrier=0.00, total=None)
+    """
     center, radii = torch.tensor([mu, log_var], device="cpu")
     pull, barrier = (
         beta * float(kl_pull(center)),
@@ -72,6 +81,14 @@ def packing(see: str = "", try_this: str = ""):
     ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
     widget: ``beta``, ``epoch``, ``selected``, ``mu`` and ``log_var`` are read, set and observed; ``bill`` is
     read and observed. A new beta, epoch or ball puts the ball where training left it.
+    Stands in chapter 2. A value out of range raises ValueError.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.packing()
+        >>> shown.beta = 0.3
+        >>> shown.bill.total - (shown.bill.reconstruction + shown.bill.pull + shown.bill.barrier)
+        0.00
     """
     props = _props()
     return figure("packing", Packing, props, lambda: _still(props), see, try_this)

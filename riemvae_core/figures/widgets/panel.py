@@ -31,6 +31,13 @@ def train_panel():
 
     In a notebook the result is a widget; ``model``, ``losses`` and ``error`` hold what the last run left, and
     ``wait()`` waits for its end. In a build of the book it is a picture that says what the panel does.
+    Stands in chapter 2.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> panel = widgets.train_panel()
+        >>> panel.beta.value, panel.running
+        (1.0, False)
     """
     return StaticPanel() if in_book() else TrainPanel()
 

@@ -66,6 +66,14 @@ def three_paths(see: str = "", try_this: str = ""):
 
     ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
     widget: the ends ``a`` and ``b`` are read, set and observed; ``metric`` is the core's metric.
+    Stands in chapter 7. An end that is no pair of numbers raises ValueError.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.three_paths()
+        >>> shown.a = [9.0, 0.0]  # the plane ends at 3.5
+        >>> shown.a, shown.metric.log_volume(torch.zeros(1, 2).double()).shape
+        ([3.5, 0.0], torch.Size([1]))
     """
     return figure("three_paths", ThreePaths, _props(), _still, see, try_this)
 

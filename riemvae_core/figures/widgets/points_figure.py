@@ -37,6 +37,14 @@ def points_and_balls(
     the two sentences of the caption, plain text. In a notebook the result is a widget: ``position`` (standard
     deviations from each cloud's mean, clipped to +-3) and ``z`` (model name to latent point) are read, set
     and observed.
+    Stands in chapter 1. Raises ValueError for models that don't suit.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.points_and_balls(["digits-ae-2d", "digits-vae-2d"])
+        >>> shown.position = [9.0, 0.0]
+        >>> shown.position, sorted(shown.z)
+        ([3.0, 0.0], ['digits-ae-2d', 'digits-vae-2d'])
     """
     names = tuple(models)
     allowed = planar_models()

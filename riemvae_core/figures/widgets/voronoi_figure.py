@@ -112,6 +112,13 @@ def voronoi(see: str = "", try_this: str = ""):
     widget: ``n_codes``, ``codebook``, ``selected`` (which of the 240 probe images), its point ``z`` and the
     ``softness`` $\sigma$ of the assignment are read, set and observed; ``usage`` and ``errors`` are read and
     observed. Other codes, or another image, start as trained.
+    Stands in chapter 4. A value out of range raises ValueError.
+
+    Example:
+        >>> from riemvae_core.figures import widgets
+        >>> shown = widgets.voronoi()
+        >>> sum(shown.usage.counts), shown.usage.used <= shown.n_codes  # each of 240 images has one code
+        (240.0, True)
     """
     props = _props()
     return figure("voronoi", VoronoiCells, props, lambda: _still(props), see, try_this)
