@@ -30,7 +30,7 @@ test-pages: book
 test-notebooks: book test-core  # after the core's tests, so that two jobs keep two cores busy
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
 
-dist: env  ## sdist and wheel of the core, in _build/dist (the date of their files is fixed, so that bytes repeat)
+dist: env  ## sdist and wheel of the core, in _build/dist (with a fixed date, so that the wheel's bytes repeat)
 	@rm -rf _build/dist
 	@SOURCE_DATE_EPOCH=315532800 $(PY) -m build --no-isolation --outdir _build/dist .
 
