@@ -57,4 +57,4 @@ bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.tx
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 clean:  ## remove what was built (the environment stays)
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf _build riemvae_core.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
