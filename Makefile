@@ -33,7 +33,7 @@ test-notebooks: book test-core  # after the core's tests, so that two jobs keep 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
 	@$(PY) tests/portable.py $(SETTINGS) -- $(TESTS)
 
-dist: env  ## sdist and wheel of the core, in _build/dist (the date of their files is fixed, so that bytes repeat)
+dist: env  ## sdist and wheel of the core, in _build/dist (with a fixed date, so that the wheel's bytes repeat)
 	@rm -rf _build/dist
 	@SOURCE_DATE_EPOCH=315532800 $(PY) -m build --no-isolation --outdir _build/dist .
 
@@ -60,4 +60,4 @@ bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.tx
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 clean:  ## remove what was built (the environment stays)
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf _build riemvae_core.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
