@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
