@@ -114,8 +114,8 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
 def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:
     r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
 
-    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Needs at
-    least two values.
+    $\bar y \pm Y\,\text{std}/\sqrt n$, with std the sample's standard deviation and Y the quantile (1 +
+    level)/2 of Student's law with n - 1 degrees of freedom. Needs at least two values.
     """
     v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
     if v.numel() < 2:

@@ -28,10 +28,10 @@ def pathwise_gradient(
     log_var: Float[Tensor, " d"],
     eps: Float[Tensor, "n d"],
 ) -> BallGradient:
-    r"""Estimates of $\nabla\,\mathbb{E}f(z)$ by differentiating along $z=\mu+\sigma\odot\epsilon$.
+    r"""Estimates of $\nabla\,\mathbb{E}\,\ell(z)$ by differentiating along $z=\mu+\sigma\odot\epsilon$.
 
-    $\nabla_\mu: \nabla f(z)$ and $\nabla_{\log\sigma^2}: \tfrac12\sigma\odot\epsilon\odot\nabla f(z)$. price
-    maps ``[n, d]`` to ``[n]``, each row for itself. Kingma and Welling (2014), section 2.4.
+    $\nabla_\mu: \nabla\ell(z)$ and $\nabla_{\log\sigma^2}: \tfrac12\sigma\odot\epsilon\odot\nabla\ell(z)$.
+    price $\ell$ maps ``[n, d]`` to ``[n]``, each row for itself. Kingma and Welling (2014), section 2.4.
     """
     centers, radii = (p.detach().expand_as(eps).clone().requires_grad_() for p in (mu, log_var))
     total = _priced(price, reparameterize(centers, radii, eps)).sum()
@@ -45,10 +45,11 @@ def score_gradient(
     eps: Float[Tensor, "n d"],
     baseline: float = 0.0,
 ) -> BallGradient:
-    r"""Estimates of $\nabla\,\mathbb{E}f(z)$ that weigh the ball's score by f, which isn't differentiated.
+    r"""Estimates of $\nabla\,\mathbb{E}\,\ell(z)$ that weigh the ball's score by the price itself.
 
-    $\nabla_\mu: (f(z)-b)\,\epsilon/\sigma$ and $\nabla_{\log\sigma^2}: \tfrac12(f(z)-b)(\epsilon^2-1)$, for
-    any constant b. price maps ``[n, d]`` to ``[n]``. Williams (1992).
+    $\nabla_\mu: (\ell(z)-\ell_0)\,\epsilon/\sigma$ and $\nabla_{\log\sigma^2}:
+    \tfrac12(\ell(z)-\ell_0)(\epsilon^2-1)$, for any baseline $\ell_0$. price $\ell$ maps ``[n, d]`` to
+    ``[n]`` and isn't differentiated. Williams (1992).
     """
     with torch.no_grad():
         centers, radii = mu.expand_as(eps), log_var.expand_as(eps)
@@ -113,8 +114,8 @@ def errors_off_center(
     step: Float[Tensor, "n d"],
     radii: Sequence[float],
 ) -> Float[Tensor, "t n"]:
-    r"""The squared error of each image, decoded at $\mu + t\,\text{step}$, for each t of the radii.
+    r"""The squared error of each image, decoded at $\mu + c\,\text{step}$, for each c of the radii.
 
-    With a step of $\sigma\odot\epsilon$, t = 1 is a draw from the ball.
+    With a step of $\sigma\odot\epsilon$, c = 1 is a draw from the ball.
     """
-    return torch.stack([(decode(mu + t * step) - x).square().flatten(1).sum(-1) for t in radii])
+    return torch.stack([(decode(mu + c * step) - x).square().flatten(1).sum(-1) for c in radii])
