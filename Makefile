@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-pages test-notebooks lint lab notebooks zoo bench clean
+.PHONY: help env book test test-core test-pages test-notebooks lint lab notebooks notation zoo bench clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 
 notebooks: env  ## student and instructor notebooks in _build/notebooks
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+
+notation: env  ## book/symbols.yml as tables in the source of the notation page
+	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"
 
 zoo: env  ## train every shipped model again from its seed, and say how close the result is
 	@$(PY) -m riemvae_core.zoo

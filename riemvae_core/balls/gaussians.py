@@ -98,7 +98,7 @@ def entropy(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
 def log_volume(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     r"""Log of the volume of the ellipsoid $\sum_k (z_k-\mu_k)^2/\sigma_k^2 \le 1$.
 
-    $\tfrac d2\log\pi - \log\Gamma(\tfrac d2+1) + \tfrac12\sum_k\log\sigma_k^2$: the unit ball's volume times
+    $\tfrac d2\log\pi - \log\big(\tfrac d2\big)! + \tfrac12\sum_k\log\sigma_k^2$: the unit ball's volume times
     the radii.
     """
     d = log_var.shape[-1]

@@ -87,7 +87,7 @@ def importance_ess(log_weights: Float[Tensor, " n"]) -> float:
 
 
 def pareto_k(log_weights: Float[Tensor, " n"]) -> float:
-    r"""Shape $\hat k$ of the Pareto tail of weights: below 0.7 an estimate from them can be trusted, above not.
+    r"""Shape $\hat k$ of the Pareto tail of weights: below 0.7 an estimate can be trusted, above it can't.
 
     Fitted to the largest $\min(n/5, 3\sqrt n)$ weights by the method of Zhang and Stephens (2009) with the
     weak prior of Vehtari et al. (2024), which pulls it to 1/2. It is 0 where these weights agree to 1%.
