@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test test-core test-pages test-notebooks test-portable dist test-oldest test-newest lint lab \
-	notebooks zoo bench clean
+	notebooks notation zoo bench clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 
 notebooks: env  ## student and instructor notebooks in _build/notebooks
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+
+notation: env  ## book/symbols.yml as tables in the source of the notation page
+	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"
 
 zoo: env  ## train every shipped model again from its seed, and say how close the result is
 	@$(PY) -m riemvae_core.models.train_zoo

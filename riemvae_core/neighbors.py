@@ -48,8 +48,8 @@ def _squares(x: Float[Tensor, "n f"]) -> Float[Tensor, " n"]:
 def _less_own_square(
     points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], offset: Float[Tensor, " m"], width: int = 1
 ) -> Iterator[tuple[slice, Tensor]]:
-    r"""Blocks of rows of $\mathrm{offset}_j-2\langle x_i,y_j\rangle$: squared distances but for
-    $\|x_i\|^2$.
+    r"""Blocks of rows of $\mathrm{offset}_j-2\langle y_i,y_j\rangle$: squared distances but for
+    $\|y_i\|^2$, points i and others j.
     """
     for rows in chunks(len(points), others.element_size() * max(len(others), width), BLOCK_BYTES):
         yield rows, torch.addmm(offset, points[rows], others.T, alpha=-2)
@@ -72,9 +72,9 @@ def _smallest(block: Float[Tensor, "n m"], k: int, fold: int) -> Int[Tensor, "n 
 def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = 1) -> Neighbors:
     r"""The k nearest of ``others`` to each point, by Euclidean distance.
 
-    They are found by $\|y\|^2-2\langle x,y\rangle$ around the others' mean, one matrix product a block; their
-    distances are then taken by differences, so that a copy is at distance 0. A point that stands in both
-    sets is its own nearest. Raises ValueError for shapes, dtypes and k out of range.
+    They are found by $\|y_j\|^2-2\langle y_i,y_j\rangle$ around the others' mean, one matrix product a block;
+    their distances are then taken by differences, so that a copy is at distance 0. A point that stands in
+    both sets is its own nearest. Raises ValueError for shapes, dtypes and k out of range.
 
     Example:
         >>> from riemvae_core.neighbors import nearest
@@ -106,7 +106,7 @@ def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int =
 def count_containing(
     points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], radii: Float[Tensor, " m"]
 ) -> Int[Tensor, " n"]:
-    r"""In how many of the balls $\|x-y_j\|\le r_j$ each point lies.
+    r"""In how many of the balls $\|y-y_j\|\le\mathrm{radius}_j$ each point lies.
 
     Squares are expanded around the others' mean: a point within about $10^{-6}$ (float32) or $10^{-15}$
     (float64) of the squared size of the set from a surface may fall on either side. Raises ValueError for

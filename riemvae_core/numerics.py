@@ -188,8 +188,9 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
 def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:
     r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
 
-    $\bar v \pm t_{n-1,\,(1+\text{level})/2}\; s/\sqrt n$, with $s$ the sample's standard deviation. Used in
-    chapter 8. Raises ValueError for fewer than two values or a level outside of 0 to 1.
+    $\bar y \pm Y\,\text{std}/\sqrt n$, with std the sample's standard deviation and Y the quantile (1 +
+    level)/2 of Student's law with n - 1 degrees of freedom. Used in chapter 8. Raises ValueError for fewer
+    than two values or a level outside of 0 to 1.
 
     Example:
         >>> f"{rc.confidence_interval([1.0, 2.0, 3.0]):.2f}"

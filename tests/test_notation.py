@@ -160,10 +160,6 @@ def test_shapes_use_the_letters_of_the_table(path):
 
 CODE = re.compile(r"^(`{3,})\{code-cell\}.*?^\1$", re.S | re.M)
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]+?)\$|^`{3,}\{math\}(.+?)^`{3,}", re.S | re.M)
-GREEK = re.compile(
-    r"\\(?:var)?(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon"
-    r"|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega)(?![A-Za-z])"
-)
 
 
 def formulas(text: str) -> list[str]:
@@ -179,18 +175,6 @@ def plain(formula: str) -> str:
 
 def chapter_text(number: int) -> str:
     return (ROOT / f"{chapter_page(ROOT, number)}.md").read_text(encoding="utf8")
-
-
-PAGES = sorted([*(ROOT / "chapters").glob("*.md"), *(ROOT / "book").glob("*.md")])
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_greek_letters_of_formulas_stand_in_the_table(page):
-    known = " ".join([*(entry["symbol"] for entry in ENTRIES), *SYMBOLS["others"]])
-    used = {
-        letter for formula in formulas(page.read_text(encoding="utf8")) for letter in GREEK.findall(formula)
-    }
-    assert used <= set(GREEK.findall(known))
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["symbol"])

@@ -37,11 +37,11 @@ def pathwise_gradient(
     log_var: Float[Tensor, " d"],
     eps: Float[Tensor, "n d"],
 ) -> BallGradient:
-    r"""Estimates of $\nabla\,\mathbb{E}f(z)$ by differentiating along $z=\mu+\sigma\odot\epsilon$.
+    r"""Estimates of $\nabla\,\mathbb{E}\,\ell(z)$ by differentiating along $z=\mu+\sigma\odot\epsilon$.
 
-    $\nabla_\mu: \nabla f(z)$ and $\nabla_{\log\sigma^2}: \tfrac12\sigma\odot\epsilon\odot\nabla f(z)$. price
-    maps ``[n, d]`` to ``[n]``, each row for itself; ValueError if not. Kingma and Welling (2014),
-    section 2.4.
+    $\nabla_\mu: \nabla\ell(z)$ and $\nabla_{\log\sigma^2}: \tfrac12\sigma\odot\epsilon\odot\nabla\ell(z)$.
+    price $\ell$ maps ``[n, d]`` to ``[n]``, each row for itself; ValueError if not. Kingma and Welling
+    (2014), section 2.4.
 
     Example:
         >>> eps = torch.tensor([[-1.0], [1.0]])
@@ -61,10 +61,11 @@ def score_gradient(
     eps: Float[Tensor, "n d"],
     baseline: float = 0.0,
 ) -> BallGradient:
-    r"""Estimates of $\nabla\,\mathbb{E}f(z)$ that weigh the ball's score by f, which isn't differentiated.
+    r"""Estimates of $\nabla\,\mathbb{E}\,\ell(z)$ that weigh the ball's score by the price itself.
 
-    $\nabla_\mu: (f(z)-b)\,\epsilon/\sigma$ and $\nabla_{\log\sigma^2}: \tfrac12(f(z)-b)(\epsilon^2-1)$, for
-    any constant b. price maps ``[n, d]`` to ``[n]``; ValueError if not. Williams (1992).
+    $\nabla_\mu: (\ell(z)-\ell_0)\,\epsilon/\sigma$ and $\nabla_{\log\sigma^2}:
+    \tfrac12(\ell(z)-\ell_0)(\epsilon^2-1)$, for any baseline $\ell_0$. price $\ell$ maps ``[n, d]`` to
+    ``[n]`` and isn't differentiated; ValueError if not. Williams (1992).
 
     Example:
         >>> eps = 3**0.5 * torch.tensor([-1.0, 0, 0, 0, 0, 1])[:, None]  # moments of N(0, 1)
@@ -153,14 +154,14 @@ def errors_off_center(
     step: Float[Tensor, "n d"],
     radii: Sequence[float],
 ) -> Float[Tensor, "t n"]:
-    r"""The squared error of each image, decoded at $\mu + t\,\text{step}$, for each t of the radii.
+    r"""The squared error of each image, decoded at $\mu + c\,\text{step}$, for each c of the radii.
 
-    In squared gray levels, summed over pixels. With a step of $\sigma\odot\epsilon$, t = 1 is a draw from the
-    ball; chapter 3 gives the mean over draws to second order in t.
+    With a step of $\sigma\odot\epsilon$, c = 1 is a draw from the ball. In squared gray levels, summed over
+    pixels. Chapter 3 gives the mean over draws to second order in c.
 
     Example:
         >>> decode, zero = lambda z: z[..., None, None], torch.zeros(1, 1)
         >>> rc.errors_off_center(decode, decode(zero), zero, torch.ones(1, 1), [0.0, 1.0, 2.0]).flatten()
         tensor([0.00, 1.00, 4.00])
     """
-    return torch.stack([(decode(mu + t * step) - x).square().flatten(1).sum(-1) for t in radii])
+    return torch.stack([(decode(mu + c * step) - x).square().flatten(1).sum(-1) for c in radii])

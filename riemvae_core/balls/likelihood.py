@@ -57,12 +57,12 @@ def nll_bound(
 ) -> NLLBound:
     r"""An upper bound on $-\log p(x)$ of each image under a VAE, in nats: the mean over many draws is one.
 
-    $-\log\frac1K\sum_k w_k$ with $w_k=p(x\mid z_k)\,p(z_k)/q(z_k\mid x)$ and K = n_samples draws $z_k$ of the
-    image's ball; K = 1 is the ELBO, and more draws make it smaller on average, down to $-\log p(x)$. The loss
+    $-\log$ of the mean of $W_j=p(x\mid z_j)\,p(z_j)/q(z_j\mid x)$ over n_samples draws $z_j$ of the image's
+    ball; one draw is the ELBO, and more draws make it smaller on average, down to $-\log p(x)$. The loss
     $\|x-g(z)\|^2+\beta\,\mathrm{KL}$ is that of a Gaussian of variance $\beta/2$ in every pixel: its constant
     is part of the bound, so that models of different beta compare. The density is of continuous gray levels
     in [0, 1], and its log can have either sign; for ``bernoulli`` the bound is in earnest for images of zeros
-    and ones alone. ``ess`` is $(\sum w)^2/\sum w^2$: near 1, the bound is far from tight.
+    and ones alone. ``ess`` is $(\sum W)^2/\sum W^2$: near 1, the bound is far from tight.
 
     Works in eval mode, which is undone, on the model's device, in chunks. Burda et al. (2016),
     section 3. Raises ValueError for a model without balls or with beta 0, and for shapes and ranges.

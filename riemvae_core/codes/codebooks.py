@@ -111,9 +111,9 @@ def kmeans_codebook(
 
 
 def smooth_counts(counts: Float[Tensor, " k"], smoothing: float = 1e-5) -> Float[Tensor, " k"]:
-    r"""Laplace's smoothing, $\tilde N_k = \frac{N_k+\varepsilon}{N+K\varepsilon}\,N$ with $N=\sum_k N_k$.
+    r"""Laplace's smoothing, $\tilde N_k = \frac{N_k+\delta}{\sum_jN_j+K\delta}\sum_jN_j$.
 
-    The total stays what it was and no count is 0.
+    ``smoothing`` is $\delta$. The total stays what it was and no count is 0.
     """
     total = counts.sum()
     return (counts + smoothing) / (total + len(counts) * smoothing) * total
@@ -129,12 +129,12 @@ def ema_update(
 ) -> CodebookState:
     r"""Move the codes to moving averages of their points: k-means on batches, which forgets.
 
-    $N_k \leftarrow \gamma N_k + (1-\gamma)\,n_k$ and $m_k \leftarrow \gamma m_k + (1-\gamma)\sum_{k^*(z)=k}
-    z$, then $e_k = m_k/\tilde N_k$ with ``smooth_counts``; van den Oord et al. (2017), appendix A.1. The
-    state needs no $m_k$, since $m_k = \tilde N_k e_k$. With decay 0 and no smoothing this is
-    ``kmeans_step``. A code that gets no points stays until $N_k$ is as small as the smoothing, which then
-    draws it to the origin: reset it before. Raises ValueError for shapes that don't fit or a decay outside
-    of 0 to 1.
+    $N_k \leftarrow \alpha N_k + (1-\alpha)\,n_k$ and $S_k \leftarrow \alpha S_k + (1-\alpha)\sum_{k^*(z)=k}
+    z$ with the ``decay`` $\alpha$, then $e_k = S_k/\tilde N_k$ with ``smooth_counts``; van den Oord et al.
+    (2017), appendix A.1. The state needs no $S_k$, since $S_k = \tilde N_k e_k$. With decay 0 and no
+    smoothing this is ``kmeans_step``. A code that gets no points stays until $N_k$ is as small as the
+    smoothing, which then draws it to the origin: reset it before. Raises ValueError for shapes that don't fit
+    or a decay outside of 0 to 1.
 
     Example:
         >>> z, codebook = torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([[0.0], [8.0]])

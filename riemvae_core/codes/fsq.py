@@ -1,6 +1,6 @@
 r"""Finite scalar quantization: every axis is rounded to a few levels, and the grid needs no learning.
 
-Mentzer et al. (2023). Axis i has $L_i$ levels, so there are $\prod_i L_i$ codes. A code's number reads its
+Mentzer et al. (2023). Axis k has $K_k$ levels, so there are $\prod_k K_k$ codes. A code's number reads its
 levels as digits, the first axis the fastest.
 """
 
@@ -20,10 +20,10 @@ MARGIN = 1e-3
 
 
 def fsq_bound(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Float[Tensor, "*batch d"]:
-    r"""Squash each axis into the range that rounds to its levels: $\frac{(1+\epsilon)(L-1)}2\tanh(z+s)-o$.
+    r"""Squash each axis into the range that rounds to its levels: $\frac{(1+\delta)(K_k-1)}2\tanh(z_k+h)-l$.
 
-    For odd L the offset o and the shift s are 0; for even L, o is 1/2, and s is such that 0 stays at 0. The
-    margin $\epsilon=10^{-3}$ keeps the outermost levels within reach.
+    For odd $K_k$ the offset l and the shift h are 0; for even ones l is 1/2, and h such that 0 stays at 0.
+    The margin $\delta=10^{-3}$ keeps the outermost levels within reach.
     """
     half, offset = _half_and_offset(z, levels)
     return half * torch.tanh(z + torch.atanh(offset / half)) - offset
@@ -32,9 +32,9 @@ def fsq_bound(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Float[Tens
 def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantized:
     r"""Round the bounded point on every axis, with the straight-through gradient, to values in [-1, 1].
 
-    ``z_q`` is the rounded value over $\lfloor L/2\rfloor$. There is no codebook to be learned and nothing to
-    commit to: both losses are 0. Mentzer et al. (2023), section 3.1. Raises ValueError for shapes that don't
-    fit, or an axis of fewer than 3 levels.
+    ``z_q`` is the rounded value over $\lfloor K_k/2\rfloor$. There is no codebook to be learned and nothing
+    to commit to: both losses are 0. Raises ValueError for shapes that don't fit, or an axis of fewer than 3
+    levels. Mentzer et al. (2023), section 3.1.
 
     Example:
         >>> rc.fsq_quantize(torch.tensor([[-5.0], [0.2], [5.0]]), [3]).z_q.flatten()

@@ -40,11 +40,11 @@ class HistogramPrior(NamedTuple):
 
 
 def histogram_prior(codes: Int[Tensor, "n *places"], k: int, smoothing: float = 0.0) -> HistogramPrior:
-    r"""The most likely independent law of the given codes: at each place $p_k = (n_k+s)/(n+Ks)$.
+    r"""The most likely independent law of the given codes: at each place $p_k = (n_k+\delta)/(n+K\delta)$.
 
-    ``smoothing`` is the count s that every code gets in advance; 0 forbids what was not seen. $n_k$ of n
-    images have code k there, of K codes. Used in chapter 4. Raises ValueError for no codes, or codes outside
-    of 0 to k - 1.
+    ``smoothing`` is the count $\delta$ that every code gets in advance; 0 forbids what was not seen. Raises
+    ValueError for no codes, or codes outside of 0 to k - 1. $n_k$ of n images have code k there, of K codes.
+    Used in chapter 4.
 
     Example:
         >>> rc.histogram_prior(torch.tensor([0, 0, 0, 1]), k=3, smoothing=1.0).log_share.exp()
@@ -97,7 +97,7 @@ class CodePriorLosses(NamedTuple):
 
 
 class CodePrior(nn.Module):
-    r"""A law of the codes on a grid, read row by row: $\prod_t p(k_t\mid k_1,\dots,k_{t-1})$.
+    r"""A law of the codes on a grid, read row by row: $\prod_l p(k_l\mid k_1,\dots,k_{l-1})$.
 
     A recurrent net (GRU) walks over the places; at each it is told the code before, the code above and where
     it is. Exact probabilities, no approximation. The part that PixelCNN plays in van den Oord et al. (2017).

@@ -17,10 +17,10 @@ class Quantized(NamedTuple):
     r"""Points moved to their codes, and what that says of the codebook.
 
     ``z_q`` has the value of the code and hands its gradient to the point. ``codebook_loss``,
-    $\|\mathrm{sg}[z]-e\|^2$, and ``commitment``, $\|z-\mathrm{sg}[e]\|^2$, are the same number with different
-    gradients: the first moves the code, the second the point. ``counts`` says how many points each code got;
-    ``used`` is the number of codes that got any, ``perplexity`` the number of equally popular codes that
-    would be as unpredictable. Losses are squared distances, summed over the d axes. van den Oord et al.
+    $\|\mathrm{sg}[z]-Q(z)\|^2$, and ``commitment``, $\|z-\mathrm{sg}[Q(z)]\|^2$, are the same number with
+    different gradients: the first moves the code, the second the point. ``counts`` says how many points each
+    code got; ``used`` is the number of codes that got any, ``perplexity`` the number of equally popular codes
+    that would be as unpredictable. Losses are squared distances, summed over the d axes. van den Oord et al.
     (2017), eq. (3).
 
     Example:
@@ -42,7 +42,7 @@ class Quantized(NamedTuple):
 def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Int[Tensor, "*batch"]:
     r"""The code nearest to each point, $k^*(z)=\arg\min_k\|z-e_k\|^2$, as its row in the codebook.
 
-    $\|z-e\|^2$ less $\|z\|^2$, which is the same for all codes, takes one matrix product; with the origin
+    $\|z-e_k\|^2$ less $\|z\|^2$, which is the same for all codes, takes one matrix product; with the origin
     moved to the middle of the codebook it keeps its digits wherever the codes lie. Of codes equally near, up
     to rounding, any may be taken. Memory stays within 1 MB on a processor, 128 MB elsewhere. van den Oord et
     al. (2017), eq. (1). Raises ValueError for shapes that don't fit.
@@ -64,7 +64,7 @@ def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -
 
 
 def straight_through(z: Float[Tensor, "*batch d"], e: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-    r"""The value of e with the gradient of z: $z + \mathrm{sg}[e - z]$, without its rounding.
+    r"""The value of e with the gradient of z: $z + \mathrm{sg}[e_k - z]$, without its rounding.
 
     Whatever gradient arrives here goes to z as it is, although e doesn't change when z moves a little; e
     gets none. Bengio et al. (2013); van den Oord et al. (2017), section 3.2. Raises ValueError unless the

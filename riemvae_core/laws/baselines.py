@@ -72,10 +72,10 @@ def sample_aggregate_posterior(
     n: int,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "n d"]:
-    r"""n draws from $\frac1m\sum_i N(\mu_i,\mathrm{diag}\,\sigma_i^2)$: a ball at random, a point of it.
+    r"""n draws from $q(z)$, the mean density of all balls $q_i(z)$: a ball at random, a point of it.
 
-    ``mu`` and ``log_var`` are ``[m, d]``. Its second moment is derived in chapter 2. Raises ValueError for
-    shapes and n below 1.
+    ``mu`` and ``log_var`` hold the balls, a row each. Its second moment is derived in chapter 2. Raises
+    ValueError for shapes and n below 1.
 
     Example:
         >>> mu, log_var = torch.tensor([[-1.0], [1.0]]), torch.zeros(2, 1)
@@ -138,28 +138,28 @@ class SecondStageLosses(NamedTuple):
 
 
 class SecondStage(nn.Module):
-    r"""A VAE for codes as images ``[n, d, 1, 1]``, its decoder $N(g(u),\gamma^2 I)$ with learned $\gamma$."""
+    r"""A VAE for codes as images ``[n, d, 1, 1]``, its decoder $N(g(z),s^2 I)$ with learned $s$."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae, self.config = vae, vae.config
-        self.log_gamma = nn.Parameter(next(vae.parameters()).new_zeros(()))
+        self.log_std = nn.Parameter(next(vae.parameters()).new_zeros(()))
 
     def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"]) -> SecondStageLosses:
         """The negative evidence bound of each code and its parts; x holds the codes as ``[n, d, 1, 1]``."""
         mu, log_var = self.vae.encode(x)
         miss = (x - self.vae.decode(reparameterize(mu, log_var, eps))).flatten(1).square().sum(-1)
-        constant = x[0].numel() * (self.log_gamma + 0.5 * LOG_2PI)
-        reconstruction = 0.5 * miss * torch.exp(-2.0 * self.log_gamma) + constant
+        constant = x[0].numel() * (self.log_std + 0.5 * LOG_2PI)
+        reconstruction = 0.5 * miss * torch.exp(-2.0 * self.log_std) + constant
         kl = kl_to_standard_normal(mu, log_var)
         return SecondStageLosses(reconstruction + kl, reconstruction, kl)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n d"]:
-        r"""n codes: $g(u)+\gamma\epsilon$ with u from the prior N(0, I)."""
-        like = self.log_gamma
+        r"""n codes: $g(z)+s\epsilon$ with z from the prior N(0, I)."""
+        like = self.log_std
         codes = self.vae.decode(standard_normal((n, self.config.latent_dim), like, generator)).flatten(1)
-        return codes + torch.exp(self.log_gamma) * standard_normal(codes.shape, like, generator)
+        return codes + torch.exp(self.log_std) * standard_normal(codes.shape, like, generator)
 
 
 def sample_two_stage(

@@ -43,8 +43,8 @@ def _within_and_total(chains: Tensor) -> tuple[Tensor, Tensor]:
 def split_r_hat(chains: Float[Tensor, "chains draws *features"]) -> Float[Tensor, "*features"]:
     r"""Split r-hat of each feature: 1 where chains agree with each other and with their own other half.
 
-    $\hat R=\sqrt{\big(\tfrac{n-1}{n}W+\tfrac Bn\big)/W}$ over half chains of $n$ draws, $W$ the mean variance
-    inside a half, $B/n$ the variance of the halves' means; infinite where nothing moves inside the halves.
+    $\hat R$ is the root of $1-\tfrac1n$ plus the variance of the half chains' means over the mean variance
+    inside a half chain, of $n$ draws; infinite where nothing moves inside the halves.
     Float64 on the CPU. Gelman et al., Bayesian Data Analysis (2013), section 11.4. Raises ValueError for
     fewer than 4 draws.
     Chapter 6 shows what it can't see.
@@ -66,10 +66,10 @@ def split_r_hat(chains: Float[Tensor, "chains draws *features"]) -> Float[Tensor
 def effective_sample_size(chains: Float[Tensor, "chains draws *features"]) -> Float[Tensor, "*features"]:
     r"""How many independent draws would give the mean of a feature as well as these chains do.
 
-    $mn/(1+2\sum_t\rho_t)$ over half chains, autocorrelations combined over chains so that chains that
-    disagree count for little, summed up by Geyer's initial monotone sequence. Float64 on the CPU. Vehtari et
-    al. (2021), section 3, without ranks. Raises ValueError for fewer than 4 draws.
-    Used in chapter 6.
+    All draws over $1+2\sum_j\mathrm{corr}_j$ of half chains, autocorrelations combined over chains so that
+    chains that disagree count for little, summed up by Geyer's initial monotone sequence. Float64 on the CPU.
+    Vehtari et al. (2021), section 3, without ranks. Raises ValueError for fewer than 4 draws. Used in chapter
+    6.
 
     Example:
         >>> from riemvae_core.laws import effective_sample_size
@@ -86,16 +86,16 @@ def effective_sample_size(chains: Float[Tensor, "chains draws *features"]) -> Fl
     spectrum = torch.fft.rfft(centered, n=2 * n, dim=1)
     covariance = torch.fft.irfft(spectrum.abs().square(), n=2 * n, dim=1)[:, :n].mean(0) / n
     within, total = _within_and_total(x)
-    rho = 1.0 - (within - covariance * n / (n - 1)) / total.clamp_min(torch.finfo(x.dtype).tiny)
-    rho[0] = 1.0
-    pairs = rho[: n // 2 * 2].unflatten(0, (-1, 2)).sum(1)
+    correlation = 1.0 - (within - covariance * n / (n - 1)) / total.clamp_min(torch.finfo(x.dtype).tiny)
+    correlation[0] = 1.0
+    pairs = correlation[: n // 2 * 2].unflatten(0, (-1, 2)).sum(1)
     positive = (pairs > 0).long().cumprod(0)
-    tau = 2.0 * (pairs.cummin(0).values * positive).sum(0) - 1.0
-    return m * n / tau.clamp_min(1.0 / math.log10(m * n))
+    time = 2.0 * (pairs.cummin(0).values * positive).sum(0) - 1.0
+    return m * n / time.clamp_min(1.0 / math.log10(m * n))
 
 
 def importance_ess(log_weights: Float[Tensor, " n"]) -> float:
-    r"""Effective sample size of weighted draws, $(\sum w)^2/\sum w^2$: n for equal weights, 1 for one giant.
+    r"""Effective sample size of weighted draws, $(\sum W)^2/\sum W^2$: n for equal weights, 1 for one giant.
 
     Kish (1965). Raises ValueError unless every weight is finite.
     """
@@ -106,10 +106,10 @@ def importance_ess(log_weights: Float[Tensor, " n"]) -> float:
 
 
 def pareto_k(log_weights: Float[Tensor, " n"]) -> float:
-    r"""Shape k of the Pareto tail of weights: below 0.7 an estimate from them can be trusted, above it can't.
+    r"""Shape $\hat k$ of the Pareto tail of weights: below 0.7 an estimate can be trusted, above it can't.
 
     Fitted to the largest $\min(n/5, 3\sqrt n)$ weights by the method of Zhang and Stephens (2009) with the
-    weak prior of Vehtari et al. (2024), which pulls k to 1/2. It is 0 where these weights agree to 1%.
+    weak prior of Vehtari et al. (2024), which pulls it to 1/2. It is 0 where these weights agree to 1%.
     Raises ValueError for fewer than 25 weights.
     """
     w = _on_cpu(log_weights)
@@ -135,11 +135,12 @@ def pareto_k(log_weights: Float[Tensor, " n"]) -> float:
 def bridge_log_ratio(
     at_target: Float[Tensor, " n"], at_proposal: Float[Tensor, " m"], ess: float
 ) -> LogRatio:
-    r"""Log of $\int p/\int q$ from draws of both laws: bridge sampling, the best way to join them.
+    r"""Log of the target's integral over the proposal's, from draws of both: bridge sampling.
 
-    ``at_target`` and ``at_proposal`` hold $\log p-\log q$ at draws of p and of q; ``ess`` is how many
-    independent draws those of p are worth. The error is the delta method's. Meng and Wong (1996), optimal
-    bridge; Fruhwirth-Schnatter (2004) for the error. Raises ValueError for an empty side or an ess below 1.
+    ``at_target`` and ``at_proposal`` hold log target minus log proposal at draws of either; ``ess`` is how
+    many independent draws those of the target are worth. The error is the delta method's. Meng and Wong
+    (1996), optimal bridge; Fruhwirth-Schnatter (2004) for the error. Raises ValueError for an empty side or
+    an ess below 1.
     """
     p, q = _on_cpu(at_target), _on_cpu(at_proposal)
     if p.numel() == 0 or q.numel() == 0 or not ess >= 1:

@@ -127,9 +127,9 @@ def leapfrog(
     scale: float | Float[Tensor, " d"] = 1.0,
     name: str = "log_density",
 ) -> tuple[State, Float[Tensor, "n d"]]:
-    r"""Follow $\dot z = s\odot v,\ \dot v = s\odot\nabla\log p(z)$ for n_steps of the leapfrog.
+    r"""Follow $\dot z = h\odot\xi,\ \dot\xi = -h\odot\nabla U(z)$ for n_steps of the leapfrog.
 
-    ``scale`` is s, the length of a unit step in each coordinate (the root of an inverse mass). Reversible,
+    ``scale`` is h, the length of a unit step in each coordinate (the root of an inverse mass). Reversible,
     volume preserving, energy error of second order in ``step``. A path whose energy rises by more than 1000
     nats, or that meets a density of zero, is given up: it stops, and its log density is minus infinity.
     Neal (2011), section 2.3; derived in chapter 6. Raises FloatingPointError where the target isn't finite.
@@ -168,7 +168,7 @@ def hmc_step(
 ) -> tuple[State, Float[Tensor, " n"]]:
     r"""One move of every chain and the probability with which each was accepted; leaves the target invariant.
 
-    Momentum from N(0, I); accepted where $\log u < H_0 - H_1$ with $H=-\log p+\tfrac12|v|^2$. Each chain's
+    Momentum from N(0, I); accepted where $\log u < H_0 - H_1$ with $H=U+\tfrac12\|\xi\|^2$. Each chain's
     step is ``step`` times a draw from U(0.8, 1.2), which breaks the periods of a path.
 
     Duane et al. (1987); built up in chapter 6. Raises FloatingPointError where the target isn't finite.

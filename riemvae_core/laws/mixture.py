@@ -31,14 +31,13 @@ def _working_dtype(mu: Tensor, log_var: Tensor) -> torch.dtype:
 
 
 class BallMixture:
-    r"""The density $q(z)=\sum_i e^{a_i}N(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$ with integral $\sum_i e^{a_i}$.
+    r"""The density $\psi(z)=\sum_i\Psi_iN(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$ with mass $\Psi=\sum_i\Psi_i$.
 
-    ``mu`` and ``log_var`` are ``[k, d]``, ``log_mass`` holds the $a_i$, ``[k]``. Distances are expanded into
-    one matrix product around the mean of the centers, in float64 wherever float32 would cost the log of a
-    component more than 1e-4; the error is then about $10^{-15}|\mu|^2/\sigma^2$. Memory stays bounded for
-    any number of points and balls. Raises ValueError for shapes that don't fit.
-
-    Its use as a proposal is derived in chapter 6.
+    ``mu`` and ``log_var`` are ``[k, d]``, ``log_mass`` holds the $\log\Psi_i$, ``[k]``. Distances are
+    expanded into one matrix product around the mean of the centers, in float64 wherever float32 would cost
+    the log of a component more than 1e-4; the error is then about $10^{-15}\|\mu\|^2/\sigma^2$. Memory stays
+    bounded for any number of points and balls. Raises ValueError for shapes that don't fit. Its use as a
+    proposal is derived in chapter 6.
 
     Example:
         >>> from riemvae_core.laws import BallMixture
@@ -85,11 +84,11 @@ class BallMixture:
         return self.mu[index] + torch.exp(0.5 * self.log_var[index]) * eps, index
 
     def log_density(self, z: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
-        """Log of q at z, in nats: the normalized density plus ``log_total``."""
+        r"""Log of $\psi$ at z, in nats: the normalized density plus ``log_total``."""
         return self._by_chunks(z, lambda x, logs: (self._weights(x, logs)[0],))[0]
 
     def value_and_grad(self, z: Float[Tensor, "m d"]) -> MixtureValue:
-        r"""Log of q, its gradient $\sum_i r_i(z)(\mu_i-z)/\sigma_i^2$, the share $r_k(z)$ of the last one."""
+        r"""Log of $\psi$, its gradient $\sum_i w_i(z)(\mu_i-z)/\sigma_i^2$, the last one's share $w_i(z)$."""
         return MixtureValue(*self._by_chunks(z, self._value_and_grad))
 
     def _by_chunks(self, z: Tensor, function: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
@@ -102,7 +101,7 @@ class BallMixture:
         return [torch.cat(part).to(z.dtype) for part in zip(*results, strict=True)]
 
     def _weights(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log of q at points relative to the center, weights of the components there, and their sum."""
+        r"""Log of $\psi$ at points relative to the center, weights of the components there, and their sum."""
         logs = torch.mm(torch.cat([x, x.square(), torch.ones_like(x[:, :1])], 1), self._columns.T, out=room)
         top = logs.amax(-1, keepdim=True)
         weights = logs.sub_(top).clamp_(min=FLOOR).exp_()
@@ -156,9 +155,9 @@ def mixture_of_metric(metric) -> BallMixture:
 def proposal_of_metric(metric) -> BallMixture:
     r"""``mixture_of_metric`` with the mass of each ball as large as the crowd at its center makes it.
 
-    Mass i is multiplied by $\sqrt{\det G(\mu_i)}/q(\mu_i)$, so that K balls in one place weigh $K^{d/2}$, as
-    in the uniform law, and no crowd is too rare to be found. Costs one pass over all pairs of balls. Raises
-    FloatingPointError where the metric gives no finite number at a center.
+    Mass i is multiplied by $\sqrt{\det G(\mu_i)}/\psi(\mu_i)$, so that B balls in one place weigh $B^{d/2}$,
+    as in the uniform law, and no crowd is too rare to be found. Costs one pass over all pairs of balls.
+    Raises FloatingPointError where the metric gives no finite number at a center.
     """
     mixture, n = mixture_of_metric(metric), len(metric.mu)
     log_volume = metric.log_volume(metric.mu)

@@ -89,11 +89,12 @@ def released_log_density(
 ) -> Float[Tensor, "*batch"]:
     r"""Log density, up to a constant, that the released sampler has after many small steps.
 
-    $\sqrt{\det G}\,\det(G+(N-1)\lambda I)^3$ without the fading of lambda, the first factor at most $10^5$.
-    With momenta of standard deviation s and a force $c\,\nabla\log\sqrt{\det G'}$ in general
-    $\sqrt{\det G}\,(\sqrt{\det G'})^{c(1/s^2-1)}$: paths keep $-c\log\sqrt{\det G'}+\tfrac12|v|^2$, so that
-    proposals are reversible for the power $c/s^2$, and the acceptance trades c of it for one $\sqrt{\det G}$.
-    ``z`` is ``[*batch, d]``, the result in nats. Derived in chapter 6, and tested against the sampler itself.
+    $\sqrt{\det G}\,\det(G+(n-1)\lambda I)^3$ without the fading of lambda, the first factor at most $10^5$.
+    With momenta of standard deviation $\nu$ and a force $c\,\nabla\log\sqrt{\det G'}$ in general $\sqrt{\det
+    G}\,(\sqrt{\det G'})^{c(\nu^{-2}-1)}$: paths keep $-c\log\sqrt{\det G'}+\tfrac12\|\xi\|^2$, so that
+    proposals are reversible for the power $c/\nu^2$, and the acceptance trades c of it for one $\sqrt{\det
+    G}$. ``z`` is ``[*batch, d]``, the result in nats. Derived in chapter 6, and tested against the sampler
+    itself.
 
     Example:
         >>> metric = rc.PosteriorMetric(torch.zeros(1, 2), torch.zeros(1, 2), rho=1.0, lam=0.1, tau=0.0)

@@ -16,7 +16,7 @@ from riemvae_core.paths import Metric, exponential_map, geodesic
 
 
 class RiemannianDraws(NamedTuple):
-    r"""Draws, and the log of $C=\int\exp(-\mathrm{dist}^2/2\sigma)\,d\mathcal M$ with its standard error.
+    r"""Draws, and the log of $C=\int e^{-\mathrm{dist}_G(z,z_0)^2/(2\varsigma)}d\mathcal M$ with its error.
 
     ``ess`` is how many independent draws the whole pool is worth, ``cut`` the share of the pool's geodesics
     that were not shortest paths. ``converged`` is never False without a ``SamplingWarning``.
@@ -46,13 +46,13 @@ def sample_riemannian_gaussian(
     generator: torch.Generator | None = None,
     check_shortest: bool = True,
 ) -> RiemannianDraws:
-    r"""Draw n points from $\tfrac1C\exp\big(-\mathrm{dist}_G(z,c)^2/(2\sigma)\big)$, a density against dM.
+    r"""Draw n points of density $\tfrac1Ce^{-\mathrm{dist}_G(z,z_0)^2/(2\varsigma)}$ against $d\mathcal M$.
 
-    Chadebec and Allassonniere (2022), eq. (6): ``sigma`` is a squared length. A velocity v from
-    $N(0,\sigma G(c)^{-1})$ is followed by the exponential map, where the distance is $\|v\|$ as long as
-    the geodesic is a shortest path, and weighed by the volume's growth $|\det\partial z/\partial
-    v|\sqrt{\det G(z)/\det G(c)}$, differences in every direction; n of 4 n (at least 400) are then
-    resampled. ``check_shortest`` solves for the geodesic to each and leaves out those that another path
+    Chadebec and Allassonniere (2022), eq. (6): ``sigma`` is $\varsigma$, a squared length, ``center`` $z_0$.
+    A velocity v from $N(0,\varsigma G(z_0)^{-1})$ is followed by the exponential map, where the distance is
+    $\|v\|$ as long as the geodesic is a shortest path, and weighed by the volume's growth $|\det\partial
+    z/\partial v|\sqrt{\det G(z)/\det G(z_0)}$, differences in every direction; n of 4 n (at least 400) are
+    then resampled. ``check_shortest`` solves for the geodesic to each and leaves out those that another path
     reaches sooner; spaces without a cut locus don't need it.
 
     ``z`` is ``[n, d]`` with center's device and dtype. Converged: an effective sample size of n or more and
@@ -75,9 +75,9 @@ def sample_riemannian_gaussian(
         raise ValueError(f"metric must be positive definite at center {center.tolist()}")
     # columns of an orthonormal frame of the tangent space at the center, times sqrt sigma
     frame = math.sqrt(sigma) * torch.linalg.inv(root).T
-    u = standard_normal((count, d), center, generator)
-    z, log_growth = _follow(metric, center, frame, u)
-    shortest = _is_shortest(metric, center, z, math.sqrt(sigma) * u.norm(dim=-1), check_shortest)
+    eps = standard_normal((count, d), center, generator)
+    z, log_growth = _follow(metric, center, frame, eps)
+    shortest = _is_shortest(metric, center, z, math.sqrt(sigma) * eps.norm(dim=-1), check_shortest)
     kept = shortest & torch.isfinite(log_growth)
     if not kept.any():
         raise FloatingPointError(
@@ -103,12 +103,13 @@ def sample_riemannian_gaussian(
     )
 
 
-def _follow(metric: Metric, center: Tensor, frame: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the velocities ``frame u`` lead, and the log growth of volume on the way, NaN past a fold."""
-    d = u.shape[1]
-    h = 1e-3 if u.dtype == torch.float64 else 3e-2
-    shifts = torch.eye(d, dtype=u.dtype, device=u.device)
-    velocities = torch.stack([u, *(u + s * h * e for e in shifts for s in (1, -1))]) @ frame.T
+def _follow(metric: Metric, center: Tensor, frame: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the velocities ``frame eps`` lead, and the log growth of volume on the way, NaN past a fold."""
+    d = eps.shape[1]
+    h = 1e-3 if eps.dtype == torch.float64 else 3e-2
+    shifts = torch.eye(d, dtype=eps.dtype, device=eps.device)
+    around = [eps, *(eps + sign * h * axis for axis in shifts for sign in (1, -1))]
+    velocities = torch.stack(around) @ frame.T
     ends = exponential_map(metric, center.expand_as(velocities), velocities)
     jacobian = (ends[1::2] - ends[2::2]).permute(1, 2, 0) / (2.0 * h)  # [count, d, d], column k of shift k
     sign, log_det = torch.linalg.slogdet(jacobian)

@@ -95,7 +95,7 @@ def sample_by_importance(
     most: int = 64,
     mixture: BallMixture | None = None,
 ) -> UniformDraws:
-    r"""Propose from the mixture of the balls, weigh by $\sqrt{\det G}/q$, resample n.
+    r"""Propose from the mixture of the balls, weigh by $\sqrt{\det G}/\psi$, resample n.
 
     As many proposals are drawn as bring an effective sample size of 4 n (at least 2,000), at most ``most``
     times that number. Converged: that size reached, and either it is 0.9 of the proposals or the weights'

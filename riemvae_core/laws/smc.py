@@ -23,32 +23,35 @@ from riemvae_core.laws.samplers import (
 ERROR_LIMIT, MOST_TEMPERATURES = 0.1, 300
 
 
-def tempered(mixture: BallMixture, target: Target, t: float) -> Target:
-    r"""The law $q^{1-t}\,(\sqrt{\det G})^t$ between the mixture (t = 0) and the uniform law (t = 1)."""
+def tempered(mixture: BallMixture, target: Target, temperature: float) -> Target:
+    r"""The law $\psi^{1-\zeta}\,(\sqrt{\det G})^\zeta$ at temperature $\zeta$: from mixture to goal."""
 
     def value_and_grad(z: Tensor) -> tuple[Tensor, Tensor]:
         value, gradient = target(z)
-        if t == 1.0:
+        if temperature == 1.0:
             return value, gradient
         base = mixture.value_and_grad(z)
-        return torch.lerp(base.log_density, value, t), torch.lerp(base.gradient, gradient, t)
+        return (
+            torch.lerp(base.log_density, value, temperature),
+            torch.lerp(base.gradient, gradient, temperature),
+        )
 
     return value_and_grad
 
 
-def next_temperature(log_ratio: Float[Tensor, " m"], t: float, share: float = 0.5) -> float:
+def next_temperature(log_ratio: Float[Tensor, " m"], temperature: float, share: float = 0.5) -> float:
     """The farthest temperature, at most 1, that leaves a share of the particles effective; by bisection.
 
-    ``log_ratio`` is the log of target over mixture at each particle of the law at t.
+    ``log_ratio`` is the log of target over mixture at each particle of the law at ``temperature``.
     """
-    low, high = 0.0, 1.0 - t
+    low, high = 0.0, 1.0 - temperature
     if importance_ess(high * log_ratio) >= share * len(log_ratio):
         return 1.0
     for _ in range(50):
         middle = 0.5 * (low + high)
         enough = importance_ess(middle * log_ratio) >= share * len(log_ratio)
         low, high = (middle, high) if enough else (low, middle)
-    return t + low
+    return temperature + low
 
 
 def sample_by_smc(
@@ -77,16 +80,16 @@ def sample_by_smc(
         )
     z = mixture.sample(islands * per, generator)[0]
     scale, step = local_scale(metric), 0.5 * z.shape[1] ** -0.25
-    log_z, t, count = torch.zeros(islands, dtype=torch.float64, device="cpu"), 0.0, 0
-    while t < 1.0:
+    log_z, now, count = torch.zeros(islands, dtype=torch.float64, device="cpu"), 0.0, 0
+    while now < 1.0:
         value = evaluate_target(target, z, NAME).log_density
         log_ratio = (value - mixture.log_density(z)).cpu().double()
         count += 1
-        t, before = next_temperature(log_ratio, t) if count < MOST_TEMPERATURES else 1.0, t
-        gain = ((t - before) * log_ratio).reshape(islands, per)
+        now, before = next_temperature(log_ratio, now) if count < MOST_TEMPERATURES else 1.0, now
+        gain = ((now - before) * log_ratio).reshape(islands, per)
         log_z += torch.logsumexp(gain, 1) - math.log(per)
         z = z[_resample_islands(gain, generator).to(z.device)]
-        law = tempered(mixture, target, t)
+        law = tempered(mixture, target, now)
         state, total = evaluate_target(law, z, NAME), 0.0
         for _ in range(sweeps):
             state, accepted = hmc_step(law, state, step, 6, scale, generator, NAME)

@@ -1,4 +1,4 @@
-r"""The uniform law of a latent space, $p(z)\propto\sqrt{\det G(z)}$: one function before three samplers."""
+r"""The uniform law of a latent space, $u(z)\propto\sqrt{\det G(z)}$: one function before three samplers."""
 
 import warnings
 from typing import Any
@@ -39,7 +39,7 @@ def sample_uniform(
     start: Float[Tensor, "chains d"] | None = None,
     **settings: Any,
 ) -> UniformDraws:
-    r"""Draw n points from the uniform law of a metric, $p(z)=\sqrt{\det G(z)}/\int\sqrt{\det G}$.
+    r"""Draw n points from the uniform law of a metric, $u(z)=\sqrt{\det G(z)}/\mathcal V$.
 
     Chadebec and Allassonniere (2022), section 4.5. ``importance`` weighs draws from the mixture of the
     balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of

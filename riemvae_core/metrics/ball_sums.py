@@ -22,7 +22,7 @@ def _has_float64(device: torch.device) -> bool:
 
 
 class BallSums:
-    r"""Weights $\omega_i(z)=\exp(-\tfrac1{\rho^2}\sum_kp_{ik}(z_k-\mu_{ik})^2)$ of balls and sums over them.
+    r"""Weights $\omega_i(z)=\exp(-\sum_k(z_k-\mu_{ik})^2/(\rho\sigma_{ik})^2)$ of balls and sums over them.
 
     Works in ``dtype``, float64 where the balls' own precision would lose digits and the device has it. Balls
     whose expanded square still loses too many are kept last, from ``n_expanded`` on, and measured by
@@ -48,7 +48,7 @@ class BallSums:
 
     @property
     def precision(self) -> Float[Tensor, "n d"]:
-        r"""The precisions $p_{ik}=\sigma_{ik}^{-2}$ of the balls in the order kept here."""
+        r"""The precisions $\sigma_{ik}^{-2}$ of the balls in the order kept here."""
         return self._factors[:, : self._mu.shape[1]]
 
     @property
@@ -82,9 +82,9 @@ class BallSums:
     def sums(
         self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"]]:
-        r"""The diagonal $G_{ll}=\sum_i\omega_ip_{il}+b$ over exp(shift), and that shift.
+        r"""The diagonal $G_{kk}=\sum_i\omega_i\sigma_{ik}^{-2}$ plus background, over exp(shift); shift.
 
-        b is the background; shift is the largest log among it and the weights, so nothing underflows. Torch
+        The shift is the largest log among background and weights, so nothing underflows. Torch
         can differentiate it. The logs of all weights are stored, one number for each pair of point and ball.
         """
         features, blocks = self._features(z), list(self._blocks(len(z)))
@@ -104,10 +104,11 @@ class BallSums:
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
         r"""Diagonal and shift as ``sums`` has them, and the pull of the balls, in place and without a graph.
 
-        The pull along axis k is $\sum_is_i\,\omega_i\,p_{ik}(z_k-\mu_{ik})$ with $s_i=\sum_lp_{il}/G_{ll}$;
-        $-1/\rho^2$ times it is the balls' part of the gradient of $\tfrac12\sum_l\log G_{ll}$. Weights are at
-        most 1, so the shift is 0 unless the sums of some point would drown. ``store`` keeps all weights: room
-        for m n numbers in ``dtype``, reused because memory fresh from the system is slow to touch.
+        The pull along axis k is $\sum_iy_i\,\omega_i\,\sigma_{ik}^{-2}(z_k-\mu_{ik})$ with
+        $y_i=\sum_l\sigma_{il}^{-2}/G_{ll}$; $-1/\rho^2$ times it is the balls' part of the gradient of
+        $\tfrac12\sum_l\log G_{ll}$. Weights are at most 1, so the shift is 0 unless the sums of some point
+        would drown. ``store`` keeps all weights: room for m n numbers in ``dtype``, reused because memory
+        fresh from the system is slow to touch.
         """
         (m, d), features, precision = z.shape, self._features(z), self.precision
         parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks(m))

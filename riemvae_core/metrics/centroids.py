@@ -19,7 +19,7 @@ def _distances(a: Float[Tensor, "m d"], b: Float[Tensor, "k d"]) -> Float[Tensor
 def choose_medoids(
     mu: Float[Tensor, "n d"], n_centroids: int | None, generator: torch.Generator | None = None
 ) -> Int[Tensor, " k"]:
-    r"""The rows of mu, in rising order, whose points keep $\sum_j\min_c\|\mu_j-\mu_c\|$ small.
+    r"""The rows of mu, in rising order, whose points keep $\sum_j\min_i\|\mu_j-\mu_i\|$ small.
 
     All rows for None. Otherwise k-medoids by FasterPAM (Schubert and Rousseeuw, 2021; the package
     `kmedoids`) on the Euclidean distances within a random subset of at most 5000 points, or 2 k if that is
@@ -56,11 +56,11 @@ def choose_medoids(
 
 
 def matched_rho(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], keep: Int[Tensor, " k"]) -> float:
-    r"""The rho at which the balls kept reach as far as all posteriors do, $\rho^2=\mathbb E\,m_{c}(z)^2$.
+    r"""The rho at which the balls kept reach as far as all posteriors do, $\rho^2=\mathbb E\,m_i(z)^2$.
 
-    The mean is over the posteriors j and their draws z, c is the centroid nearest to $\mu_j$, and m the
-    Mahalanobis distance in c's own units: $m_c(\mu_j)^2+\sum_k\sigma_{jk}^2/\sigma_{ck}^2$. A ball
-    that is alone has the uniform law $N(\mu_c,(\rho^2/d)\Sigma_c)$, for which $\mathbb E\,m_c^2=\rho^2$: the
+    The mean is over the posteriors j and their draws z, i is the centroid nearest to $\mu_j$, and $m_i$
+    the Mahalanobis distance in its own units: $m_i(\mu_j)^2+\sum_k\sigma_{jk}^2/\sigma_{ik}^2$. A ball
+    that is alone has the uniform law $N(\mu_i,(\rho^2/d)\Sigma_i)$, for which $\mathbb E\,m_i^2=\rho^2$: the
     two sides match. In radii; $\sqrt d$ if all balls are kept. Derived in chapter 5.
 
     Example:
@@ -82,7 +82,7 @@ def matched_rho(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], keep: I
 
 
 def nearest_neighbor_rho(centroids: Float[Tensor, "k d"]) -> float:
-    r"""The largest distance from a centroid to the nearest other one, $\max_i\min_{j\ne i}\|c_j-c_i\|_2$.
+    r"""The largest distance from a centroid to the nearest other one, $\max_i\min_{j\ne i}\|\mu_j-\mu_i\|$.
 
     In the unit of z. The rule of the code released with Chadebec and Allassonniere (2022), which leaves the
     last centroid out; here all count. Raises ValueError for fewer than two centroids, or if all of them lie

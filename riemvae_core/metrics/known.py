@@ -44,11 +44,11 @@ class ConstantMetric:
 
 
 class HalfPlaneMetric:
-    r"""The hyperbolic upper half-plane, $G(x,y)=y^{-2}I$ for y above 0, of curvature -1.
+    r"""The hyperbolic upper half-plane, $G(z)=z_2^{-2}I$ for $z_2$ above 0, of curvature -1.
 
-    $\mathrm{dist}(a,b)=\operatorname{arccosh}\big(1+\|b-a\|^2/(2a_yb_y)\big)$; its geodesics are half circles
-    about points of the x axis, and vertical lines. do Carmo (1992); chapter 7 tries its solvers on it. Raises
-    ValueError unless z is ``[*batch, 2]``.
+    $\mathrm{dist}(a,b)=\operatorname{arccosh}\big(1+\|b-a\|^2/(2a_2b_2)\big)$; its geodesics are half circles
+    about points of the first axis, and vertical lines. do Carmo (1992); chapter 7 tries its solvers on it.
+    Raises ValueError unless z is ``[*batch, 2]``.
 
     Example:
         >>> from riemvae_core.metrics import HalfPlaneMetric
@@ -62,16 +62,16 @@ class HalfPlaneMetric:
         return torch.diag_embed(z[..., 1:].pow(-2).expand(z.shape))
 
     def log_volume(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
-        r"""$-2\log y$."""
+        r"""$-2\log z_2$."""
         check_points(z, 2)
         return -2.0 * torch.log(z[..., 1])
 
 
 class SphereMetric:
-    r"""The unit sphere in polar angles, $G(\theta,\varphi)=\mathrm{diag}(1,\sin^2\theta)$, of curvature 1.
+    r"""The unit sphere in polar angles, $G(z)=\mathrm{diag}(1,\sin^2z_1)$, of curvature 1.
 
-    Its geodesics are great circles. The poles, $\theta=0$ and $\theta=\pi$, are no points of this chart.
-    do Carmo (1992); chapter 7 tries its solvers on it. Raises ValueError unless z is ``[*batch, 2]``.
+    Its geodesics are great circles. The poles, $z_1=0$ and $z_1=\pi$, are no points of this chart. do Carmo
+    (1992); chapter 7 tries its solvers on it. Raises ValueError unless z is ``[*batch, 2]``.
 
     Example:
         >>> from riemvae_core.metrics import SphereMetric
@@ -83,10 +83,10 @@ class SphereMetric:
     def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:
         """G(z) as a matrix."""
         check_points(z, 2)
-        theta = z[..., 0]
-        return torch.diag_embed(torch.stack([torch.ones_like(theta), torch.sin(theta).square()], dim=-1))
+        polar = z[..., 0]
+        return torch.diag_embed(torch.stack([torch.ones_like(polar), torch.sin(polar).square()], dim=-1))
 
     def log_volume(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
-        r"""$\log|\sin\theta|$."""
+        r"""$\log|\sin z_1|$."""
         check_points(z, 2)
         return torch.log(torch.sin(z[..., 0]).abs())

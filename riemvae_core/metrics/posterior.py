@@ -59,11 +59,12 @@ class PosteriorMetric:
     Cost: linear in points x n x d, as matrix products, through chunks of points that stay within a memory
     budget. Sums are taken relative to their largest term, so nothing underflows far from all balls.
 
-    Digits: the products need the square expanded, $\sum_k p_{ik}(z_k^2-2z_k\mu_{ik}+\mu_{ik}^2)$ about the
-    mean of mu. Rounding then costs up to $4\epsilon\sum_k p_{ik}\mu_{ik}^2/\rho^2$ in $\log\omega_i$, however
-    far z is. Where this exceeds 1e-4 for float32 balls, the work is done in float64 (if the device has it)
-    and the result rounded; where it still does (1e-9 for float64 balls), the balls concerned, and only they,
-    are measured by differences, which keeps all digits and takes about 13 times as long (measured at d=16).
+    Digits: the products need the square expanded, $\sum_k\sigma_{ik}^{-2}(z_k^2-2z_k\mu_{ik}+\mu_{ik}^2)$
+    about the mean of mu. Rounding then costs up to $4\sum_k\mu_{ik}^2/(\rho\sigma_{ik})^2$ times the dtype's
+    ``eps`` in $\log\omega_i$, however far z is. Where this exceeds 1e-4 for float32 balls, the work is done
+    in float64 (if the device has it) and the result rounded; where it still does (1e-9 for float64 balls),
+    the balls concerned, and only they, are measured by differences, which keeps all digits and takes about 13
+    times as long (measured at d=16).
 
     Every method can be differentiated and vmapped by torch; the graph then keeps several numbers for each
     pair of point and ball. ``log_volume_and_grad`` gives the same first derivative within the memory budget.
@@ -162,8 +163,8 @@ class PosteriorMetric:
 
         n_centroids: None keeps every ball; a number keeps that many medoids (see ``choose_medoids``).
         background: the volume of the empty space over that of all balls, if these are apart; above 0. It sets
-        $\tau=\frac{\lambda}{\rho^2}(\text{background}\cdot N)^{-2/d}$ for N centroids, derived in chapter 5.
-        rho: a number, or "matched": $\rho^2=\mathbb E\,m_c(z)^2$, the mean over all posteriors of the squared
+        $\tau=\frac{\lambda}{\rho^2}(Rn)^{-2/d}$ for n centroids and this R, derived in chapter 5.
+        rho: a number, or "matched": $\rho^2=\mathbb E\,m_i(z)^2$, the mean over all posteriors of the squared
         Mahalanobis distance to the centroid that stands for them. It is d if every ball is kept, and then
         balls that are apart have the aggregate posterior for their uniform law; with fewer it grows. "paper":
         the largest Euclidean distance from a centroid to the nearest other one, as in the code that goes with

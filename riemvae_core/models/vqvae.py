@@ -115,12 +115,10 @@ class VQVAE(Coder):
     r"""Stores each image as the number of a code, or of a code in each place of a grid. van den Oord et al.
     (2017), eq. (3).
 
-    $\|x-g(z_q)\|^2 + \|\mathrm{sg}[z]-e\|^2 + c\,\|z-\mathrm{sg}[e]\|^2$ with $e$ the code nearest to
-    $z=f(x)$, and $z_q$ its value with the gradient of z; the middle term only for a codebook that learns by
-    it. With ``snap=False`` the decoder reads $z$, and codes are cluster centers that merely pull (Shi 2025,
-    first version).
-
-    Examined in chapter 4.
+    $\|x-g(z_q)\|^2 + \|\mathrm{sg}[z]-e_k\|^2 + \beta_c\,\|z-\mathrm{sg}[e_k]\|^2$ with $e_k$ the code
+    nearest to $z=f(x)$, and $z_q$ its value with the gradient of z; the middle term only for a codebook that
+    learns by it. With ``snap=False`` the decoder reads $z$, and codes are cluster centers that merely pull
+    (Shi 2025, first version). Examined in chapter 4.
 
     Example:
         >>> from riemvae_core.models import zoo

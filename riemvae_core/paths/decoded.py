@@ -14,12 +14,12 @@ Decode = Callable[[Tensor], Tensor]
 
 
 def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[Tensor, "*batch s"]:
-    r"""How far apart neighboring images of a curve are, $\|g(z_{k+1})-g(z_k)\|$; in sum, its decoded length.
+    r"""How far apart neighboring images of a curve are, $\|g(\gamma_{t+1})-g(\gamma_t)\|$.
 
-    A sum of chords: never more than the curve's length in the pullback metric $J^\top J$, and nearly as much
-    where points are dense; in gray levels (chapter 7). ``decode`` maps codes ``[n, d]`` to images
-    ``[n, ...]``. Raises ValueError for a curve of fewer than two points, or images that are not one for each
-    code.
+    Their sum is the decoded length, a sum of chords: never more than the curve's length in the pullback
+    metric $J^\top J$, and nearly as much where points are dense; in gray levels (chapter 7). ``decode`` maps
+    codes ``[n, d]`` to images ``[n, ...]``. Raises ValueError for a curve of fewer than two points, or images
+    that are not one for each code.
 
     Example:
         >>> rc.decoded_steps(lambda z: z**2, torch.tensor([[0.0], [1.0], [2.0]]))
@@ -50,10 +50,10 @@ def shortest_decoded(
     r"""The straight line from a to b, bent until its decoded images make the shortest way: a geodesic of
     $J^\top J$ that needs no Jacobian.
 
-    The energy of the chords, $(t-1)\sum_k\|g(z_{k+1})-g(z_k)\|^2$, is minimized over straight lines plus
-    ``waves`` sine waves $\sin(m\pi t)/m$, in which the energy of a flat decoder is a plain sum of squares.
-    Chords are the discretization of Shao, Kumar and Fletcher (2018). One search, from the straight line: the
-    minimum is a local one, and the length an upper bound of the distance.
+    The energy of the chords, the squared steps of ``decoded_steps`` over the time of one, is minimized over
+    straight lines plus ``waves`` sine waves $\sin(j\pi t)/j$, in which the energy of a flat decoder is a
+    plain sum of squares. Chords are the discretization of Shao, Kumar and Fletcher (2018). One search, from
+    the straight line: the minimum is a local one, and the length an upper bound of the distance.
 
     ``length`` is the sum of the chords, ``energy`` as above. A path has converged when its length does not
     change by more than 0.5% with four times the points, and a gradient step would lower its energy by no more

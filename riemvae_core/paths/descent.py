@@ -1,10 +1,10 @@
 r"""L-BFGS for the energy of many curves at once, started from its second derivative in a frozen metric.
 
-For straight pieces $\Delta_k$ that take the times $h_k$ the energy is $\sum_k\Delta_k^\top\bar
-G_k\Delta_k/h_k$, with $\bar G_k$ the metric's mean along a piece. With these means frozen, its second
-derivative is $P = 2D^\top\mathrm{diag}(\bar G_k/h_k)D$, D the differences between neighbors. P makes the
+For straight pieces $\Delta_j$ that take the times $h_j$ the energy is $\sum_j\Delta_j^\top\bar
+G_j\Delta_j/h_j$, with $\bar G_j$ the metric's mean along a piece. With these means frozen, its second
+derivative is $P = 2C^\top\mathrm{diag}(\bar G_j/h_j)C$, C the differences between neighbors. P makes the
 number of steps nearly independent of the number of points, and it is solved in closed form: the flux $2\bar
-G_k(Dy)_k/h_k$ changes from piece to piece by the right-hand side alone, and its one unknown constant
+G_j(Cy)_j/h_j$ changes from piece to piece by the right-hand side alone, and its one unknown constant
 follows from the fixed ends.
 """
 
@@ -118,7 +118,7 @@ def _gradient(total: Tensor, z: Tensor, g: Tensor) -> Tensor:
 def solve_frozen(
     stiffness: Float[Tensor, "b s d d"], right: Float[Tensor, "b i d"]
 ) -> tuple[Float[Tensor, "b i d"], Float[Tensor, " b"]]:
-    r"""$y = P^{-1}r$ and $r\cdot y$ for $P = 2D^\top\mathrm{diag}(K_k)D$, K the stiffnesses, both ends fixed.
+    r"""$y = P^{-1}Y$ and $Y\cdot y$ for $P = 2C^\top\mathrm{diag}(\bar G_j/h_j)C$, Y = ``right``, ends fixed.
 
     A singular stiffness is lifted by rounding's share of its trace: P steers the search, no more.
     """

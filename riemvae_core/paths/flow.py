@@ -28,10 +28,11 @@ def exponential_map(
 ) -> Float[Tensor, "*batch d"]:
     r"""The point that a geodesic from z with velocity v reaches at time 1.
 
-    Solves Hamilton's equations $\dot z = G^{-1}p$, $\dot p_k = \tfrac12\dot z^\top\partial_kG\,\dot z$ from
-    $p = G(z)v$ by Dormand and Prince's pair of orders 5 and 4. Each point has steps of its own, with
-    errors of at most ``tol`` a step, relative to the distance moved so far and to |p|: 1e-9 by default,
-    1e-5 in single precision. The speed $\sqrt{v^\top Gv}$ is conserved, and is the geodesic's length.
+    Solves Hamilton's equations $\dot z = G^{-1}\xi$, $\dot\xi_k = \tfrac12\dot z^\top\partial_kG\,\dot z$
+    from $\xi = G(z)v$ by Dormand and Prince's pair of orders 5 and 4. Each point has steps of its own, with
+    errors of at most ``tol`` a step, relative to the distance moved so far and to the momentum: 1e-9 by
+    default, 1e-5 in single precision. The speed $\sqrt{v^\top Gv}$ is conserved, and is the geodesic's
+    length.
 
     ``metric`` is any callable that autograd can differentiate. Raises ValueError for v of another shape or
     dtype than z, or a metric of a wrong shape; FloatingPointError where G stops being finite and positive

@@ -71,7 +71,7 @@ def geodesic(
 
     The search spaces its points evenly in the mean of plain length and length in the metric, so that
     neither cheap nor dear stretches are left without; the curve comes back at constant speed. It has
-    converged when the decrement $g^\top P^{-1}g$ of the energy's gradient in the frozen metric P (see
+    converged when the decrement $\nabla E^\top P^{-1}\nabla E$ of the energy in the frozen metric P (see
     ``descent``) is at most ``tol`` times the energy, 1e-8 by default and 1e-6 in single precision, and
     when finer integration and the last spacing change the length by at most 0.1% and 0.5%. Each start
     spends at most ``max_steps`` evaluations. The result is never longer than the straight line of

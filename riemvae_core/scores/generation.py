@@ -78,12 +78,12 @@ def _root(x: Float[Tensor, "n f"]) -> Float[Tensor, "m f"]:
 
 
 @torch.no_grad()
-def frechet_distance(a: Float[Tensor, "n f"], b: Float[Tensor, "m f"]) -> float:
-    r"""Frechet distance of the Gaussians fitted to two sets of features, $W_2^2$ (squared, as in FID).
+def frechet_distance(one: Float[Tensor, "n f"], other: Float[Tensor, "m f"]) -> float:
+    r"""Frechet distance of the Gaussians fitted to two sets of features (squared, as in FID).
 
-    $\|m_a-m_b\|^2+\operatorname{tr}\big(S_a+S_b-2(S_a^{1/2}S_bS_a^{1/2})^{1/2}\big)$ with means m and
-    covariances S (over n - 1). With $S=R^\top R$ the last trace is the sum of the singular values of
-    $R_aR_b^\top$: no matrix root is taken, and singular covariances lose no digits. Float64 inside.
+    $\|\bar y_1-\bar y_2\|^2+\operatorname{tr}\big(S_1+S_2-2(S_1^{1/2}S_2S_1^{1/2})^{1/2}\big)$ with means
+    $\bar y$ and covariances S (over n - 1). With $S=C^\top C$ the last trace is the sum of the singular
+    values of $C_1C_2^\top$: no matrix root is taken, and singular covariances lose no digits. Float64 inside.
 
     Its bias shrinks as 1/n: two samples of one law are not at 0, and only sets of equal sizes compare.
     Dowson and Landau (1982); Heusel et al. (2017). Raises ValueError for shapes or fewer than 2 rows.
@@ -94,11 +94,12 @@ def frechet_distance(a: Float[Tensor, "n f"], b: Float[Tensor, "m f"]) -> float:
         >>> rc.frechet_distance(real, real + 3.0)  # only the means differ: 3^2 + 3^2
         18.0
     """
-    _check(a=a, b=b, least=2)
-    a, b = a.double(), b.double()
-    root_a, root_b = _root(a), _root(b)
-    shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
-    apart = (a.mean(0) - b.mean(0)).square().sum() + root_a.square().sum() + root_b.square().sum()
+    _check(one=one, other=other, least=2)
+    one, other = one.double(), other.double()
+    root, other_root = _root(one), _root(other)
+    shared = torch.linalg.svdvals(root @ other_root.T).sum()
+    apart = (one.mean(0) - other.mean(0)).square().sum()
+    apart = apart + root.square().sum() + other_root.square().sum()
     return max(0.0, (apart - 2.0 * shared).item())
 
 
@@ -133,9 +134,9 @@ def precision_recall(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: 
 def density_coverage(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: int = 5) -> DensityCoverage:
     r"""Density and coverage, which an outlier among the fakes can't raise.
 
-    With $B_i$ the ball around real image i up to its k-th real neighbor: density is the mean number of balls
-    that hold a fake over k (1 for the same law, and above 1 where fakes crowd), coverage the share of balls
-    that hold at least one (near $1-2^{-k}$ for the same law and as many fakes). Naeem et al. (2020), eq. (3)
+    A ball reaches from each real image to its k-th real neighbor: density is the mean number of balls that
+    hold a fake over k (1 for the same law, and above 1 where fakes crowd), coverage the share of balls that
+    hold at least one (near ``1 - 2**-k`` for the same law and as many fakes). Naeem et al. (2020), eq. (3)
     and (4). Raises ValueError for shapes, k below 1 or fewer than k + 1 rows of ``real``.
 
     Example:
@@ -161,7 +162,7 @@ def sampler_distance(
     Frechet distance, density and coverage as above, with the reconstructions for the real images. Both sets
     went through the same decoder, so its blur is in both and cancels: a perfect sampler is at a Frechet
     distance near 0 (two halves of the reconstructions say how near), at density 1 and at a coverage near
-    $1-2^{-k}$. Defined in chapter 8. Raises ValueError as these do.
+    ``1 - 2**-k``. Defined in chapter 8. Raises ValueError as these do.
 
     Example:
         >>> generator = rc.make_generator(0)
@@ -182,10 +183,10 @@ def novelty(
 ) -> float:
     r"""How often a sample lies further from every training reconstruction than a held-out one does.
 
-    $P(D>D')+\tfrac12P(D=D')$, with D the distance of a random fake to the nearest training reconstruction and
-    $D'$ that of a random held-out reconstruction: the statistic of Mann and Whitney (1947) over its largest
-    value. It is 1/2 for a sampler as far from the training set as unseen images are, 0 for a copier, 1 for
-    one that strays. Both sets of reconstructions should be made alike, from draws of their balls, say,
+    $\Pr(Y>Y')+\tfrac12\Pr(Y=Y')$, with Y the distance of a random fake to the nearest training reconstruction
+    and $Y'$ that of a random held-out reconstruction: the statistic of Mann and Whitney (1947) over its
+    largest value. It is 1/2 for a sampler as far from the training set as unseen images are, 0 for a copier,
+    1 for one that strays. Both sets of reconstructions should be made alike, from draws of their balls, say,
     and not one of them from centers. Defined in chapter 8. Raises ValueError for shapes or an empty set.
 
     Example:

@@ -52,7 +52,7 @@ def latent_space(
     around a model isn't, so call ``model.eval()`` first.
 
     Codes with several axes, such as the ``[c, h, w]`` of a diffusers ``AutoencoderKL``, are flattened to
-    $d=chw$ axes and given their shape back before they are decoded. diffusers itself clamps their log
+    ``c * h * w`` axes and given their shape back before they are decoded. diffusers itself clamps their log
     variances to [-30, 20]; its ``scaling_factor`` is not applied.
 
     A model whose latent law is not a diagonal Gaussian in the very space that it decodes (flows, hyperbolic

@@ -100,7 +100,7 @@ def test_a_finger_drags(browser, folder):
 
 def test_the_slider_pulls_along_the_direction(page):
     before = check(page)
-    slider = page.get_by_label("distance t", exact=True)
+    slider = page.get_by_label("distance c", exact=True)
     slider.focus()
     page.keyboard.press("End")
     far = check(page)

@@ -85,7 +85,7 @@ def test_the_second_stages_losses_are_the_evidence_bound():
         make_model("vae", ModelConfig((3, 1, 1), 3, width=8, linear_output=True), 0)
     )
     with torch.no_grad():
-        model.log_gamma.fill_(-0.7)
+        model.log_std.fill_(-0.7)
     x, eps = properties.random_tensors(2, (5, 3), dtype=torch.float32)
     losses = model.losses(x.reshape(5, 3, 1, 1), eps)
     assert isinstance(losses, baselines.SecondStageLosses)

@@ -204,7 +204,7 @@ def test_a_copier_is_not_novel_unseen_images_are_half_and_strangers_wholly():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda a, b: scores.frechet_distance(a, b[:, :2]), ("a, b", "(120, 5), (90, 2)")),
+        (lambda a, b: scores.frechet_distance(a, b[:, :2]), ("one, other", "(120, 5), (90, 2)")),
         (lambda a, b: scores.frechet_distance(a[:1], b), ("n at least 2", "(1, 5)")),
         (lambda a, b: scores.precision_recall(a, b[:3]), ("real, fake", "at least 4", "(3, 5)")),
         (lambda a, b: scores.precision_recall(a, b, k=0), ("k", "got 0")),

@@ -1,5 +1,10 @@
-"""`{symbols}`: book/symbols.yml as the tables of the notation page."""
+"""`{symbols}`: book/symbols.yml as the tables of the notation page.
 
+In book/notation.md the directive stands around the same tables in plain Markdown, for those who read the
+source; `make notation` writes them there. On the built page the directive draws its own.
+"""
+
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +14,8 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-FILE = Path("book") / "symbols.yml"
+FILE, PAGE = Path("book") / "symbols.yml", Path("book") / "notation.md"
+SHOWN = re.compile(r"(?<=^:::\{symbols\}\n).*?(?=^:::$)", re.M | re.S)
 
 
 def read_symbols(root: Path) -> dict:
@@ -49,14 +55,66 @@ def markdown(symbols: dict, root: Path) -> Iterator[str]:
             (f"${one['symbol']}$", f"{one['meaning']}\n\n{details(one, root)}") for one in group["symbols"]
         ]
         yield from table(group["title"], ("Symbol", "Meaning"), rows)
-    letters = [(f"`{letter}`", meaning) for letter, meaning in symbols["letters"].items()]
-    yield from table("Letters in shapes", ("Letter", "Meaning"), letters)
+    for caption, rows in small_tables(symbols, root):
+        yield from table(caption, ("Letter", "Meaning"), rows)
+
+
+def small_tables(symbols: dict, root: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The tables of letters that are no symbols of the core: captions, and rows of letter and meaning."""
+    yield "Letters in shapes", [(f"`{letter}`", meaning) for letter, meaning in symbols["letters"].items()]
+    known = symbols["indices"] | symbols["others"]
+    yield "Indices and constants", [(f"${letter}$", meaning) for letter, meaning in known.items()]
+    for page, letters in symbols["local"].items():
+        if page.startswith("chapters/"):
+            rows = [(f"${letter}$", meaning) for letter, meaning in letters.items()]
+            yield f"Letters of chapter {int(Path(page).name[:2])} alone", rows
+
+
+def plain(symbols: dict, root: Path) -> Iterator[str]:
+    """The same tables in Markdown that any reader of the source shows."""
+    for group in symbols["groups"]:
+        yield from plain_head(group["title"], ("Symbol", "Meaning", "Code", "Shape", "Unit", "Chapter"))
+        for one in group["symbols"]:
+            code, shape = (f"`{one[key]}`" if key in one else "" for key in ("code", "shape"))
+            link = f"[{one['first']}](../{chapter_page(root, one['first'])}.md)"
+            yield plain_row(f"${one['symbol']}$", one["meaning"], code, shape, one.get("unit", ""), link)
+        yield ""
+    for caption, rows in small_tables(symbols, root):
+        yield from plain_head(caption, ("Letter", "Meaning"))
+        yield from (plain_row(*row) for row in rows)
+        yield ""
+
+
+def plain_head(caption: str, columns: tuple[str, ...]) -> list[str]:
+    return [f"**{caption}**", "", plain_row(*columns), plain_row(*["---"] * len(columns))]
+
+
+def plain_row(*cells: str) -> str:
+    if any("|" in cell for cell in cells):
+        raise ValueError(f"a cell of a table must hold no |, got {cells}")
+    return f"| {' | '.join(cells)} |"
+
+
+def symbols_shown(root: Path) -> str:
+    """The tables that stand in the source of the notation page."""
+    return SHOWN.search((root / PAGE).read_text(encoding="utf8"))[0]
+
+
+def show(symbols: dict, root: Path) -> str:
+    """The tables that should stand there."""
+    return "\n".join(["", *plain(symbols, root)])
+
+
+def main(root: Path = Path(".")) -> None:
+    """Write the tables into the source of the notation page."""
+    page, tables = (root / PAGE).read_text(encoding="utf8"), show(read_symbols(root), root)
+    (root / PAGE).write_text(SHOWN.sub(lambda _: tables, page), encoding="utf8")
 
 
 class Symbols(SphinxDirective):
     """Draws the tables; the page is read anew when the file has changed."""
 
-    has_content = False
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir)

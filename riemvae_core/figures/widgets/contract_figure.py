@@ -136,7 +136,7 @@ def _still(props: dict) -> str:
     told = [f"{WORDS[n]}: error {stills.number(errors[n])}" for n in NOISES]
     label = (
         f"A {props['classes'][START_CLASS]}'s ball in two of its {len(start['offset'])} axes, the other "
-        f"images' centers as dots; at distance t = {distance(start['offset']):.2f}, {', '.join(told)}"
+        f"images' centers as dots; at distance c = {distance(start['offset']):.2f}, {', '.join(told)}"
     )
     return stills.still(
         760, 440, label, plane.frame(), rings, plane.balls(others, None),

@@ -8,7 +8,7 @@ import {
 import { fillRow, makeTable } from "../stage/table.js";
 
 const HALF = 3.5; // radii that the plane shows to each side
-const FAR = 3; // the largest distance t
+const FAR = 3; // the largest distance c
 const STEPS = 16; // points of a curve
 const CEILING = 350; // the largest error that the chart shows
 const LOOKS = { ball: ["rv-barrier", "posterior"], none: ["rv-reconstruction", "data"], round: ["rv-round", "codes"] };
@@ -88,7 +88,7 @@ export async function mount(stage, host) {
   const controls = h("div", { class: "rv-sliders" });
   left.append(controls);
   const distance = makeSlider(controls, {
-    name: "distance t", min: 0, max: FAR, step: 0.01, text: (t) => format(t),
+    name: "distance c", min: 0, max: FAR, step: 0.01, text: (c) => format(c),
     oninput: (t) => change({ offset: scaledTo(t) }),
   });
   const menus = ["horizontal", "vertical"].map((words, k) => {
@@ -98,7 +98,7 @@ export async function mount(stage, host) {
   const pictures = h("div", { class: "rv-pictures rv-four" });
   right.append(pictures);
   const views = ["the image", ...decoders.map(({ words }) => words)].map((words) => makeImage(pictures, side, words));
-  const chart = makeChart(right, "Squared error against the distance t, along the present direction");
+  const chart = makeChart(right, "Squared error against the distance c, along the present direction");
   const cells = makeTable(right, {
     caption: "Squared error, summed over the pixels", heads: ["here", "at the center"], kind: "rv-errors",
     rows: Object.fromEntries(decoders.map(({ noise, words }) =>
