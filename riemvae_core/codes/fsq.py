@@ -51,10 +51,11 @@ def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantiz
 
 
 def fsq_codes(z_q: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Int[Tensor, "*batch"]:
-    r"""The numbers of rounded points; the inverse of ``fsq_vectors``.
+    """The numbers of rounded points; the inverse of ``fsq_vectors``.
 
-    $\sum_i\ell_i\prod_{j<i}L_j$, with $\ell_i$ from 0 to $L_i-1$ the level on axis i. Mentzer et al. (2023),
-    section 3.1. Raises ValueError for shapes that don't fit, or an axis of fewer than 3 levels.
+    The level on each axis, counted from 0, times the product of the numbers of levels of the axes before it,
+    summed: digits of a number with mixed bases. Mentzer et al. (2023), section 3.1. Raises ValueError for
+    shapes that don't fit, or an axis of fewer than 3 levels.
 
     Example:
         >>> levels, codes = [3, 4], torch.arange(12)
