@@ -142,5 +142,6 @@ def test_no_trace_of_a_solution_is_published(site):
     suffixes = (".html", ".md", ".ipynb", ".txt", ".json")
     scripts = [site / "searchindex.js", *(site / "_sources").rglob("*.js")]
     published = [*scripts, *(path for path in site.rglob("*") if path.suffix in suffixes)]
-    traces = [f"{p.relative_to(site)}: {line}" for p in published for line in lines if line in text_of(p)]
+    texts = {path.relative_to(site): text_of(path) for path in published}
+    traces = [f"{path}: {line}" for path, text in texts.items() for line in lines if line in text]
     assert traces == []
