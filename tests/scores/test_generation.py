@@ -113,7 +113,8 @@ def test_four_on_a_line_by_hand():
     """Real at 0, 1, 3, 7 with k = 1: radii 1, 1, 2, 4. Fakes at 0.5, 4.5, 20: radii 4, 4, 15.5."""
     real, fake = tensor([0.0], [1.0], [3.0], [7.0]), tensor([0.5], [4.5], [20.0])
     found = scores.precision_recall(real, fake, k=1)
-    assert found == PrecisionRecall(2 / 3, 1.0)
+    assert isinstance(found, PrecisionRecall)
+    assert found == pytest.approx((2 / 3, 1.0))
     # 0.5 lies in the balls of 0 and 1, 4.5 in those of 3 and 7, 20 in none
     assert scores.density_coverage(real, fake, k=1) == DensityCoverage(4 / 3, 1.0)
     assert scores.density_coverage(real, fake[:1], k=1) == DensityCoverage(2.0, 0.5)
