@@ -195,6 +195,6 @@ def test_an_undamaged_copy_loads(copied_assets):
 def test_a_damaged_set_says_what_to_do(copied_assets, kind):
     damage, words = DAMAGE[kind]
     damage(copied_assets)
-    with pytest.raises(ValueError, match=r"python -m riemvae_core\.data\.idx") as caught:
+    with pytest.raises(ValueError, match=r"python -m riemvae_core\.data\.bundle") as caught:
         sets.load_images("fashion")
     properties.message_names(caught.value, *words)
