@@ -132,7 +132,7 @@ def build(folder: Path, page: str) -> subprocess.CompletedProcess:
     for name in ("riemvae.css", "a11y.js", "questions.js"):
         shutil.copyfile(ROOT / "book" / "_static" / name, folder / "static" / name)
     (folder / "static" / "riemvae").mkdir()
-    sheet = ROOT / "riemvae_core" / "widgets" / "figures.css"
+    sheet = ROOT / "riemvae_core" / "figures" / "widgets" / "figures.css"
     shutil.copyfile(sheet, folder / "static" / "riemvae" / "figures.css")
     (folder / "conf.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n{CONFIG}"
