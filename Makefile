@@ -4,8 +4,8 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-pages test-notebooks test-portable dist test-oldest test-newest lint lab \
-	notebooks notation zoo bench clean
+.PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
+	lint lab notebooks notation zoo bench clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -19,15 +19,18 @@ book: env  ## execute the chapters and build _build/html/index.html
 	@$(PY) .venv/bin/jupyter-book build .
 
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-pages test-notebooks
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-pages test-figures test-notebooks
 
 test-core: env
 	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
 
 test-pages: book
-	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py
+	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py --ignore=tests/book/live
 
-test-notebooks: book test-core  # after the core's tests, so that two jobs keep two cores busy
+test-figures: test-core  # these need no book; after the core's tests, so that two jobs keep two cores busy
+	@$(PY) -m pytest tests/book/live
+
+test-notebooks: book test-figures
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
