@@ -185,7 +185,7 @@ def check_number(least: float | int = -math.inf, whole: bool = False, **values: 
     """
     for name, value in values.items():
         fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-        if not (fits and least <= value < math.inf):
+        if not (fits and least <= value < (2**63 if isinstance(value, Integral) else math.inf)):
             kind = "whole" if whole else "finite"
             bound = f" of at least {least}" if least > -math.inf else ""
             raise ValueError(f"{name} must be a {kind} number{bound}, got {value!r}")

@@ -67,7 +67,7 @@ def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: i
     check_finite(z=z)
     if codes.shape != z.shape[:-1]:
         raise ValueError(f"codes must have z's leading shape {tuple(z.shape[:-1])}, got {tuple(codes.shape)}")
-    return z.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten(), z.reshape(-1, z.shape[-1]))
+    return z.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten().long(), z.reshape(-1, z.shape[-1]))
 
 
 def kmeans_step(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:

@@ -106,5 +106,9 @@ def _half_and_offset(z: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 def _check(levels: Sequence[int]) -> None:
-    if not levels or not all(isinstance(size, Integral) and 3 <= size < 2**31 for size in levels):
-        raise ValueError(f"levels must name at least 3 levels for each axis, got {tuple(levels)}")
+    if (
+        not isinstance(levels, Sequence)
+        or not levels
+        or not all(isinstance(size, Integral) and 3 <= size < 2**31 for size in levels)
+    ):
+        raise ValueError(f"levels must name at least 3 levels for each axis, got {levels!r}")

@@ -111,6 +111,8 @@ def quantize(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Qu
         tensor([0.00, 1.00])
     """
     codes = nearest_code(z, codebook)
+    if codes.numel() == 0:
+        raise ValueError(f"z must hold at least one point, got {tuple(z.shape)}")
     e = functional.embedding(codes, codebook)
     counts = count_codes(codes, len(codebook))
     return Quantized(
@@ -134,13 +136,18 @@ def count_codes(codes: Int[Tensor, "*batch"], k: int) -> Int[Tensor, " k"]:
         tensor([1, 0, 2, 0])
     """
     check_number(1, whole=True, k=k)
-    if not isinstance(codes, Tensor) or codes.dtype not in WHOLE:
-        came = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
-        raise ValueError(f"codes must be a tensor of whole numbers, got {came}")
+    check_whole(codes)
     flat = codes.flatten()
     if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) < k:
         raise ValueError(f"codes must lie in 0 to {k - 1}, got {int(flat.min())} to {int(flat.max())}")
     return torch.bincount(flat, minlength=k)
+
+
+def check_whole(codes: Tensor) -> None:
+    """Raise ValueError unless codes are a tensor of whole numbers."""
+    if not isinstance(codes, Tensor) or codes.dtype not in WHOLE:
+        came = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+        raise ValueError(f"codes must be a tensor of whole numbers, got {came}")
 
 
 def perplexity(counts: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:

@@ -96,8 +96,8 @@ def fit(
         raise ValueError(f"model must have a parameter that requires_grad, got {type(model).__name__} frozen")
     images = ready_images(model, images)
     check_labels(model, images, labels)
-    if checkpoint and Path(checkpoint).is_dir():
-        raise ValueError(f"checkpoint must be the name of a file, got the folder {checkpoint}")
+    if checkpoint and (not isinstance(checkpoint, str | os.PathLike) or Path(checkpoint).is_dir()):
+        raise ValueError(f"checkpoint must be None or the path of a file, got {checkpoint!r}")
     if devices > 1 and batch_size % devices:
         raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
     home = next(model.parameters()).device
