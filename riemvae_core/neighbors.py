@@ -93,12 +93,21 @@ def _by_differences(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Ten
         yield rows, torch.cdist(points[rows], others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
+def _lost(y: Tensor) -> bool:
+    """Whether a row lies so far out that, in single precision, the others' digits are lost beside it."""
+    squares = _squares(y)
+    return bool(squares.max() > FAR * squares.median())
+
+
 def _search(points: Tensor, others: Tensor, k: int) -> Neighbors:
     """The nearest by matrix products; doubtful rows again, in double precision and then by differences."""
     single = points.dtype != torch.float64
     # a mean follows the one row that lies far out, a median stays with the others
     center = others.mean(0) if single else others.median(0).values
     x, y = points - center, others - center
+    if single and _lost(y):
+        found = _search(points.double(), others.double(), k)
+        return found._replace(distances=found.distances.float())
     fold = FOLD if len(y) >= FOLD * k else 1
     padding = -len(y) % fold
     offset = functional.pad(_squares(y), (0, padding), value=torch.inf)
@@ -180,7 +189,7 @@ def count_containing(
         return counts
     center = others.mean(0)
     x, y = points - center, others - center
-    if _squares(y).max() > FAR * _squares(y).median():
+    if _lost(y):
         points, others, radii = points.double(), others.double(), radii.double()
         center = others.median(0).values
         x, y = points - center, others - center

@@ -191,8 +191,8 @@ def check_number(least: float | int = -math.inf, whole: bool = False, **values: 
             raise ValueError(f"{name} must be a {kind} number{bound}, got {value!r}")
 
 
-def check_points(z: Tensor, d: int) -> None:
-    """Raise ValueError unless z ends in an axis of length d.
+def check_points(z: Tensor, d: int, name: str = "z") -> None:
+    """Raise ValueError unless z, called by its ``name``, ends in an axis of length d.
 
     Example:
         >>> from riemvae_core.numerics import check_points
@@ -201,9 +201,9 @@ def check_points(z: Tensor, d: int) -> None:
         ...
         ValueError: z must be [*batch, 2], got (5, 3)
     """
-    check_floats(z=z)
+    check_floats(**{name: z})
     if z.ndim == 0 or z.shape[-1] != d:
-        raise ValueError(f"z must be [*batch, {d}], got {tuple(z.shape)}")
+        raise ValueError(f"{name} must be [*batch, {d}], got {tuple(z.shape)}")
 
 
 def check_images(images: Tensor) -> None:

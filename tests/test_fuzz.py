@@ -99,7 +99,8 @@ def test_a_bad_ball_spoils_its_own_value_alone_or_is_refused(seed):
 def code_arguments(rng):
     """A door of the codes and what it takes."""
     k, d, n = rng.randrange(1, 5), rng.randrange(1, 4), rng.randrange(1, 9)
-    z, codebook, which, counts = numbers(rng, n, d), numbers(rng, k, d), torch.randint(k, (n,)), torch.rand(k)
+    z, codebook = numbers(rng, n, d), numbers(rng, k, d)
+    which, counts = torch.randint(k, (n,)), torch.rand(k)
     doors = {
         "nearest_code": {"z": z, "codebook": codebook},
         "quantize": {"z": z, "codebook": codebook},
@@ -144,8 +145,8 @@ def test_no_code_is_given_to_a_point_that_is_not_one(seed):
 CONFIGS = {
     rc.ModelConfig: {
         "image_shape": (1, 4, 4), "latent_dim": 2, "network": "mlp", "width": 4, "decoder_width": 3,
-        "depth": 1, "activation": "silu", "likelihood": "gaussian", "linear_output": False, "beta": 1.0, "pull": 1.0,
-        "barrier": 1.0, "noise": True,
+        "depth": 1, "activation": "silu", "likelihood": "gaussian", "linear_output": False, "beta": 1.0,
+        "pull": 1.0, "barrier": 1.0, "noise": True,
     },
     rc.VQConfig: {
         "image_shape": (1, 4, 4), "n_codes": 4, "code_dim": 2, "levels": (), "network": "grid", "width": 4,

@@ -57,9 +57,12 @@ def start_state(codebook: Float[Tensor, "k d"]) -> CodebookState:
 def _check_state(state: CodebookState) -> None:
     check_codebook(state.codebook)
     check_finite(counts=state.counts)
-    k = len(state.codebook)
-    if state.counts.shape != (k,) or bool((state.counts < 0).any()):
-        raise ValueError(f"counts must be [{k}], one a code, and at least 0, got {list(state.counts.shape)}")
+    k, counts = len(state.codebook), state.counts
+    if counts.shape != (k,) or counts.dtype != state.codebook.dtype or bool((counts < 0).any()):
+        raise ValueError(
+            f"counts must be [{k}], one a code, at least 0 and of the codebook's dtype {state.codebook.dtype}, "
+            f"got {list(counts.shape)} {counts.dtype}, {int((counts < 0).sum())} of them negative"
+        )
 
 
 def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: int) -> Float[Tensor, "k d"]:
@@ -105,7 +108,7 @@ def kmeans_codebook(
     check_floats(z=z)
     check_number(whole=True, k=k, max_steps=max_steps)
     points = z.reshape(-1, z.shape[-1]) if z.ndim and z.numel() else z
-    if points.ndim != 2 or not 1 <= k <= len(points) or max_steps < 1:
+    if points.ndim != 2 or not points.numel() or not 1 <= k <= len(points) or max_steps < 1:
         raise ValueError(
             f"k must be from 1 to the number of points and max_steps at least 1, "
             f"got {k} and {max_steps} for z {list(z.shape)}"

@@ -44,6 +44,8 @@ def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantiz
     bounded = fsq_bound(z, levels)
     rounded = straight_through(bounded, bounded.round())
     z_q = rounded / _width(z, levels)
+    if z.numel() == 0:
+        raise ValueError(f"z must hold at least one point, got {tuple(z.shape)}")
     codes = fsq_codes(z_q.detach(), levels)
     counts, zeros = count_codes(codes, math.prod(levels)), torch.zeros_like(z_q[..., 0])
     return Quantized(
@@ -63,7 +65,7 @@ def fsq_codes(z_q: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Int[Tens
         >>> torch.equal(rc.fsq_codes(rc.fsq_vectors(codes, levels), levels), codes)
         True
     """
-    width = _width(z_q, levels)
+    width = _width(z_q, levels, "z_q")
     digits, sizes = (z_q * width + width).round(), z_q.new_tensor(list(levels))
     if not bool(((digits >= 0) & (digits < sizes)).all()):
         raise ValueError(f"z_q must lie on the levels, from -1 to at most 1 on each axis of {tuple(levels)}")
@@ -91,9 +93,9 @@ def _places(levels: Sequence[int]) -> list[int]:
     return [1, *accumulate(levels, mul)][: len(levels)]
 
 
-def _width(z: Tensor, levels: Sequence[int]) -> Tensor:
+def _width(z: Tensor, levels: Sequence[int], name: str = "z") -> Tensor:
     _check(levels)
-    check_points(z, len(levels))
+    check_points(z, len(levels), name)
     return z.new_tensor([size // 2 for size in levels])
 
 

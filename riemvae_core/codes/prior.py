@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.codes.quantizer import count_codes
+from riemvae_core.codes.quantizer import check_whole, count_codes
 from riemvae_core.numerics import check_number, seeded_weights, standard_uniform
 
 
@@ -53,6 +53,8 @@ def histogram_prior(codes: Int[Tensor, "n *places"], k: int, smoothing: float = 
         tensor([0.571, 0.286, 0.143])
     """
     check_number(0.0, smoothing=smoothing)
+    if smoothing > 1e30:
+        raise ValueError(f"smoothing must be at most 1e30, beside which no count is seen, got {smoothing}")
     count_codes(codes, k)
     if codes.ndim == 0 or codes.numel() == 0:
         raise ValueError(f"codes must be [n, *places] with n at least 1, got {list(codes.shape)}")
@@ -188,8 +190,9 @@ def codes_as_images(codes: Int[Tensor, "n *places"]) -> Float[Tensor, "n 1 h w"]
         >>> rc.codes_as_images(torch.tensor([5, 0, 7])).shape
         torch.Size([3, 1, 1, 1])
     """
-    if not isinstance(codes, Tensor) or codes.ndim not in (1, 3):
-        raise ValueError(f"codes must be [n] or [n, h, w], got {getattr(codes, 'shape', codes)}")
+    check_whole(codes)
+    if codes.ndim not in (1, 3) or codes.numel() == 0:
+        raise ValueError(f"codes must be [n] or [n, h, w] with n at least 1, got {list(codes.shape)}")
     return codes.reshape(len(codes), 1, *(codes.shape[1:] or (1, 1))).to(torch.get_default_dtype())
 
 
@@ -210,8 +213,7 @@ def draw_codes(
 
 
 def _check_codes(codes: Tensor, grid: tuple[int, ...], k: int) -> None:
-    if not isinstance(codes, Tensor) or codes.ndim == 0 or tuple(codes.shape[1:]) != grid:
-        raise ValueError(
-            f"codes must be [n, {', '.join(map(str, grid))}], got {getattr(codes, 'shape', codes)}"
-        )
+    check_whole(codes)
+    if codes.ndim == 0 or tuple(codes.shape[1:]) != grid:
+        raise ValueError(f"codes must be [n, {', '.join(map(str, grid))}], got {list(codes.shape)}")
     count_codes(codes, k)

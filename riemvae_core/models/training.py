@@ -86,8 +86,8 @@ def fit(
         True
     """
     check_number(1, whole=True, epochs=epochs, batch_size=batch_size, devices=devices)
-    if not isinstance(lr, Real) or not 0 < lr < math.inf:
-        raise ValueError(f"lr must be positive and finite, got {lr!r}")
+    if not isinstance(lr, Real) or not 0 < lr <= 1e30:
+        raise ValueError(f"lr must be positive and at most 1e30, got {lr!r}")
     if callback is not None and not callable(callback):
         raise ValueError(f"callback must be None or callable, got {type(callback).__name__}")
     make_generator(seed)
