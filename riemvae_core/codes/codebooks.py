@@ -57,12 +57,10 @@ def start_state(codebook: Float[Tensor, "k d"]) -> CodebookState:
 def _check_state(state: CodebookState) -> None:
     check_codebook(state.codebook)
     check_finite(counts=state.counts)
-    k, counts = len(state.codebook), state.counts
-    if counts.shape != (k,) or counts.dtype != state.codebook.dtype or bool((counts < 0).any()):
-        raise ValueError(
-            f"counts must be [{k}], one a code, at least 0 and of the codebook's dtype {state.codebook.dtype}, "
-            f"got {list(counts.shape)} {counts.dtype}, {int((counts < 0).sum())} of them negative"
-        )
+    (k, _), counts, dtype = state.codebook.shape, state.counts, state.codebook.dtype
+    if counts.shape != (k,) or counts.dtype != dtype or bool((counts < 0).any()):
+        came = f"{list(counts.shape)} {counts.dtype}, {int((counts < 0).sum())} of them negative"
+        raise ValueError(f"counts must be [{k}] of {dtype}, one a code and at least 0, got {came}")
 
 
 def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: int) -> Float[Tensor, "k d"]:

@@ -1,4 +1,4 @@
-"""What fit is given is looked at before the first step, and after any error the weights are those before it."""
+"""What fit is given is looked at before the first step; after an error the weights are those before it."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from training_cases import DIGITS, QUIET, same_weights, small
 
 from riemvae_core import zoo
 from riemvae_core.codes import CodePriorConfig, make_code_prior
@@ -25,8 +26,6 @@ from riemvae_core.models import (
     standardize_codes,
     with_noise,
 )
-
-from training_cases import DIGITS, QUIET, same_weights, small
 
 
 class Foreign(nn.Module):
