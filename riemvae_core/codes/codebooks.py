@@ -163,7 +163,7 @@ def ema_update(
     check_points(z, state.codebook.shape[-1])
     check_finite(z=z)
     check_number(decay=decay, smoothing=smoothing)
-    if not 0.0 <= decay < 1.0 or smoothing < 0.0:
+    if not 0.0 <= decay < 1.0 or not 0.0 <= smoothing <= 1e30:
         raise ValueError(f"decay must be in [0, 1) and smoothing at least 0, got {decay} and {smoothing}")
     k, z = len(state.codebook), z.to(state.codebook.dtype)
     sums = state.codebook * smooth_counts(state.counts, smoothing)[:, None]
@@ -184,6 +184,8 @@ def dead_codes(counts: Float[Tensor, " k"], threshold: float) -> Bool[Tensor, " 
     """
     check_finite(counts=counts)
     check_number(threshold=threshold)
+    if abs(threshold) > 1e30:
+        raise ValueError(f"threshold must be at most 1e30, got {threshold}")
     return counts < threshold
 
 
