@@ -8,12 +8,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from riemvae_core.numerics import chunks
+from riemvae_core.numerics import check_finite, check_number, chunks
 
 # of one block of pairs: small enough to be still in a processor's cache when it is read again
 BLOCK_BYTES = 2**24
 # how many distances are compared at a time: minima along a strided axis are what processors do fastest
 FOLD = 32
+# beyond it squares leave double precision
+LARGEST = 1e150
+# of how many roundings of a point's own square its distances must be clear to be believed
+ROUNDINGS = 32
+# how many times the median square the largest may be for single precision to keep the others' digits
+FAR = 2**13
 
 
 class Neighbors(NamedTuple):
@@ -32,13 +38,20 @@ class Neighbors(NamedTuple):
     indices: Int[Tensor, "n k"]
 
 
-def _check_points(points: Tensor, others: Tensor) -> None:
+def _ready(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sets, in single precision at least; in double where squares would leave single's range."""
+    check_finite(points=points, others=others)
     fits = points.ndim == others.ndim == 2 and points.shape[1] == others.shape[1]
-    if not fits or others.dtype != points.dtype:
+    if not fits or others.dtype != points.dtype or others.device != points.device:
+        came = (f"{list(x.shape)} {x.dtype} on {x.device}" for x in (points, others))
         raise ValueError(
-            "points and others must be [n, f] and [m, f] of one dtype, "
-            f"got {list(points.shape)} {points.dtype} and {list(others.shape)} {others.dtype}"
+            f"points and others must be [n, f] and [m, f] of one dtype and device, got {' and '.join(came)}"
         )
+    sizes = [x.abs().max().item() for x in (points, others) if x.numel()]
+    if max(sizes, default=0.0) > LARGEST:
+        raise ValueError(f"points and others must be at most {LARGEST:g} in size, got {max(sizes):g}")
+    single = all(size == 0.0 or 1e-12 < size < 1e12 for size in sizes) and points.dtype != torch.float64
+    return (points.float(), others.float()) if single else (points.double(), others.double())
 
 
 def _squares(x: Float[Tensor, "n f"]) -> Float[Tensor, " n"]:
@@ -68,24 +81,33 @@ def _smallest(block: Float[Tensor, "n m"], k: int, fold: int) -> Int[Tensor, "n 
     return best // k * table.shape[2] + chosen.gather(1, best % k)
 
 
-@torch.no_grad()
-def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = 1) -> Neighbors:
-    r"""The k nearest of ``others`` to each point, by Euclidean distance.
+def _doubtful(squares: Float[Tensor, " n"], of_points: Float[Tensor, " n"]) -> Tensor:
+    """Rows in which a square found by expansion, if it isn't 0, may be made of the points' rounding."""
+    rounding = ROUNDINGS * torch.finfo(of_points.dtype).eps * of_points
+    return ((squares > 0) & (squares <= rounding)).nonzero()[:, 0]
 
-    They are found by $\|y_j\|^2-2\langle y_i,y_j\rangle$ around the others' mean, one matrix product a block;
-    their distances are then taken by differences, so that a copy is at distance 0. A point that stands in
-    both sets is its own nearest. Raises ValueError for shapes, dtypes and k out of range.
 
-    Example:
-        >>> from riemvae_core.neighbors import nearest
-        >>> nearest(torch.tensor([[0.0]]), torch.tensor([[1.0], [3.0], [-0.5]]), k=2)
-        Neighbors(distances=tensor([[0.50, 1.00]]), indices=tensor([[2, 0]]))
-    """
-    _check_points(points, others)
-    if not 1 <= k <= len(others):
-        raise ValueError(f"k must lie between 1 and the number of others ({len(others)}), got {k}")
-    center = others.mean(0)
+def _by_differences(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of rows of all distances, pair by pair: no digit is lost, many times as slow as by a product."""
+    for rows in chunks(len(points), others.element_size() * max(len(others), 1), BLOCK_BYTES):
+        yield rows, torch.cdist(points[rows], others, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _lost(y: Tensor) -> bool:
+    """Whether a row lies so far out that, in single precision, the others' digits are lost beside it."""
+    squares = _squares(y)
+    return bool(squares.max() > FAR * squares.median())
+
+
+def _search(points: Tensor, others: Tensor, k: int) -> Neighbors:
+    """The nearest by matrix products; doubtful rows again, in double precision and then by differences."""
+    single = points.dtype != torch.float64
+    # a mean follows the one row that lies far out, a median stays with the others
+    center = others.mean(0) if single else others.median(0).values
     x, y = points - center, others - center
+    if single and _lost(y):
+        found = _search(points.double(), others.double(), k)
+        return found._replace(distances=found.distances.float())
     fold = FOLD if len(y) >= FOLD * k else 1
     padding = -len(y) % fold
     offset = functional.pad(_squares(y), (0, padding), value=torch.inf)
@@ -99,7 +121,38 @@ def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int =
         exact = (points[rows, None] - others[found]).norm(dim=2)
         distances[rows], order = exact.sort(dim=1, stable=True)
         indices[rows] = found.gather(1, order)
+    again = _doubtful(distances[:, -1].square(), _squares(x))
+    if single and len(again):
+        better = _search(points[again].double(), others.double(), k)
+        distances[again], indices[again] = better.distances.to(distances.dtype), better.indices
+    elif len(again):
+        for rows, block in _by_differences(points[again], others):
+            distances[again[rows]], indices[again[rows]] = block.topk(k, dim=1, largest=False)
     return Neighbors(distances, indices)
+
+
+@torch.no_grad()
+def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = 1) -> Neighbors:
+    r"""The k nearest of ``others`` to each point, by Euclidean distance.
+
+    They are found by $\|y_j\|^2-2\langle y_i,y_j\rangle$ around the others' middle, one matrix product a
+    block; their distances are then taken by differences, so that a copy is at distance 0. Rows whose
+    neighbors are as near as rounding are searched again without the expansion. A point that stands in both
+    sets is its own nearest. Half precision is worked in, and answered, in single. Raises ValueError for
+    shapes, dtypes, rows that aren't finite and k out of range.
+
+    Example:
+        >>> from riemvae_core.neighbors import nearest
+        >>> nearest(torch.tensor([[0.0]]), torch.tensor([[1.0], [3.0], [-0.5]]), k=2)
+        Neighbors(distances=tensor([[0.50, 1.00]]), indices=tensor([[2, 0]]))
+    """
+    dtype = points.dtype if isinstance(points, Tensor) else None
+    points, others = _ready(points, others)
+    check_number(whole=True, k=k)
+    if not 1 <= k <= len(others):
+        raise ValueError(f"k must lie between 1 and the number of others ({len(others)}), got {k}")
+    found = _search(points, others, k)
+    return found._replace(distances=found.distances.to(dtype if dtype == torch.float64 else torch.float32))
 
 
 @torch.no_grad()
@@ -108,9 +161,10 @@ def count_containing(
 ) -> Int[Tensor, " n"]:
     r"""In how many of the balls $\|y-y_j\|\le\mathrm{radius}_j$ each point lies.
 
-    Squares are expanded around the others' mean: a point within about $10^{-6}$ (float32) or $10^{-15}$
-    (float64) of the squared size of the set from a surface may fall on either side. Raises ValueError for
-    shapes and dtypes.
+    Squares are expanded around the others' middle: a point within about $10^{-6}$ (float32) or $10^{-15}$
+    (float64) of the squared size of the set from a surface may fall on either side. Where the set has rows
+    far out, float64 is worked in around its median. A ball of radius 0 holds exact copies of its center.
+    Raises ValueError for shapes, dtypes, rows that aren't finite and negative radii.
 
     Example:
         >>> from riemvae_core.neighbors import count_containing
@@ -118,13 +172,28 @@ def count_containing(
         >>> count_containing(points, centers, torch.tensor([0.5, 1.5]))
         tensor([2, 1])
     """
-    _check_points(points, others)
+    points, others = _ready(points, others)
+    check_finite(radii=radii)
     if radii.shape != others.shape[:1]:
         raise ValueError(f"radii must be [{len(others)}], one a center, got {list(radii.shape)}")
+    if bool((radii < 0).any()):
+        raise ValueError(f"radii must be at least 0, got {radii.min().item()}")
+    counts = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    if not len(points):
+        return counts
+    if len(copies := others[radii == 0]):
+        _, same = torch.cat([copies, points]).unique(dim=0, return_inverse=True)
+        counts += same[: len(copies)].bincount(minlength=len(same))[same[len(copies) :]]
+    others, radii = others[radii > 0], radii[radii > 0].to(others.dtype)
+    if not len(others):
+        return counts
     center = others.mean(0)
     x, y = points - center, others - center
+    if _lost(y):
+        points, others, radii = points.double(), others.double(), radii.double()
+        center = others.median(0).values
+        x, y = points - center, others - center
     limit = -_squares(x)[:, None]
-    counts = torch.empty(len(x), dtype=torch.long, device=x.device)
     for rows, block in _less_own_square(x, y, _squares(y) - radii.square()):
-        counts[rows] = block.le_(limit[rows]).sum(1)  # ones and zeros in block's own dtype: no conversions
+        counts[rows] += block.le_(limit[rows]).sum(1).long()  # ones and zeros in block's own dtype
     return counts

@@ -1,9 +1,11 @@
-"""Generators, devices, chunks and intervals: what every other module stands on."""
+"""Generators, devices, checks, chunks and intervals: what every other module stands on."""
 
 import functools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -48,22 +50,21 @@ def default_device() -> torch.device:
 def make_generator(seed: int) -> torch.Generator:
     """A seeded generator on the CPU, so that the same seed gives the same numbers on every device.
 
-    Raises ValueError unless the seed is an integer of at least 0.
+    Raises ValueError unless the seed is an integer of at least 0 and below 2**63.
 
     Example:
         >>> a, b = (torch.rand(3, generator=rc.make_generator(7)) for _ in range(2))
         >>> torch.equal(a, b)
         True
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
-    return torch.Generator(device="cpu").manual_seed(seed)
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be an integer of at least 0 and below 2**63, got {seed!r}")
+    return torch.Generator(device="cpu").manual_seed(int(seed))
 
 
 @contextmanager
 def seeded_weights(seed: int) -> Iterator[None]:
-    """Modules made within get weights drawn from the seed, on the CPU; torch's global generators stay as they
-    were.
+    """Modules made within get weights from the seed, on the CPU; torch's global generators stay as they were.
 
     Example:
         >>> from riemvae_core.numerics import seeded_weights
@@ -107,8 +108,91 @@ def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Genera
     return draws.to(like.device)
 
 
-def check_points(z: Tensor, d: int) -> None:
-    """Raise ValueError unless z ends in an axis of length d.
+def check_floats(**tensors: object) -> None:
+    """Raise ValueError unless each is a tensor of floating numbers, and say how to make one of what came.
+
+    Example:
+        >>> from riemvae_core.numerics import check_floats
+        >>> check_floats(images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+        Traceback (most recent call last):
+        ...
+        ValueError: images must be a tensor of floating numbers, got torch.uint8: take images.float() / 255
+    """
+    for name, x in tensors.items():
+        if not isinstance(x, Tensor):
+            remedy = f"torch.as_tensor({name}) makes one of an array or of numbers, torch.cat of batches"
+            raise ValueError(f"{name} must be a tensor of floating numbers, got {type(x).__name__}: {remedy}")
+        if not x.is_floating_point():
+            remedy = f"{name}.float() / 255" if x.dtype == torch.uint8 else f"{name}.float()"
+            raise ValueError(f"{name} must be a tensor of floating numbers, got {x.dtype}: take {remedy}")
+
+
+def check_finite(**tensors: object) -> None:
+    """Raise ValueError unless each is a tensor of finite floating numbers; the first bad row is named.
+
+    A row is one along the first axis. Costs one sum: only where that isn't finite is each number looked at.
+
+    Example:
+        >>> from riemvae_core.numerics import check_finite
+        >>> check_finite(fake=torch.tensor([[0.0, 1.0], [2.0, math.nan]]))
+        Traceback (most recent call last):
+        ...
+        ValueError: fake must be finite, got nan in row 1 (1 of 2 rows hold such): leave them out, or ...
+    """
+    check_floats(**tensors)
+    for name, x in tensors.items():
+        if x.is_meta or math.isfinite(x.detach().sum().item()):  # no sum is finite with one that is not
+            continue
+        remedy = "leave them out, or mend what made them"
+        _name_bad_row(x, ~x.isfinite(), f"{name} must be finite", remedy)
+
+
+def check_unit_range(why: str, **tensors: Tensor) -> None:
+    """Raise ValueError unless each lies in [0, 1] up to a millionth, because of ``why``. NaN passes.
+
+    Example:
+        >>> from riemvae_core.numerics import check_unit_range
+        >>> check_unit_range("as a share does", x=torch.tensor([0.5, 200.0]))
+        Traceback (most recent call last):
+        ...
+        ValueError: x must lie in [0, 1], as a share does, got 200 in row 1 (1 of 2 rows ...): try x / 255
+    """
+    for name, x in tensors.items():
+        low, high = x.detach().aminmax()
+        if not x.is_meta and (low < -1e-6 or high > 1 + 1e-6):
+            remedy = " / 255" if high > 2 else ".add(1) / 2" if low < -0.1 else ".clamp(0, 1)"
+            bad = (x < -1e-6) | (x > 1 + 1e-6)
+            _name_bad_row(x, bad, f"{name} must lie in [0, 1], {why}", f"try {name}{remedy}")
+
+
+def _name_bad_row(x: Tensor, bad: Tensor, expected: str, remedy: str) -> None:
+    if bool(bad.any()):
+        x, bad = (x[None], bad[None]) if x.ndim == 0 else (x, bad)
+        rows = bad.reshape(len(x), -1).any(1).nonzero()[:, 0]
+        value, count = x[rows[0]][bad[rows[0]]].flatten()[0].item(), f"{len(rows)} of {len(x)} rows hold such"
+        raise ValueError(f"{expected}, got {value:.6g} in row {int(rows[0])} ({count}): {remedy}")
+
+
+def check_number(least: float | int = -math.inf, whole: bool = False, **values: object) -> None:
+    """Raise ValueError unless each is a finite number of at least ``least``, and a whole one if asked for.
+
+    Example:
+        >>> from riemvae_core.numerics import check_number
+        >>> check_number(1, whole=True, epochs=2.5)
+        Traceback (most recent call last):
+        ...
+        ValueError: epochs must be a whole number of at least 1, got 2.5
+    """
+    for name, value in values.items():
+        fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+        if not (fits and least <= value < (2**63 if isinstance(value, Integral) else math.inf)):
+            kind = "whole" if whole else "finite"
+            bound = f" of at least {least}" if least > -math.inf else ""
+            raise ValueError(f"{name} must be a {kind} number{bound}, got {value!r}")
+
+
+def check_points(z: Tensor, d: int, name: str = "z") -> None:
+    """Raise ValueError unless z, called by its ``name``, ends in an axis of length d.
 
     Example:
         >>> from riemvae_core.numerics import check_points
@@ -117,12 +201,13 @@ def check_points(z: Tensor, d: int) -> None:
         ...
         ValueError: z must be [*batch, 2], got (5, 3)
     """
+    check_floats(**{name: z})
     if z.ndim == 0 or z.shape[-1] != d:
-        raise ValueError(f"z must be [*batch, {d}], got {tuple(z.shape)}")
+        raise ValueError(f"{name} must be [*batch, {d}], got {tuple(z.shape)}")
 
 
 def check_images(images: Tensor) -> None:
-    """Raise ValueError unless the images are [n, c, h, w] with n at least 1.
+    """Raise ValueError unless the images are finite floating numbers, [n, c, h, w] with n at least 1.
 
     Example:
         >>> from riemvae_core.numerics import check_images
@@ -131,12 +216,14 @@ def check_images(images: Tensor) -> None:
         ...
         ValueError: images must be [n, c, h, w] with n at least 1, got [5, 28, 28]
     """
-    if images.ndim != 4 or len(images) == 0:
+    check_floats(images=images)
+    if images.ndim != 4 or images.numel() == 0:
         raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
+    check_finite(images=images)
 
 
 def check_image_shape(x: Tensor, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless x holds images of that shape, [n, *shape].
+    """Raise ValueError unless x holds floating numbers as images of that shape, [n, *shape].
 
     Example:
         >>> from riemvae_core.numerics import check_image_shape
@@ -145,6 +232,7 @@ def check_image_shape(x: Tensor, shape: tuple[int, int, int]) -> None:
         ...
         ValueError: x must be [n, 1, 28, 28], got [5, 1, 8, 8]
     """
+    check_floats(x=x)
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
         raise ValueError(f"x must be [n, {', '.join(map(str, shape))}], got {list(x.shape)}")
 
@@ -166,8 +254,7 @@ def load_forward_mode() -> None:
 
 
 def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
-    """Slices that cover ``range(n)``, each small enough that ``bytes_each`` a row stays within ``budget``
-    bytes.
+    """Slices that cover ``range(n)``, so small that ``bytes_each`` a row stay within ``budget`` bytes.
 
     A slice holds at least one row, however large a row is. Raises ValueError for numbers out of range.
 
@@ -176,10 +263,9 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
         >>> list(chunks(5, bytes_each=8, budget=16))
         [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    if n < 0 or bytes_each <= 0 or budget <= 0:
-        raise ValueError(
-            f"n must be at least 0 and bytes_each and budget positive, got {n}, {bytes_each}, {budget}"
-        )
+    if n < 0 or min(bytes_each, budget) <= 0:
+        wrong = f"{n}, {bytes_each}, {budget}"
+        raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {wrong}")
     step = max(1, budget // bytes_each)
     for start in range(0, n, step):
         yield slice(start, min(n, start + step))
@@ -190,7 +276,7 @@ def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: fl
 
     $\bar y \pm Y\,\text{std}/\sqrt n$, with std the sample's standard deviation and Y the quantile (1 +
     level)/2 of Student's law with n - 1 degrees of freedom. Used in chapter 8. Raises ValueError for fewer
-    than two values or a level outside of 0 to 1.
+    than two values, for one that isn't finite, or a level outside of 0 to 1.
 
     Example:
         >>> f"{rc.confidence_interval([1.0, 2.0, 3.0]):.2f}"
@@ -199,6 +285,7 @@ def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: fl
     v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
     if v.numel() < 2:
         raise ValueError(f"values must hold at least 2 repetitions, got {v.numel()}")
+    check_finite(values=v)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
     from scipy.special import stdtrit  # scipy is slow to import, so only when asked for

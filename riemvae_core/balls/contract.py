@@ -5,6 +5,7 @@ All of it is derived in chapter 3. Prices are squared errors summed over pixels,
 """
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.balls.gaussians import reparameterize
-from riemvae_core.numerics import load_forward_mode
+from riemvae_core.numerics import check_floats, check_number, load_forward_mode
 
 
 class BallGradient(NamedTuple):
@@ -49,6 +50,7 @@ def pathwise_gradient(
         >>> draws.mu.mean(0), draws.log_var.mean(0)  # of mu^2 + sigma^2
         (tensor([6.00]), tensor([1.00]))
     """
+    _check_draws(mu, log_var, eps)
     centers, radii = (p.detach().expand_as(eps).clone().requires_grad_() for p in (mu, log_var))
     total = _priced(price, reparameterize(centers, radii, eps)).sum()
     return BallGradient(*torch.autograd.grad(total, (centers, radii)))
@@ -73,10 +75,19 @@ def score_gradient(
         >>> draws.mu.mean(0), draws.log_var.mean(0)  # of mu^2 + sigma^2
         (tensor([6.00]), tensor([1.00]))
     """
+    _check_draws(mu, log_var, eps)
+    check_number(baseline=baseline)
     with torch.no_grad():
         centers, radii = mu.expand_as(eps), log_var.expand_as(eps)
         excess = (_priced(price, reparameterize(centers, radii, eps)) - baseline)[:, None]
         return BallGradient(excess * eps * torch.exp(-0.5 * radii), 0.5 * excess * (eps.square() - 1.0))
+
+
+def _check_draws(mu: Tensor, log_var: Tensor, eps: Tensor) -> None:
+    check_floats(mu=mu, log_var=log_var, eps=eps)
+    if eps.ndim != 2 or mu.shape != eps.shape[1:] or log_var.shape != eps.shape[1:]:
+        came = ", ".join(str(list(t.shape)) for t in (mu, log_var, eps))
+        raise ValueError(f"mu and log_var must be [d] and eps [n, d], got {came}")
 
 
 def _priced(price: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
@@ -141,7 +152,8 @@ def optimal_log_var(speed: Float[Tensor, "*batch d"], beta: float) -> Float[Tens
         >>> torch.exp(0.5 * rc.optimal_log_var(torch.tensor([0.0, 1.5]), beta=1.0))  # the radii
         tensor([1.00, 0.50])
     """
-    if not beta > 0:
+    check_floats(speed=speed)
+    if not isinstance(beta, Real) or not beta > 0:
         raise ValueError(f"beta must be positive, got {beta}")
     return -torch.log1p(2.0 / beta * speed)
 
@@ -157,11 +169,19 @@ def errors_off_center(
     r"""The squared error of each image, decoded at $\mu + c\,\text{step}$, for each c of the radii.
 
     With a step of $\sigma\odot\epsilon$, c = 1 is a draw from the ball. In squared gray levels, summed over
-    pixels. Chapter 3 gives the mean over draws to second order in c.
+    pixels. Chapter 3 gives the mean over draws to second order in c. Raises
+    ValueError for shapes, for no radius, and unless decode returns images of x's shape.
 
     Example:
         >>> decode, zero = lambda z: z[..., None, None], torch.zeros(1, 1)
         >>> rc.errors_off_center(decode, decode(zero), zero, torch.ones(1, 1), [0.0, 1.0, 2.0]).flatten()
         tensor([0.00, 1.00, 4.00])
     """
-    return torch.stack([(decode(mu + c * step) - x).square().flatten(1).sum(-1) for c in radii])
+    check_floats(x=x, mu=mu, step=step)
+    if mu.ndim != 2 or step.shape != mu.shape or len(radii) == 0:
+        came = f"{list(mu.shape)}, {list(step.shape)} and {len(radii)}"
+        raise ValueError(f"mu and step must be [n, d] and radii hold a number, got {came}")
+    decoded = [decode(mu + c * step) for c in radii]
+    if wrong := [list(y.shape) for y in decoded if y.shape != x.shape]:
+        raise ValueError(f"decode must return images of x's shape {list(x.shape)}, got {wrong[0]}")
+    return torch.stack([(y - x).square().flatten(1).sum(-1) for y in decoded])

@@ -1,4 +1,7 @@
-r"""Diagonal Gaussians read as balls: center ``mu``, squared radii ``exp(log_var)``, everything in nats."""
+r"""Diagonal Gaussians read as balls: center ``mu``, squared radii ``exp(log_var)``, everything in nats.
+
+A number that isn't finite makes its own ball's value so and no other's; the sums over balls refuse it.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,20 +10,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import chunks
+from riemvae_core.numerics import check_finite, check_floats, chunks
 
 #: The constant of a normal density along one axis, log 2 pi, in nats.
 LOG_2PI = math.log(2.0 * math.pi)
 
 
 def _check_same_shape(**tensors: Tensor) -> None:
+    check_floats(**tensors)
     (first, a), *others = tensors.items()
     for name, b in others:
         if b.shape != a.shape:
             raise ValueError(f"{name} must have {first}'s shape {tuple(a.shape)}, got {tuple(b.shape)}")
 
 
+def _check_axes(**tensors: Tensor) -> None:
+    check_floats(**tensors)
+    for name, x in tensors.items():
+        if x.ndim == 0:
+            raise ValueError(f"{name} must be [*batch, d], got a single number")
+
+
 def _check_broadcast(**tensors: Tensor) -> None:
+    _check_axes(**tensors)
     shapes = [tuple(t.shape) for t in tensors.values()]
     try:
         torch.broadcast_shapes(*(s[:-1] for s in shapes))
@@ -73,6 +85,7 @@ def kl_pull(mu: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         >>> rc.kl_pull(torch.tensor([[1.0, 2.0]]))
         tensor([2.50])
     """
+    _check_axes(mu=mu)
     return 0.5 * mu.square().sum(-1)
 
 
@@ -86,6 +99,7 @@ def kl_barrier(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         >>> rc.kl_barrier(torch.log(torch.tensor([[1.0], [0.25], [0.0]])))
         tensor([0.000, 0.318, inf])
     """
+    _check_axes(log_var=log_var)
     return 0.5 * (torch.expm1(log_var) - log_var).sum(-1)
 
 
@@ -132,6 +146,7 @@ def entropy(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         >>> rc.entropy(torch.log(torch.tensor([[1.0], [4.0]])))  # twice the radius: log 2 more
         tensor([1.419, 2.112])
     """
+    _check_axes(log_var=log_var)
     return 0.5 * (log_var + 1.0 + LOG_2PI).sum(-1)
 
 
@@ -145,6 +160,7 @@ def log_volume(log_var: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         >>> torch.exp(rc.log_volume(torch.tensor([math.log(4.0), 0.0])))  # an ellipse of radii 2 and 1
         tensor(6.283)
     """
+    _check_axes(log_var=log_var)
     d = log_var.shape[-1]
     unit_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)
     return unit_ball + 0.5 * log_var.sum(-1)
@@ -178,11 +194,13 @@ def bhattacharyya(
 
 def _check_balls(z: Tensor, mu: Tensor, log_var: Tensor) -> None:
     _check_same_shape(mu=mu, log_var=log_var)
+    _check_axes(z=z)
     if mu.ndim != 2 or len(mu) == 0 or z.shape[-1] != mu.shape[-1]:
         raise ValueError(
             f"mu must be [n, d] with n at least 1 and z's last dimension d, "
             f"got {tuple(mu.shape)} and {tuple(z.shape)}"
         )
+    check_finite(mu=mu, log_var=log_var)
 
 
 def log_prob_mixture(
@@ -191,8 +209,8 @@ def log_prob_mixture(
     r"""Log density at z of the aggregate posterior, in which all balls weigh the same, in nats.
 
     $\log\frac1n\sum_i N(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$. Works through z in chunks, so memory stays
-    bounded for any number of points and balls. Raises ValueError unless mu and log_var are ``[n, d]`` and z
-    ends in d. Hoffman and Johnson (2016) split the KL term by this law (chapter 2).
+    bounded for any number of points and balls. Raises ValueError unless mu and log_var are finite and
+    ``[n, d]`` and z ends in d. Hoffman and Johnson (2016) split the KL term by this law (chapter 2).
 
     Example:
         >>> mu, log_var = torch.tensor([[-9.0], [9.0]]), torch.zeros(2, 1)
@@ -214,7 +232,7 @@ def responsibilities(
     r"""How likely each ball is to have emitted z, $w_i(z) = q_i(z)/\sum_j q_j(z)$; the sum over balls is 1.
 
     The best decoder under squared error is the average of the images with these weights (derived in
-    chapter 1). Raises ValueError unless mu and log_var are ``[n, d]`` and z ends in d.
+    chapter 1). Raises ValueError unless mu and log_var are finite and ``[n, d]`` and z ends in d.
 
     Example:
         >>> z, mu = torch.tensor([[0.0], [1.0]]), torch.tensor([[-1.0], [1.0]])

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.balls.gaussians import LOG_2PI, log_prob, reparameterize
-from riemvae_core.numerics import check_images, chunks, standard_normal
+from riemvae_core.numerics import check_images, check_number, check_unit_range, chunks, standard_normal
 
 
 class NLLBound(NamedTuple):
@@ -44,8 +44,9 @@ def _check(model: nn.Module, images: Tensor, n_samples: int) -> None:
             f"model must have beta above 0, its pixels' variance is beta / 2, got {model.config.beta}"
         )
     check_images(images)
-    if n_samples < 1:
-        raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+    check_number(1, whole=True, n_samples=n_samples)
+    if model.config.likelihood == "bernoulli":
+        check_unit_range("the probabilities that likelihood 'bernoulli' means", images=images)
 
 
 @torch.no_grad()
@@ -65,7 +66,8 @@ def nll_bound(
     and ones alone. ``ess`` is $(\sum W)^2/\sum W^2$: near 1, the bound is far from tight.
 
     Works in eval mode, which is undone, on the model's device, in chunks. Burda et al. (2016),
-    section 3. Raises ValueError for a model without balls or with beta 0, and for shapes and ranges.
+    section 3. Raises ValueError for a model without balls or with beta 0, for shapes and ranges, and for
+    images that aren't finite.
 
     Example:
         >>> model = rc.make_model("vae", rc.ModelConfig((1, 4, 4), width=8, depth=1), seed=0)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from riemvae_core.codes.quantizer import check_codebook, count_codes, nearest_code
-from riemvae_core.numerics import check_points
+from riemvae_core.numerics import check_finite, check_floats, check_number, check_points
 
 
 class CodebookState(NamedTuple):
@@ -54,11 +54,21 @@ def start_state(codebook: Float[Tensor, "k d"]) -> CodebookState:
     return CodebookState(codebook, torch.ones_like(codebook[:, 0]))
 
 
+def _check_state(state: CodebookState) -> None:
+    check_codebook(state.codebook)
+    check_finite(counts=state.counts)
+    (k, _), counts, dtype = state.codebook.shape, state.counts, state.codebook.dtype
+    if counts.shape != (k,) or counts.dtype != dtype or bool((counts < 0).any()):
+        came = f"{list(counts.shape)} {counts.dtype}, {int((counts < 0).sum())} of them negative"
+        raise ValueError(f"counts must be [{k}] of {dtype}, one a code and at least 0, got {came}")
+
+
 def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: int) -> Float[Tensor, "k d"]:
     """The sum of the points of each code; zero for a code without any."""
+    check_finite(z=z)
     if codes.shape != z.shape[:-1]:
         raise ValueError(f"codes must have z's leading shape {tuple(z.shape[:-1])}, got {tuple(codes.shape)}")
-    return z.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten(), z.reshape(-1, z.shape[-1]))
+    return z.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten().long(), z.reshape(-1, z.shape[-1]))
 
 
 def kmeans_step(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
@@ -84,7 +94,7 @@ def kmeans_codebook(
     """A codebook by k-means: seeded by k-means++ of scikit-learn, then Lloyd's steps until nothing moves.
 
     Arthur and Vassilvitskii (2007). ``converged`` is False where ``max_steps`` came first. Raises
-    ValueError for fewer points than codes.
+    ValueError for fewer points than codes, and points that aren't finite.
 
     Example:
         >>> z = torch.tensor([[0.0], [1.0], [8.0], [10.0]])
@@ -93,15 +103,21 @@ def kmeans_codebook(
     """
     from sklearn.cluster import kmeans_plusplus
 
-    points = z.reshape(-1, z.shape[-1]) if z.ndim else z
-    if points.ndim != 2 or not 1 <= k <= len(points) or max_steps < 1:
+    check_floats(z=z)
+    check_number(whole=True, k=k, max_steps=max_steps)
+    points = z.reshape(-1, z.shape[-1]) if z.ndim and z.numel() else z
+    if points.ndim != 2 or not points.numel() or not 1 <= k <= len(points) or max_steps < 1:
         raise ValueError(
             f"k must be from 1 to the number of points and max_steps at least 1, "
             f"got {k} and {max_steps} for z {list(z.shape)}"
         )
+    check_finite(z=points)
+    if (size := points.abs().max().item()) > 1e150:
+        raise ValueError(f"z must be at most 1e150 in size, so that squares are finite, got {size:g}")
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device if generator else "cpu"))
     seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
-    codebook = torch.as_tensor(seeds, dtype=z.dtype, device=z.device)
+    points = points.to(torch.promote_types(z.dtype, torch.float32))  # sums of many leave half precision
+    codebook = torch.as_tensor(seeds, dtype=points.dtype, device=z.device)
     steps, converged = 0, False
     while steps < max_steps and not converged:
         moved = kmeans_step(points, codebook)
@@ -133,8 +149,8 @@ def ema_update(
     z$ with the ``decay`` $\alpha$, then $e_k = S_k/\tilde N_k$ with ``smooth_counts``; van den Oord et al.
     (2017), appendix A.1. The state needs no $S_k$, since $S_k = \tilde N_k e_k$. With decay 0 and no
     smoothing this is ``kmeans_step``. A code that gets no points stays until $N_k$ is as small as the
-    smoothing, which then draws it to the origin: reset it before. Raises ValueError for shapes that don't fit
-    or a decay outside of 0 to 1.
+    smoothing, which then draws it to the origin: reset it before. Raises ValueError for shapes that don't
+    fit, numbers that aren't finite and a decay outside of 0 to 1.
 
     Example:
         >>> z, codebook = torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([[0.0], [8.0]])
@@ -143,9 +159,11 @@ def ema_update(
         CodebookState(codebook=tensor([[1.00],
                 [9.00]]), counts=tensor([2.00, 1.00]))
     """
-    check_codebook(state.codebook)
+    _check_state(state)
     check_points(z, state.codebook.shape[-1])
-    if not 0.0 <= decay < 1.0 or smoothing < 0.0:
+    check_finite(z=z)
+    check_number(decay=decay, smoothing=smoothing)
+    if not 0.0 <= decay < 1.0 or not 0.0 <= smoothing <= 1e30:
         raise ValueError(f"decay must be in [0, 1) and smoothing at least 0, got {decay} and {smoothing}")
     k, z = len(state.codebook), z.to(state.codebook.dtype)
     sums = state.codebook * smooth_counts(state.counts, smoothing)[:, None]
@@ -158,12 +176,16 @@ def ema_update(
 def dead_codes(counts: Float[Tensor, " k"], threshold: float) -> Bool[Tensor, " k"]:
     """Which codes are dead: those that get fewer than ``threshold`` points a batch in the running count.
 
-    Dhariwal et al. (2020) (random restarts).
+    Dhariwal et al. (2020) (random restarts). Raises ValueError for counts that aren't finite.
 
     Example:
         >>> rc.dead_codes(torch.tensor([5.0, 0.2, 1.0]), threshold=1.0)
         tensor([False,  True, False])
     """
+    check_finite(counts=counts)
+    check_number(threshold=threshold)
+    if abs(threshold) > 1e30:
+        raise ValueError(f"threshold must be at most 1e30, got {threshold}")
     return counts < threshold
 
 
@@ -177,7 +199,7 @@ def reset_dead_codes(
     points with the largest are taken, so chance comes from the caller. Where there are more dead codes than
     points, the rest has to wait for another batch. A revived code that wins no point in the next batch is
     dead again, and tries its luck elsewhere. Dhariwal et al. (2020) (random restarts). Raises
-    ValueError for shapes that don't fit.
+    ValueError for shapes that don't fit and numbers that aren't finite.
 
     Example:
         >>> state = rc.CodebookState(torch.tensor([[0.0], [99.0]]), torch.tensor([5.0, 0.0]))
@@ -186,7 +208,9 @@ def reset_dead_codes(
         tensor([[0.00],
                 [2.00]])
     """
+    _check_state(state)
     check_points(z, state.codebook.shape[-1])
+    check_finite(z=z, noise=noise)
     if z.ndim != 2 or noise.shape != z.shape[:1]:
         raise ValueError(
             f"z must be [n, d] and noise [n], got {list(z.shape)} and {list(noise.shape)}: one value a point"

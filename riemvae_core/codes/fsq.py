@@ -7,6 +7,7 @@ levels as digits, the first axis the fastest.
 import math
 from collections.abc import Sequence
 from itertools import accumulate
+from numbers import Integral
 from operator import mul
 
 import torch
@@ -14,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.codes.quantizer import Quantized, count_codes, perplexity, straight_through
-from riemvae_core.numerics import check_points
+from riemvae_core.numerics import check_finite, check_points
 
 MARGIN = 1e-3
 
@@ -33,8 +34,8 @@ def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantiz
     r"""Round the bounded point on every axis, with the straight-through gradient, to values in [-1, 1].
 
     ``z_q`` is the rounded value over $\lfloor K_k/2\rfloor$. There is no codebook to be learned and nothing
-    to commit to: both losses are 0. Raises ValueError for shapes that don't fit, or an axis of fewer than 3
-    levels. Mentzer et al. (2023), section 3.1.
+    to commit to: both losses are 0. Raises ValueError for shapes that don't fit, points that aren't finite,
+    or an axis of fewer than 3 levels. Mentzer et al. (2023), section 3.1.
 
     Example:
         >>> rc.fsq_quantize(torch.tensor([[-5.0], [0.2], [5.0]]), [3]).z_q.flatten()
@@ -43,6 +44,8 @@ def fsq_quantize(z: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Quantiz
     bounded = fsq_bound(z, levels)
     rounded = straight_through(bounded, bounded.round())
     z_q = rounded / _width(z, levels)
+    if z.numel() == 0:
+        raise ValueError(f"z must hold at least one point, got {tuple(z.shape)}")
     codes = fsq_codes(z_q.detach(), levels)
     counts, zeros = count_codes(codes, math.prod(levels)), torch.zeros_like(z_q[..., 0])
     return Quantized(
@@ -55,15 +58,18 @@ def fsq_codes(z_q: Float[Tensor, "*batch d"], levels: Sequence[int]) -> Int[Tens
 
     The level on each axis, counted from 0, times the product of the numbers of levels of the axes before it,
     summed: digits of a number with mixed bases. Mentzer et al. (2023), section 3.1. Raises ValueError for
-    shapes that don't fit, or an axis of fewer than 3 levels.
+    shapes that don't fit, points beyond the levels, or an axis of fewer than 3 levels.
 
     Example:
         >>> levels, codes = [3, 4], torch.arange(12)
         >>> torch.equal(rc.fsq_codes(rc.fsq_vectors(codes, levels), levels), codes)
         True
     """
-    width = _width(z_q, levels)
-    digits = (z_q * width + width).round().long()
+    width = _width(z_q, levels, "z_q")
+    digits, sizes = (z_q * width + width).round(), z_q.new_tensor(list(levels))
+    if not bool(((digits >= 0) & (digits < sizes)).all()):
+        raise ValueError(f"z_q must lie on the levels, from -1 to at most 1 on each axis of {tuple(levels)}")
+    digits = digits.long()
     return (digits * torch.tensor(_places(levels), device=z_q.device)).sum(-1)
 
 
@@ -87,19 +93,24 @@ def _places(levels: Sequence[int]) -> list[int]:
     return [1, *accumulate(levels, mul)][: len(levels)]
 
 
-def _width(z: Tensor, levels: Sequence[int]) -> Tensor:
+def _width(z: Tensor, levels: Sequence[int], name: str = "z") -> Tensor:
     _check(levels)
-    check_points(z, len(levels))
+    check_points(z, len(levels), name)
     return z.new_tensor([size // 2 for size in levels])
 
 
 def _half_and_offset(z: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
     _check(levels)
     check_points(z, len(levels))
+    check_finite(z=z)
     half = z.new_tensor([(size - 1) * (1 + MARGIN) / 2 for size in levels])
     return half, z.new_tensor([0.0 if size % 2 else 0.5 for size in levels])
 
 
 def _check(levels: Sequence[int]) -> None:
-    if not levels or min(levels) < 3:
-        raise ValueError(f"levels must name at least 3 levels for each axis, got {tuple(levels)}")
+    if (
+        not isinstance(levels, Sequence)
+        or not levels
+        or not all(isinstance(size, Integral) and 3 <= size < 2**31 for size in levels)
+    ):
+        raise ValueError(f"levels must name at least 3 levels for each axis, got {levels!r}")

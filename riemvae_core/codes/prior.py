@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -9,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.codes.quantizer import count_codes
-from riemvae_core.numerics import seeded_weights, standard_uniform
+from riemvae_core.codes.quantizer import check_whole, count_codes
+from riemvae_core.numerics import check_number, seeded_weights, standard_uniform
 
 
 class HistogramPrior(NamedTuple):
@@ -30,12 +31,13 @@ class HistogramPrior(NamedTuple):
 
     def log_prob(self, codes: Int[Tensor, "n *places"]) -> Float[Tensor, " n"]:
         """The log probability of each image's codes, in nats."""
-        _check_codes(codes, tuple(self.log_share.shape[:-1]))
+        _check_codes(codes, tuple(self.log_share.shape[:-1]), self.log_share.shape[-1])
         rows = self.log_share.expand(*codes.shape, -1)
         return rows.gather(-1, codes[..., None]).reshape(len(codes), -1).sum(-1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Int[Tensor, "n *places"]:
         """Codes of n images."""
+        check_number(0, whole=True, n=n)
         return draw_codes(self.log_share.expand(n, *self.log_share.shape), generator)
 
 
@@ -43,17 +45,19 @@ def histogram_prior(codes: Int[Tensor, "n *places"], k: int, smoothing: float = 
     r"""The most likely independent law of the given codes: at each place $p_k = (n_k+\delta)/(n+K\delta)$.
 
     ``smoothing`` is the count $\delta$ that every code gets in advance; 0 forbids what was not seen. Raises
-    ValueError for no codes, or codes outside of 0 to k - 1. $n_k$ of n images have code k there, of K codes.
-    Used in chapter 4.
+    ValueError for no codes, codes outside of 0 to k - 1, or a smoothing below 0. $n_k$ of n images have code
+    k there, of K codes. Used in chapter 4.
 
     Example:
         >>> rc.histogram_prior(torch.tensor([0, 0, 0, 1]), k=3, smoothing=1.0).log_share.exp()
         tensor([0.571, 0.286, 0.143])
     """
-    if codes.ndim == 0 or len(codes) == 0 or smoothing < 0:
-        raise ValueError(
-            f"codes must be [n, *places] with n at least 1, got {list(codes.shape)}, {smoothing}"
-        )
+    check_number(0.0, smoothing=smoothing)
+    if smoothing > 1e30:
+        raise ValueError(f"smoothing must be at most 1e30, beside which no count is seen, got {smoothing}")
+    count_codes(codes, k)
+    if codes.ndim == 0 or codes.numel() == 0:
+        raise ValueError(f"codes must be [n, *places] with n at least 1, got {list(codes.shape)}")
     places = codes.reshape(len(codes), -1).T
     counts = (
         torch.stack([count_codes(place, k) for place in places]).to(torch.get_default_dtype()) + smoothing
@@ -78,6 +82,9 @@ class CodePriorConfig:
     width: int = 64
 
     def __post_init__(self) -> None:
+        check_number(whole=True, n_codes=self.n_codes, width=self.width)
+        if not isinstance(self.grid, tuple) or not all(isinstance(side, Integral) for side in self.grid):
+            raise ValueError(f"grid must be () or a tuple (h, w) of whole numbers, got {self.grid!r}")
         if min(self.n_codes, self.width, *self.grid) < 1 or len(self.grid) not in (0, 2):
             raise ValueError(
                 f"n_codes, width and grid, () or (h, w), must be positive, got {self.n_codes}, {self.width}, "
@@ -140,6 +147,7 @@ class CodePrior(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Int[Tensor, "n *places"]:
         """Codes of n images, drawn place by place; chance comes from the generator alone."""
+        check_number(0, whole=True, n=n)
         row = self.config.grid[-1] if self.config.grid else 1
         drawn = torch.full((n, row), self.config.n_codes, device=self.place.device)
         state = None
@@ -151,6 +159,10 @@ class CodePrior(nn.Module):
 
     def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"] | None = None) -> CodePriorLosses:
         """What ``fit`` trains on; x are codes as ``codes_as_images`` gives them, and eps is not used."""
+        if not bool((x == x.round()).all()) or len(x) * self.places != x.numel():
+            raise ValueError(
+                f"x must be codes as codes_as_images gives them, got other numbers, {list(x.shape)}"
+            )
         codes = x.round().long().reshape(len(x), *self.config.grid)
         return CodePriorLosses(-self.log_prob(codes))
 
@@ -178,22 +190,30 @@ def codes_as_images(codes: Int[Tensor, "n *places"]) -> Float[Tensor, "n 1 h w"]
         >>> rc.codes_as_images(torch.tensor([5, 0, 7])).shape
         torch.Size([3, 1, 1, 1])
     """
-    if codes.ndim not in (1, 3):
-        raise ValueError(f"codes must be [n] or [n, h, w], got {list(codes.shape)}")
+    check_whole(codes)
+    if codes.ndim not in (1, 3) or codes.numel() == 0:
+        raise ValueError(f"codes must be [n] or [n, h, w] with n at least 1, got {list(codes.shape)}")
     return codes.reshape(len(codes), 1, *(codes.shape[1:] or (1, 1))).to(torch.get_default_dtype())
 
 
 def draw_codes(
     logits: Float[Tensor, "*batch k"], generator: torch.Generator | None = None
 ) -> Int[Tensor, "*batch"]:
-    """One code from each law, by its inverse distribution function; logits need no norm."""
+    """One code from each law, by its inverse distribution function; logits need no norm.
+
+    Raises ValueError for a law that holds NaN, or no code at all, from which code 0 would be drawn.
+    """
     cumulative = logits.double().softmax(-1).cumsum(-1)
+    if not bool(cumulative[..., -1].isfinite().all()):
+        raise ValueError(
+            "logits must be numbers, one of them at least above -inf in each law, got NaN or none"
+        )
     u = standard_uniform(logits.shape[:-1], cumulative, generator)[..., None]
     return (cumulative <= u * cumulative[..., -1:]).sum(-1)
 
 
-def _check_codes(codes: Tensor, grid: tuple[int, ...], k: int | None = None) -> None:
+def _check_codes(codes: Tensor, grid: tuple[int, ...], k: int) -> None:
+    check_whole(codes)
     if codes.ndim == 0 or tuple(codes.shape[1:]) != grid:
         raise ValueError(f"codes must be [n, {', '.join(map(str, grid))}], got {list(codes.shape)}")
-    if k is not None:
-        count_codes(codes, k)
+    count_codes(codes, k)

@@ -1,5 +1,6 @@
 """Codes as cluster centers: the nearest code, the straight-through gradient, the usage of a codebook."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -7,10 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from riemvae_core.numerics import check_points, chunks
+from riemvae_core.neighbors import FAR
+from riemvae_core.numerics import check_finite, check_floats, check_number, check_points, chunks
 
 # Bytes of products at a time: on a processor they stay in its cache, which makes the search 3 times as fast.
 BUDGET = {"cpu": 2**20}
+WHOLE = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 class Quantized(NamedTuple):
@@ -43,9 +46,11 @@ def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -
     r"""The code nearest to each point, $k^*(z)=\arg\min_k\|z-e_k\|^2$, as its row in the codebook.
 
     $\|z-e_k\|^2$ less $\|z\|^2$, which is the same for all codes, takes one matrix product; with the origin
-    moved to the middle of the codebook it keeps its digits wherever the codes lie. Of codes equally near, up
+    moved to the middle of the codebook it keeps its digits wherever the codes lie (in double precision, where
+    one lies far from the others). Of codes equally near, up
     to rounding, any may be taken. Memory stays within 1 MB on a processor, 128 MB elsewhere. van den Oord et
-    al. (2017), eq. (1). Raises ValueError for shapes that don't fit.
+    al. (2017), eq. (1). Raises ValueError for shapes that don't fit, and points or codes that aren't finite,
+    which would be given code 0.
 
     Example:
         >>> rc.nearest_code(torch.tensor([[0.2], [0.9]]), torch.tensor([[0.0], [1.0], [7.0]]))
@@ -53,13 +58,26 @@ def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -
     """
     check_codebook(codebook)
     check_points(z, codebook.shape[-1])
+    check_finite(z=z)
+    if codebook.dtype != z.dtype or codebook.device != z.device:
+        raise ValueError(
+            f"codebook must be of z's dtype and device, {z.dtype} on {z.device}, got {codebook.dtype} on "
+            f"{codebook.device}"
+        )
     center = codebook.mean(0)
     e = codebook - center
     half_norm = 0.5 * e.square().sum(-1)
     points = z.reshape(-1, z.shape[-1])
+    if not 1e-30 < half_norm.max() <= min(FAR * half_norm.median(), 1e30):  # single precision lost digits
+        points, codebook = points.double(), codebook.double()
+        center = codebook.median(0).values  # a mean would follow the code that lies far out
+        e = codebook - center
+        half_norm = 0.5 * e.square().sum(-1)
     codes = torch.empty(len(points), dtype=torch.int64, device=z.device)
     for s in chunks(len(points), len(codebook) * z.element_size(), BUDGET.get(z.device.type, 2**27)):
-        codes[s] = torch.addmm(half_norm, points[s] - center, e.T, alpha=-1.0).min(-1).indices
+        least, codes[s] = torch.addmm(half_norm, points[s] - center, e.T, alpha=-1.0).min(-1)
+        if not math.isfinite(least.sum()):
+            raise ValueError(f"z and codebook must be below 1e150 in size, got {z.abs().max():g}")
     return codes.reshape(z.shape[:-1])
 
 
@@ -75,6 +93,7 @@ def straight_through(z: Float[Tensor, "*batch d"], e: Float[Tensor, "*batch d"])
         >>> torch.autograd.grad(rc.straight_through(z, z.round()).square().sum(), z)  # 2 e, not 0
         (tensor([2.00]),)
     """
+    check_floats(z=z, e=e)
     if e.shape != z.shape:
         raise ValueError(f"e must have z's shape {tuple(z.shape)}, got {tuple(e.shape)}")
     return e.detach() + (z - z.detach())
@@ -92,6 +111,8 @@ def quantize(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Qu
         tensor([0.00, 1.00])
     """
     codes = nearest_code(z, codebook)
+    if codes.numel() == 0:
+        raise ValueError(f"z must hold at least one point, got {tuple(z.shape)}")
     e = functional.embedding(codes, codebook)
     counts = count_codes(codes, len(codebook))
     return Quantized(
@@ -108,28 +129,40 @@ def quantize(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Qu
 def count_codes(codes: Int[Tensor, "*batch"], k: int) -> Int[Tensor, " k"]:
     """How often each of k codes occurs.
 
-    Raises ValueError for a code outside of 0 to k - 1.
+    Raises ValueError for codes that aren't whole numbers, or outside of 0 to k - 1.
 
     Example:
         >>> rc.count_codes(torch.tensor([0, 2, 2]), k=4)
         tensor([1, 0, 2, 0])
     """
+    check_number(1, whole=True, k=k)
+    check_whole(codes)
     flat = codes.flatten()
     if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) < k:
         raise ValueError(f"codes must lie in 0 to {k - 1}, got {int(flat.min())} to {int(flat.max())}")
     return torch.bincount(flat, minlength=k)
 
 
+def check_whole(codes: Tensor) -> None:
+    """Raise ValueError unless codes are a tensor of whole numbers."""
+    if not isinstance(codes, Tensor) or codes.dtype not in WHOLE:
+        came = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+        raise ValueError(f"codes must be a tensor of whole numbers, got {came}")
+
+
 def perplexity(counts: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:
     r"""How many equally popular codes would be as unpredictable: $\exp(-\sum_k p_k\log p_k)$, from 1 to k.
 
     $p_k$ is the share of code k in ``counts``, which needs no norm. Used in chapter 4. Raises ValueError
-    where all counts are 0 or one is negative.
+    where all counts are 0 or one is negative or not finite.
 
     Example:
         >>> rc.perplexity(torch.tensor([[5.0, 5.0, 5.0, 5.0], [20.0, 0.0, 0.0, 0.0]]))
         tensor([4.00, 1.00])
     """
+    check_finite(counts=counts)
+    if counts.ndim == 0:
+        raise ValueError("counts must be [*batch, k], got a single number")
     total = counts.sum(-1, keepdim=True)
     if counts.numel() == 0 or not bool((total > 0).all()) or bool((counts < 0).any()):
         raise ValueError(
@@ -139,6 +172,8 @@ def perplexity(counts: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:
 
 
 def check_codebook(codebook: Tensor) -> None:
-    """Raise ValueError unless the codebook is [k, d] with at least one code."""
+    """Raise ValueError unless the codebook is [k, d] with at least one code, all of them finite."""
+    check_floats(codebook=codebook)
     if codebook.ndim != 2 or codebook.numel() == 0:
         raise ValueError(f"codebook must be [k, d] with at least one code, got {tuple(codebook.shape)}")
+    check_finite(codebook=codebook)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from riemvae_core.data.downloads import DataFile, download, download_dir, find_file
 from riemvae_core.data.formats import Arrays, read_celeba, read_cifar10, read_svhn
 from riemvae_core.data.idx import read_idx
@@ -52,10 +54,15 @@ def _read_mnist(find: Find, split: str, limit: int | None) -> Arrays:
     prefix = {"train": "train", "test": "t10k"}[split]
     images = read_idx(find(f"{prefix}-images-idx3-ubyte.gz"))
     labels = read_idx(find(f"{prefix}-labels-idx1-ubyte.gz"))
-    if images.ndim != 3 or labels.shape != images.shape[:1]:
+    if images.ndim != 3 or images.size == 0 or labels.shape != images.shape[:1]:
         raise ValueError(
-            f"{prefix}-images must have shape [n, h, w] and the labels [n], "
+            f"{prefix}-images must have shape [n, h, w] with n at least 1 and the labels [n], "
             f"got {images.shape} and {labels.shape}"
+        )
+    if images.dtype != np.uint8 or labels.dtype != np.uint8 or labels.max() > 9:
+        raise ValueError(
+            f"{prefix}-images and the labels must be bytes, the labels from 0 to 9, got {images.dtype} and "
+            f"{labels.dtype} up to {labels.max()}"
         )
     return images[:limit, None], labels[:limit]
 

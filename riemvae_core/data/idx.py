@@ -1,6 +1,7 @@
 """The IDX format of MNIST and its relatives."""
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -30,7 +31,7 @@ def read_idx(path: Path | str) -> np.ndarray:
         raise ValueError(f"path must be an IDX file (two zero bytes, a type byte), got {path.name}")
     kind, rank = np.dtype(_TYPES[raw[2]]), raw[3]
     shape = struct.unpack_from(f">{rank}I", raw, 4) if len(raw) >= 4 + 4 * rank else ()
-    expected = 4 + 4 * rank + kind.itemsize * int(np.prod(shape, dtype=np.int64))
+    expected = 4 + 4 * rank + kind.itemsize * math.prod(shape)
     if len(shape) != rank or len(raw) != expected:
         raise ValueError(f"{path.name} must hold {expected} bytes for shape {shape}, got {len(raw)}")
     return np.frombuffer(raw, kind, offset=4 + 4 * rank).reshape(shape).astype(kind.newbyteorder("="))

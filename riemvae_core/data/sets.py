@@ -4,6 +4,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from riemvae_core.data.full_sets import FULL_SETS, load_full_set
 from riemvae_core.data.idx import ASSETS
+from riemvae_core.numerics import check_number
 
 
 class ImageSet(NamedTuple):
@@ -114,10 +116,14 @@ def load_images(
         (torch.Size([3, 1, 32, 32]), tensor([0.0, 1.0]))
     """
     _check_name(name)
-    if split not in SPLITS:
+    if split not in list(SPLITS):
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be None or at least 1, got {limit}")
+    if limit is not None:
+        check_number(1, whole=True, limit=limit)
+    if pad_to is not None:
+        check_number(1, whole=True, pad_to=pad_to)
+    if folder is not None and not isinstance(folder, str | os.PathLike):
+        raise ValueError(f"folder must be None, a path or its name, got {folder!r}")
     if name in FULL_SETS:
         raw, labels = load_full_set(name, split, folder, limit)
         images = raw.astype(np.float32, order="C")
@@ -134,7 +140,7 @@ def load_images(
 
 
 def _check_name(name: str) -> None:
-    if name not in CLASS_NAMES:
+    if name not in list(CLASS_NAMES):
         raise ValueError(f"name must be one of {', '.join(CLASS_NAMES)}, got {name!r}")
 
 
@@ -210,13 +216,17 @@ _BUNDLED: dict[str, Callable[[str], tuple[np.ndarray, np.ndarray]]] = {
 def first_of_each_class(images: ImageSet, per_class: int) -> ImageSet:
     """The first ``per_class`` images of each class, class by class: the small sets that pictures show.
 
-    Raises ValueError when a class holds fewer.
+    Raises ValueError when a class holds fewer, for no image at all, and for images and labels of two lengths.
 
     Example:
         >>> few = rc.first_of_each_class(rc.load_images("rings-and-disks"), per_class=2)
         >>> few.labels
         tensor([0, 0, 1, 1])
     """
+    check_number(whole=True, per_class=per_class)
+    if not 0 < len(images.images) == len(images.labels):
+        came = f"{len(images.images)} and {len(images.labels)}"
+        raise ValueError(f"images must hold at least one image and as many labels, got {came}")
     picks = []
     for c in images.labels.unique():
         members = torch.nonzero(images.labels == c).flatten()

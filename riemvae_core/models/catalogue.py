@@ -161,6 +161,6 @@ def recipe(name: str) -> Recipe:
         >>> digits.kind, digits.epochs, digits.config.beta
         ('vae', 300, 0.3)
     """
-    if name not in RECIPES:
+    if name not in list(RECIPES):
         raise ValueError(f"name must be one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]

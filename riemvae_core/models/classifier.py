@@ -8,7 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.numerics import check_image_shape, chunks, seeded_weights
+from riemvae_core.models.checks import check_labels, check_sizes
+from riemvae_core.numerics import check_finite, check_image_shape, chunks, seeded_weights
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class ClassifierConfig:
     n_classes: int = 10
 
     def __post_init__(self) -> None:
-        if min(self.width, self.n_features, self.n_classes, *self.image_shape) < 1:
-            raise ValueError(f"width, n_features, n_classes and image_shape must be positive, got {self}")
+        check_sizes(self, n_features=self.n_features, n_classes=self.n_classes)
         if self.image_shape[1] % 4 or self.image_shape[2] % 4:
             raise ValueError(f"image_shape must have sides divisible by 4, got {self.image_shape}")
 
@@ -79,7 +79,8 @@ class Classifier(nn.Module):
         return self.head(self.body(x))
 
     def losses(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> ClassifierLosses:
-        """The price of each image's label, nats. Raises ValueError for images of another shape."""
+        """The price of each image's label, nats. Raises ValueError for images or labels that don't fit."""
+        check_labels(self, x, labels)
         logits = self.logits(x)
         wrong = (logits.argmax(-1) != labels).to(logits.dtype)
         return ClassifierLosses(functional.cross_entropy(logits, labels, reduction="none"), wrong)
@@ -88,9 +89,10 @@ class Classifier(nn.Module):
     def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
         """The last layer before the classes, for any number of images, without a graph.
 
-        Raises ValueError for images of another shape.
+        Raises ValueError for images of another shape or not finite.
         """
         check_image_shape(images, self.config.image_shape)
+        check_finite(images=images)
         size = 32 * self.config.width * images[:1].numel()
         return torch.cat([self.body(images[s]) for s in chunks(len(images), size * images.element_size())])
 

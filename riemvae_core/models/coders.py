@@ -17,6 +17,8 @@ def check_likelihood(likelihood: str, linear_output: bool) -> None:
     """
     if likelihood not in LIKELIHOODS:
         raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
+    if not isinstance(linear_output, bool):
+        raise ValueError(f"linear_output must be True or False, got {linear_output!r}")
     if likelihood == "bernoulli" and linear_output:
         raise ValueError("linear_output must be False with likelihood 'bernoulli', got True")
 

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -12,8 +12,8 @@ from torch import Tensor
 def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file beside its place and move it there: no reader ever sees half a file.
 
-    Folders on the way are made. Raises OSError where the file can't be written: what stood at ``path`` then
-    still stands, and nothing is left beside it.
+    Folders on the way are made; tensors that share memory are written apart. Raises OSError where the file
+    can't be written: what stood at ``path`` then still stands, and nothing is left beside it.
 
     Example:
         >>> import tempfile
@@ -25,8 +25,13 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
         ...     [found.name for found in path.parent.iterdir()]
         ['file.safetensors']
     """
+    path = Path(path)
+    if wrong := [k for k, v in tensors.items() if not isinstance(v, Tensor)]:
+        raise ValueError(
+            f"tensors must hold tensors alone, got a {type(tensors[wrong[0]]).__name__} in {wrong[0]!r}"
+        )
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    whole = save({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, metadata)
+    whole = save({k: v.detach().clone().contiguous().cpu() for k, v in tensors.items()}, metadata)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
@@ -54,10 +59,11 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         ...     read_tensors(path)
         ({'made': 'today'}, {'a': tensor([1., 1.])})
     """
+    path = Path(path)
     try:
         with safe_open(path, "pt", device="cpu") as file:
             return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # a damaged header can fail in any way
         raise ValueError(
             f"{path.name} must be a safetensors file, got one that can't be read ({error})"
         ) from error

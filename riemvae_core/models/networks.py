@@ -42,9 +42,9 @@ def make_networks(
     place; ``width`` are its channels and ``depth`` the 3 x 3 layers at that size. Raises ValueError for an
     unknown name or activation, or sizes that the net can't take.
     """
-    if name not in _BUILDERS:
+    if name not in list(_BUILDERS):
         raise ValueError(f"network must be one of {', '.join(_BUILDERS)}, got {name!r}")
-    if activation not in ACTIVATIONS:
+    if activation not in list(ACTIVATIONS):
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
     widths = (width, width if decoder_width is None else decoder_width)
     if len(image_shape) != 3 or min(*widths, latent_dim, *image_shape) < 1 or depth < 0:

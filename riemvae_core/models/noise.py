@@ -27,7 +27,8 @@ def with_noise(model: VAE, noise: str) -> VAE:
     r"""A copy of a VAE that draws other codes around the same centers in training.
 
     ``ball``: the balls as they are. ``none``: the centers alone. ``round``: for each image a sphere with its
-    ball's mean squared radius, so $\mathbb{E}\|z-\mu\|^2$ stays the same. Raises ValueError for any other.
+    ball's mean squared radius, so $\mathbb{E}\|z-\mu\|^2$ stays the same. Raises ValueError for any other,
+    and a model that isn't a VAE.
 
     Compared in chapter 3.
 
@@ -41,6 +42,8 @@ def with_noise(model: VAE, noise: str) -> VAE:
     """
     if noise not in NOISES:
         raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}")
+    if not isinstance(model, VAE):
+        raise ValueError(f"model must be a VAE, which has balls to draw from, got {type(model).__name__}")
     copied = copy.deepcopy(model)
     if noise == "none":
         copied.config = dataclasses.replace(copied.config, noise=False)

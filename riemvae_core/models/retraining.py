@@ -12,6 +12,8 @@ from riemvae_core.numerics import seeded_weights
 
 def fresh_decoder(model: nn.Module, seed: int) -> nn.Module:
     """A copy of a model with its encoder frozen and its decoder's weights drawn anew from the seed."""
+    if not isinstance(getattr(model, "decoder", None), nn.Module):
+        raise ValueError(f"model must have a decoder, an nn.Module, got {type(model).__name__} without one")
     copied = copy.deepcopy(model).requires_grad_(False)
     home = next(model.parameters()).device
     with seeded_weights(seed):

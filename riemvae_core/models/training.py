@@ -1,13 +1,12 @@
 """One ``fit`` for every chapter: the loop that a reader sees is the loop that runs on several devices."""
 
-import hashlib
-import json
 import math
 import os
 import time
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,8 +14,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from riemvae_core.models.files import read_tensors, save_atomically
-from riemvae_core.numerics import check_images, chunks, make_generator, standard_normal
+from riemvae_core.models.checkpoints import Plan, check_weights, fingerprint, resume, save_run
+from riemvae_core.models.checks import check_labels, check_losses, check_trainable, ready_images
+from riemvae_core.numerics import check_number, chunks, make_generator, standard_normal
 
 
 class History(NamedTuple):
@@ -59,7 +59,9 @@ def fit(
 ) -> History:
     """Train a model whose ``losses(x, eps)`` gives a NamedTuple of per-image losses with a field ``total``.
 
-    With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``.
+    Any ``nn.Module`` with that method and ``config.latent_dim``, the length of an image's noise, can be
+    trained. With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``. Images are cast to
+    the dtype of the model's weights.
     Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from
     ``seed``, and each of several devices takes its share of every batch, so the result depends on the seed
     alone and not on how many devices work on it (up to rounding).
@@ -70,8 +72,11 @@ def fit(
     ``callback(epoch, model, means)`` runs after every epoch and ends the training by returning True.
     ``progress`` draws a bar, by default everywhere but in a build of the book.
 
-    Raises ValueError for bad arguments or a checkpoint of another run, FloatingPointError when a loss is not
-    finite (the message names the step and the part).
+    Raises ValueError for bad arguments, among them images that aren't finite, of another shape than
+    ``config.image_shape`` or beyond what the likelihood prices (the message names the first), or a checkpoint
+    of another run; FloatingPointError when a loss or weight is not finite (the message names the step and the
+    part). After any error, KeyboardInterrupt too, the model has the weights from before; what a broken run
+    has learned is in its ``checkpoint``.
 
     Example:
         >>> images = rc.load_images("digits").images[:256]
@@ -80,41 +85,39 @@ def fit(
         >>> (history.losses["total"][1] < history.losses["total"][0]).item()
         True
     """
-    if epochs < 1 or batch_size < 1 or not lr > 0:
-        raise ValueError(
-            f"epochs and batch_size must be at least 1 and lr positive, got {epochs}, {batch_size}, {lr}"
-        )
-    _check_images(images, labels)
+    check_number(1, whole=True, epochs=epochs, batch_size=batch_size, devices=devices)
+    if not isinstance(lr, Real) or not 0 < lr <= 1e30:
+        raise ValueError(f"lr must be positive and at most 1e30, got {lr!r}")
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback must be None or callable, got {type(callback).__name__}")
+    make_generator(seed)
+    check_trainable(model, labels)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError(f"model must have a parameter that requires_grad, got {type(model).__name__} frozen")
+    images = ready_images(model, images)
+    check_labels(model, images, labels)
+    if checkpoint and (not isinstance(checkpoint, str | os.PathLike) or Path(checkpoint).is_dir()):
+        raise ValueError(f"checkpoint must be None or the path of a file, got {checkpoint!r}")
     if devices > 1 and batch_size % devices:
         raise ValueError(f"batch_size must be a multiple of devices ({devices}), got {batch_size}")
     home = next(model.parameters()).device
-    plan = _Plan(epochs, batch_size, lr, seed, Path(checkpoint) if checkpoint else None)
+    plan = Plan(epochs, batch_size, lr, seed, Path(checkpoint) if checkpoint else None)
     from lightning_fabric import Fabric  # slow to import, so only when something is trained
 
     show = progress if progress is not None else "RIEMVAE_BOOK" not in os.environ
     fabric = Fabric(
         accelerator=accelerator or home.type, devices=devices, precision=precision, strategy=strategy
     )
+    before = {k: v.clone() for k, v in model.state_dict().items()}
     try:
         means, seconds, done, weights = fabric.launch(_train, model, images, labels, plan, callback, show)
+    except BaseException:  # a KeyboardInterrupt may come in the middle of a step
+        model.to(home).load_state_dict(before)
+        raise
     finally:
         model.to(home).eval()
     model.load_state_dict(load(weights))
     return History({k: torch.tensor(v, device="cpu") for k, v in means.items()}, seconds, done)
-
-
-def _check_images(images: Tensor, labels: Tensor | None) -> None:
-    check_images(images)
-    if labels is not None and labels.shape != images.shape[:1]:
-        raise ValueError(f"labels must be [{len(images)}], one an image, got {list(labels.shape)}")
-
-
-class _Plan(NamedTuple):
-    epochs: int
-    batch_size: int
-    lr: float
-    seed: int
-    checkpoint: Path | None
 
 
 class _Losses(nn.Module):
@@ -133,7 +136,7 @@ def _train(
     model: nn.Module,
     images: Tensor,
     labels: Tensor | None,
-    plan: _Plan,
+    plan: Plan,
     callback: Callback | None,
     progress: bool,
 ):
@@ -142,9 +145,9 @@ def _train(
     generator = make_generator(plan.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.lr)
     wrapped, optimizer = fabric.setup(_Losses(model), optimizer)
-    run = _fingerprint(plan, model, images, labels) if plan.checkpoint else ""
+    run = fingerprint(plan, model, images, labels) if plan.checkpoint else ""
     images = fabric.to_device(images)
-    done, means, seconds = _resume(plan, model, optimizer, generator, run)
+    done, means, seconds = resume(plan, model, optimizer, generator, run)
     bar = tqdm(
         total=plan.epochs * steps_an_epoch,
         initial=done * steps_an_epoch,
@@ -167,7 +170,7 @@ def _train(
                 given = labels[batch[share].to(labels.device)].to(images.device)
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * steps_an_epoch)))
-            losses = wrapped(images[batch[share].to(images.device)], given)
+            losses = _priced(wrapped, images[batch[share].to(images.device)], given, step, epoch)
             parts = {name: part.mean() for name, part in losses._asdict().items()}
             _check_finite(parts, step, epoch)
             optimizer.zero_grad()
@@ -184,17 +187,28 @@ def _train(
         }
         for name, value in epoch_means.items():
             means.setdefault(name, []).append(value)
+        check_weights(model, epoch)
         seconds += time.perf_counter() - began
         done = epoch + 1
         # before the checkpoint: what a callback keeps is then never behind a run that was killed in between
         stop = fabric.broadcast(callback is not None and callback(done, model, epoch_means))
         if plan.checkpoint and fabric.is_global_zero:
-            _save(plan, model, optimizer, generator, done, means, seconds, run)
+            save_run(plan, model, optimizer, generator, done, means, seconds, run)
         if stop:
             break
     bar.close()
     # as bytes: what a process hands over must outlive it, and shared tensors do not
-    return means, seconds, done, save({k: v.contiguous() for k, v in model.state_dict().items()})
+    weights = {k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}
+    return means, seconds, done, save(weights)
+
+
+def _priced(wrapped: nn.Module, x: Tensor, given: Tensor, step: int, epoch: int) -> tuple[Tensor, ...]:
+    try:
+        losses = wrapped(x, given)
+    except FloatingPointError as error:  # a model may look at its own numbers
+        raise FloatingPointError(f"{error} at step {step} (epoch {epoch + 1}); try a smaller lr") from error
+    check_losses(losses, len(x))
+    return losses
 
 
 def _check_finite(parts: dict[str, Tensor], step: int, epoch: int) -> None:
@@ -204,43 +218,6 @@ def _check_finite(parts: dict[str, Tensor], step: int, epoch: int) -> None:
     raise FloatingPointError(
         f"{name} is {parts[name].item()} at step {step} (epoch {epoch + 1}); try a smaller lr"
     )
-
-
-def _fingerprint(plan: _Plan, model: nn.Module, images: Tensor, labels: Tensor | None) -> str:
-    """What a checkpoint belongs to; the images enter by their shape and the bytes of at most 127 of them."""
-    some = [t[:: max(1, len(t) // 64)].cpu().contiguous() for t in (images, labels) if t is not None]
-    digest = hashlib.sha256(b"".join(t.view(torch.uint8).numpy().tobytes() for t in some)).hexdigest()[:12]
-    settings = [plan.epochs, plan.batch_size, plan.lr, plan.seed]
-    return json.dumps([*settings, type(model).__name__, str(model.config), list(images.shape), digest])
-
-
-def _save(plan, model, optimizer, generator, done, means, seconds, run) -> None:
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    for i, slots in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{slot}": value for slot, value in slots.items()}
-    tensors["generator"] = generator.get_state()
-    metadata = {"run": run, "done": str(done), "means": json.dumps(means), "seconds": str(seconds)}
-    save_atomically(tensors, plan.checkpoint, metadata)
-
-
-def _resume(plan, model, optimizer, generator, run) -> tuple[int, dict[str, list[float]], float]:
-    if plan.checkpoint is None or not plan.checkpoint.is_file():
-        return 0, {}, 0.0
-    metadata, tensors = read_tensors(plan.checkpoint)
-    if metadata.get("run") != run:
-        raise ValueError(
-            f"checkpoint {plan.checkpoint.name} must be of this run ([epochs, batch_size, lr, seed, model, "
-            f"config, images] = {run}), got {metadata.get('run')}: remove it or name another file"
-        )
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, i, slot = key.split(".")
-            state.setdefault(int(i), {})[slot] = value
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    generator.set_state(tensors["generator"])
-    return int(metadata["done"]), json.loads(metadata["means"]), float(metadata["seconds"])
 
 
 @torch.no_grad()
@@ -254,7 +231,7 @@ def evaluate(
 
     With ``labels`` no noise is drawn, as in ``fit``. The model's own mode is restored.
 
-    Used in chapter 2. Raises ValueError for shapes.
+    Used in chapter 2. Raises ValueError as ``fit`` does for its model, images and labels.
 
     Example:
         >>> images = rc.load_images("digits").images[:256]
@@ -263,7 +240,9 @@ def evaluate(
         >>> means["total"] - (means["reconstruction"] + means["pull"] + means["barrier"])  # beta is 1
         0.00
     """
-    _check_images(images, labels)
+    check_trainable(model, labels)
+    images = ready_images(model, images)
+    check_labels(model, images, labels)
     was_training, device = model.training, next(model.parameters()).device
     given = labels
     if labels is None:
@@ -272,7 +251,9 @@ def evaluate(
     model.eval()
     try:
         for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
-            for name, part in model.losses(images[s].to(device), given[s].to(device))._asdict().items():
+            losses = model.losses(images[s].to(device), given[s].to(device))
+            check_losses(losses, s.stop - s.start)
+            for name, part in losses._asdict().items():
                 sums[name] = sums.get(name, 0.0) + part.sum().item()
     finally:
         model.train(was_training)

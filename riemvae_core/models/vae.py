@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.balls import Balls, kl_barrier, kl_pull, reparameterize
+from riemvae_core.models.checks import check_sizes
 from riemvae_core.models.coders import Coder, check_likelihood
 from riemvae_core.models.vqvae import VQVAE, VQConfig
-from riemvae_core.numerics import seeded_weights
+from riemvae_core.numerics import check_finite, check_number, seeded_weights
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ModelConfig:
     so the promise that decoded values lie in [0, 1]). Sizes as in ``make_networks``.
 
     That beta is twice a Gaussian decoder's variance is derived in chapter 2. Raises ValueError for an unknown
-    likelihood, network ``grid`` and negative weights.
+    likelihood, network ``grid``, sizes that aren't whole and weights that are negative or not finite.
 
     Example:
         >>> rc.ModelConfig(latent_dim=16, beta=0.3).beta
@@ -49,6 +50,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_likelihood(self.likelihood, self.linear_output)
+        check_sizes(self, latent_dim=self.latent_dim)
+        check_number(beta=self.beta, pull=self.pull, barrier=self.barrier)
+        if not isinstance(self.noise, bool):
+            raise ValueError(f"noise must be True or False, got {self.noise!r}")
         if self.network == "grid":
             raise ValueError("network must not be 'grid' here, got 'grid': it stores codes, see VQConfig")
         if min(self.beta, self.pull, self.barrier) < 0:
@@ -147,7 +152,8 @@ def centers(
 ) -> Float[Tensor, "n *places d"]:
     """Where a model puts images: an autoencoder's points, the centers of a VAE's balls, a VQ-VAE's codes.
 
-    ``images`` are ``[n, c, h, w]``. Raises ValueError for images of another shape.
+    ``images`` are ``[n, c, h, w]``. Raises ValueError for a model that isn't one of the three, and images of
+    another shape or not finite.
 
     Example:
         >>> from riemvae_core.models import zoo
@@ -156,10 +162,18 @@ def centers(
         >>> torch.equal(rc.centers(model, images), model.encode(images).mu)
         True
     """
+    _check_kind(model, Autoencoder, VAE, VQVAE)
+    check_finite(images=images)
     if isinstance(model, VQVAE):
         return model.locate(images)
     codes = model.encode(images)
     return codes.mu if isinstance(codes, Balls) else codes
+
+
+def _check_kind(model: nn.Module, *kinds: type[nn.Module]) -> None:
+    if not isinstance(model, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"model must be of {names}, got {type(model).__name__}")
 
 
 @torch.no_grad()
@@ -181,6 +195,7 @@ def standardize_codes(model: Autoencoder | VAE, images: Float[Tensor, "n c h w"]
         >>> torch.allclose(before, after, atol=1e-4)
         True
     """
+    _check_kind(model, Autoencoder, VAE)
     copied = copy.deepcopy(model)
     first = next(layer for layer in copied.decoder.modules() if not isinstance(layer, nn.Sequential))
     if not isinstance(first, nn.Linear):
@@ -217,7 +232,7 @@ def make_model(kind: str, config: ModelConfig | VQConfig, seed: int) -> Autoenco
         >>> a.mu_head.weight.equal(b.mu_head.weight), a.mu_head.weight.equal(c.mu_head.weight)
         (True, False)
     """
-    if kind not in MODELS:
+    if kind not in list(MODELS):
         raise ValueError(f"kind must be one of {', '.join(MODELS)}, got {kind!r}")
     expected = VQConfig if kind == "vq" else ModelConfig
     if not isinstance(config, expected):

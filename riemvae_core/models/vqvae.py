@@ -22,8 +22,9 @@ from riemvae_core.codes import (
     reset_dead_codes,
     start_state,
 )
+from riemvae_core.models.checks import check_sizes
 from riemvae_core.models.coders import Coder, check_likelihood
-from riemvae_core.numerics import chunks
+from riemvae_core.numerics import check_finite, check_image_shape, check_number, chunks
 
 LEARNING = ("ema", "gradient")
 USED_SHARE = 0.1
@@ -69,6 +70,12 @@ class VQConfig:
 
     def __post_init__(self) -> None:
         check_likelihood(self.likelihood, self.linear_output)
+        check_sizes(self, n_codes=self.n_codes, code_dim=self.code_dim)
+        check_number(decay=self.decay, commitment=self.commitment, dead_share=self.dead_share)
+        if not isinstance(self.levels, tuple) or not all(isinstance(size, int) for size in self.levels):
+            raise ValueError(f"levels must be a tuple of whole numbers, got {self.levels!r}")
+        if not isinstance(self.snap, bool):
+            raise ValueError(f"snap must be True or False, got {self.snap!r}")
         if self.learning not in LEARNING:
             raise ValueError(f"learning must be one of {', '.join(LEARNING)}, got {self.learning!r}")
         if self.levels and (self.n_codes, self.code_dim) != (math.prod(self.levels), len(self.levels)):
@@ -143,6 +150,7 @@ class VQVAE(Coder):
 
     def encode(self, x: Float[Tensor, "n c h w"]) -> Quantized:
         """The codes of each image, with the losses and the usage of the codebook."""
+        check_finite(x=x)
         return self.quantize(self.points(x))
 
     def quantize(self, z: Float[Tensor, "*places d"]) -> Quantized:
@@ -151,6 +159,7 @@ class VQVAE(Coder):
 
     def locate(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n *places d"]:
         """What the decoder reads for each image: its code, or with ``snap=False`` its own point."""
+        check_finite(x=x)
         z = self.points(x)
         return self.quantize(z).z_q if self.config.snap else z
 
@@ -158,9 +167,12 @@ class VQVAE(Coder):
         """The loss of each image and its parts. In training mode the codebook learns from the batch.
 
         ``eps`` decides on which points dead codes are put, and on nothing else. Raises ValueError where it is
-        missing or of another shape in training mode.
+        missing or of another shape in training mode; FloatingPointError where the encoder's points are not
+        finite, to which no code is nearest.
         """
         z = self.points(x)
+        if not bool(z.isfinite().all()):
+            raise FloatingPointError("a point of the encoder is not finite")
         q = self.quantize(z)
         reconstruction = self.reconstruction_loss(x, q.z_q if self.config.snap else z)
         codebook_loss, commitment = (
@@ -183,9 +195,11 @@ class VQVAE(Coder):
     ) -> KMeans:
         """Put the codes on the k-means centers of (at most 32 points a code of) the images' points.
 
-        What k-means found comes back. Raises ValueError for fewer points than codes, or a model with
-        ``levels``, whose codes are fixed.
+        What k-means found comes back. Raises ValueError for fewer points than codes, images of another shape
+        or not finite, or a model with ``levels``, whose codes are fixed.
         """
+        check_image_shape(images, self.config.image_shape)
+        check_finite(images=images)
         if self.config.levels:
             raise ValueError(
                 f"levels must be () for a codebook that starts anywhere, got {self.config.levels}"

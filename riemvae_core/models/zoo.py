@@ -33,7 +33,7 @@ from riemvae_core.models.retraining import fresh_decoder
 from riemvae_core.models.training import fit
 from riemvae_core.models.vae import VAE, Autoencoder, make_model
 from riemvae_core.models.vqvae import VQVAE
-from riemvae_core.numerics import Interval, confidence_interval, make_generator
+from riemvae_core.numerics import Interval, check_finite, confidence_interval, make_generator
 
 __all__ = [
     "BETAS",
@@ -104,13 +104,14 @@ def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | VQVA
         >>> rc.evaluate(model, images)["reconstruction"] < 0.65 * baseline
         True
     """
-    return _with_weights(recipe(name), _tensors(name, progress))
+    return _with_weights(name, _tensors(name, progress))
 
 
 def load_weights(name: str, path: Path) -> Autoencoder | VAE | VQVAE | Classifier:
     """A model of the catalogue with the weights that lie in a file, as ``load`` gives it.
 
-    Raises ValueError for a name that isn't in the catalogue and a file that can't be read.
+    Raises ValueError for a name that isn't in the catalogue, a file that can't be read, and weights that are
+    another model's or not finite.
 
     Example:
         >>> from riemvae_core.models import zoo
@@ -118,13 +119,19 @@ def load_weights(name: str, path: Path) -> Autoencoder | VAE | VQVAE | Classifie
         >>> shipped.mu_head.weight.equal(zoo.load("digits-vae-2d").mu_head.weight)
         True
     """
-    return _with_weights(recipe(name), read_tensors(path)[1])
+    recipe(name)
+    return _with_weights(name, read_tensors(path)[1])
 
 
-def _with_weights(r: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
+def _with_weights(name: str, tensors: dict[str, Tensor]) -> nn.Module:
+    r = recipe(name)
     model = _untrained(r)
     found = {k[6:]: v.float() for k, v in tensors.items() if k.startswith("model.")}
-    model.load_state_dict(model.state_dict() | found if r.encoder else found)
+    try:
+        model.load_state_dict(model.state_dict() | found if r.encoder else found)
+        check_finite(**found)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"the file must hold the weights of {name}, got others ({error})") from error
     return model.eval()
 
 

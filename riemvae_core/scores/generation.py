@@ -1,5 +1,11 @@
-r"""How near a sample of images is to the real thing, measured on feature tensors ``[n, f]``."""
+r"""How near a sample of images is to the real thing, measured on feature tensors ``[n, f]``.
 
+Rows that aren't finite are refused by name: one of them would decide a score for all the others. Sets of
+different precision are compared in the higher of the two, half precision in single.
+"""
+
+import functools
+import math
 from typing import NamedTuple
 
 import torch
@@ -7,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.neighbors import count_containing, nearest
+from riemvae_core.numerics import check_finite, check_floats, check_number
 
 
 class PrecisionRecall(NamedTuple):
@@ -57,19 +64,26 @@ class SamplerDistance(NamedTuple):
     coverage: float
 
 
-def _check(least: int = 1, **sets: Tensor) -> None:
+def _ready(least: int = 1, **sets: Tensor) -> list[Tensor]:
+    """The sets in one dtype, single precision at least, once shapes and numbers are seen to be right."""
+    check_floats(**sets)
     shapes = [tuple(x.shape) for x in sets.values()]
     if any(len(s) != 2 or s[0] < least or s[1] < 1 for s in shapes) or len({s[1] for s in shapes}) > 1:
+        remedy = ": flatten(1) makes rows of images" if any(len(s) > 2 for s in shapes) else ""
         raise ValueError(
             f"{', '.join(sets)} must be [n, f] with the same f and n at least {least}, "
-            f"got {', '.join(map(str, shapes))}"
+            f"got {', '.join(map(str, shapes))}{remedy}"
         )
+    if len(devices := {str(x.device) for x in sets.values()}) > 1:
+        raise ValueError(f"{', '.join(sets)} must be on one device, got {', '.join(sorted(devices))}")
+    check_finite(**sets)
+    dtype = functools.reduce(torch.promote_types, (x.dtype for x in sets.values()), torch.float32)
+    return [x.to(dtype) for x in sets.values()]
 
 
-def _check_k(k: int, **sets: Tensor) -> None:
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    _check(least=k + 1, **sets)
+def _ready_for(k: int, **sets: Tensor) -> list[Tensor]:
+    check_number(1, whole=True, k=k)
+    return _ready(k + 1, **sets)
 
 
 def _root(x: Float[Tensor, "n f"]) -> Float[Tensor, "m f"]:
@@ -86,20 +100,23 @@ def frechet_distance(one: Float[Tensor, "n f"], other: Float[Tensor, "m f"]) -> 
     values of $C_1C_2^\top$: no matrix root is taken, and singular covariances lose no digits. Float64 inside.
 
     Its bias shrinks as 1/n: two samples of one law are not at 0, and only sets of equal sizes compare.
-    Dowson and Landau (1982); Heusel et al. (2017). Raises ValueError for shapes or fewer than 2 rows.
-    In squared units of the features; used in chapters 8 and 9.
+    Dowson and Landau (1982); Heusel et al. (2017). Raises ValueError for shapes, fewer than 2 rows, rows that
+    aren't finite and features whose squares leave float64's range. In squared units of the features; used in
+    chapters 8 and 9.
 
     Example:
         >>> real = torch.randn(100, 2, generator=rc.make_generator(0))
         >>> rc.frechet_distance(real, real + 3.0)  # only the means differ: 3^2 + 3^2
         18.0
     """
-    _check(one=one, other=other, least=2)
-    one, other = one.double(), other.double()
+    one, other = (x.double() for x in _ready(2, one=one, other=other))
     root, other_root = _root(one), _root(other)
-    shared = torch.linalg.svdvals(root @ other_root.T).sum()
     apart = (one.mean(0) - other.mean(0)).square().sum()
     apart = apart + root.square().sum() + other_root.square().sum()
+    if not math.isfinite(apart):
+        size = max(one.abs().max().item(), other.abs().max().item())
+        raise ValueError(f"one and other must be below about 1e150 in size, got {size:g}: scale both down")
+    shared = torch.linalg.svdvals(root @ other_root.T).sum()  # at most apart / 2, so finite too
     return max(0.0, (apart - 2.0 * shared).item())
 
 
@@ -114,7 +131,7 @@ def precision_recall(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: 
     Each ball reaches to the k-th nearest neighbor in its own set. Precision is the share of ``fake`` on the
     manifold of ``real``, recall the share of ``real`` on that of ``fake``. Both are 1 for a copier, and one
     far point of the set whose manifold is meant widens it. Kynkäänniemi et al. (2019), eq. (1)-(3). Raises
-    ValueError for shapes, k below 1 or fewer than k + 1 rows.
+    ValueError for shapes, k below 1, fewer than k + 1 rows or rows that aren't finite.
 
     Example:
         >>> real = torch.randn(100, 2, generator=rc.make_generator(0))
@@ -123,7 +140,7 @@ def precision_recall(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: 
         >>> rc.precision_recall(real, real + 100.0)
         PrecisionRecall(precision=0.0, recall=0.0)
     """
-    _check_k(k, real=real, fake=fake)
+    real, fake = _ready_for(k, real=real, fake=fake)
 
     def share(of: Tensor, among: Tensor) -> float:
         return (count_containing(of, among, _radii(among, k)) > 0).double().mean().item()
@@ -137,7 +154,8 @@ def density_coverage(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: 
     A ball reaches from each real image to its k-th real neighbor: density is the mean number of balls that
     hold a fake over k (1 for the same law, and above 1 where fakes crowd), coverage the share of balls that
     hold at least one (near ``1 - 2**-k`` for the same law and as many fakes). Naeem et al. (2020), eq. (3)
-    and (4). Raises ValueError for shapes, k below 1 or fewer than k + 1 rows of ``real``.
+    and (4). Raises ValueError for shapes, k below 1, fewer than k + 1 rows of ``real`` or rows that aren't
+    finite.
 
     Example:
         >>> real = torch.randn(100, 2, generator=rc.make_generator(0))
@@ -146,8 +164,8 @@ def density_coverage(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: 
         >>> rc.density_coverage(real, real[:1].expand(100, 2)).coverage < 0.2  # one image a hundred times
         True
     """
-    _check(fake=fake, real=real)
-    _check_k(k, real=real)
+    fake, real = _ready(fake=fake, real=real)
+    _ready_for(k, real=real)
     radii = _radii(real, k)
     density = count_containing(fake, real, radii).double().mean().item() / k
     covered = nearest(real, fake).distances[:, 0] <= radii
@@ -171,9 +189,10 @@ def sampler_distance(
         >>> coverage - (1 - 2**-5)  # one law: near 0
         0.0
     """
-    _check(fake=fake, heldout_reconstructions=heldout_reconstructions)
-    frechet = frechet_distance(fake, heldout_reconstructions)
-    return SamplerDistance(frechet, *density_coverage(heldout_reconstructions, fake, k))
+    check_number(1, whole=True, k=k)
+    fake, held_out = _ready(2, fake=fake, heldout_reconstructions=heldout_reconstructions)
+    _ready(k + 1, heldout_reconstructions=held_out)
+    return SamplerDistance(frechet_distance(fake, held_out), *density_coverage(held_out, fake, k))
 
 
 def novelty(
@@ -187,7 +206,8 @@ def novelty(
     and $Y'$ that of a random held-out reconstruction: the statistic of Mann and Whitney (1947) over its
     largest value. It is 1/2 for a sampler as far from the training set as unseen images are, 0 for a copier,
     1 for one that strays. Both sets of reconstructions should be made alike, from draws of their balls, say,
-    and not one of them from centers. Defined in chapter 8. Raises ValueError for shapes or an empty set.
+    and not one of them from centers. Defined in chapter 8. Raises ValueError for shapes, an empty set or rows
+    that aren't finite.
 
     Example:
         >>> generator = rc.make_generator(0)
@@ -197,15 +217,12 @@ def novelty(
         >>> rc.novelty(unseen, train, held_out)
         0.5
     """
-    _check(
+    fake, train, held_out = _ready(
         fake=fake,
         train_reconstructions=train_reconstructions,
         heldout_reconstructions=heldout_reconstructions,
     )
-    drawn, unseen = (
-        nearest(x, train_reconstructions).distances[:, 0].contiguous()
-        for x in (fake, heldout_reconstructions)
-    )
+    drawn, unseen = (nearest(x, train).distances[:, 0].contiguous() for x in (fake, held_out))
     unseen = unseen.sort().values
     below, up_to = (torch.searchsorted(unseen, drawn, right=right) for right in (False, True))
     return (0.5 * (below + up_to).double().mean() / len(unseen)).item()

@@ -143,7 +143,7 @@ def test_nothing_is_made_on_a_default_device():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: ClassifierConfig(width=0), ("width", "positive", "width=0")),
+        (lambda: ClassifierConfig(width=0), ("width", "at least 1", "got 0")),
         (lambda: ClassifierConfig(image_shape=(1, 30, 28)), ("image_shape", "divisible by 4", "(1, 30, 28)")),
         (lambda: Classifier(DIGITS).logits(torch.zeros(2, 1, 8, 9)), ("[n, 1, 8, 8]", "[2, 1, 8, 9]")),
         (lambda: Classifier(DIGITS).features(torch.zeros(1, 8, 8)), ("[n, 1, 8, 8]", "[1, 8, 8]")),

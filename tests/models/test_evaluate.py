@@ -31,7 +31,10 @@ def test_evaluate_means_over_images_and_restores_the_mode(mode, monkeypatch):
 @pytest.mark.usefixtures("no_hook")
 @pytest.mark.parametrize(
     ("images", "words"),
-    [(DIGITS[:0], ("images", "[0, 1, 8, 8]")), (DIGITS[..., 1:], ("x", "[200, 1, 8, 7]"))],
+    [
+        (DIGITS[:0], ("images", "[0, 1, 8, 8]")),
+        (DIGITS[..., 1:], ("images", "[n, 1, 8, 8]", "[200, 1, 8, 7]")),
+    ],
 )
 def test_evaluate_names_what_is_wrong_and_restores_the_mode(images, words):
     model = small().train()
