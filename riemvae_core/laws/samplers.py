@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import (
     bridge_log_ratio,
     effective_sample_size,
@@ -15,7 +16,7 @@ from riemvae_core.laws.diagnostics import (
     split_r_hat,
 )
 from riemvae_core.laws.hmc import Target, evaluate_target, run_chains
-from riemvae_core.laws.mixture import BallMixture, proposal_of_metric
+from riemvae_core.laws.mixture import BallMixture
 from riemvae_core.numerics import standard_uniform
 
 #: largest split r-hat of draws that count as converged: chains and their halves agree to 5% (chapter 6)
@@ -140,11 +141,11 @@ def sample_by_importance(
 def _weighed(metric, mixture: BallMixture, count: int, generator) -> tuple[Tensor, Tensor, Tensor]:
     """Proposals, their log weights against the normalized mixture, the background's share at each."""
     z, _ = mixture.sample(count, generator)
-    log_volume, base = metric.log_volume(z), mixture.value_and_grad(z)
+    log_volume, (base, share) = metric.log_volume(z), mixture.log_density_and_last_share(z)
     if not torch.isfinite(log_volume).all():
         i = int((~torch.isfinite(log_volume)).nonzero()[0])
         raise FloatingPointError(f"{NAME} is {log_volume[i].item()} at z = {z[i].tolist()}")
-    return z, log_volume - base.log_density, base.last_share
+    return z, log_volume - base, share
 
 
 def background_share(metric, weights: Float[Tensor, " m"], shares: Float[Tensor, " m"]) -> float:

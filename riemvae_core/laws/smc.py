@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import importance_ess, split_r_hat
 from riemvae_core.laws.hmc import Target, evaluate_target, hmc_step
-from riemvae_core.laws.mixture import BallMixture, proposal_of_metric
+from riemvae_core.laws.mixture import BallMixture
 from riemvae_core.laws.samplers import (
     LEAST_ESS,
     NAME,

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.laws.mixture import proposal_of_metric
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.samplers import UniformDraws, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
 

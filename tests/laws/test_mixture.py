@@ -10,7 +10,8 @@ from scipy.integrate import quad
 from scipy.stats import binom
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from riemvae_core.laws.mixture import BallMixture, MixtureValue, mixture_of_metric, proposal_of_metric
+from riemvae_core.laws.crowds import proposal_of_metric
+from riemvae_core.laws.mixture import BallMixture, MixtureValue, mixture_of_metric
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
 
