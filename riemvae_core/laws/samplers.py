@@ -15,9 +15,9 @@ from riemvae_core.laws.diagnostics import (
     pareto_k,
     split_r_hat,
 )
-from riemvae_core.laws.hmc import Target, evaluate_target, run_chains
+from riemvae_core.laws.hmc import REMEDY, Target, evaluate_target, run_chains
 from riemvae_core.laws.mixture import BallMixture
-from riemvae_core.numerics import standard_uniform
+from riemvae_core.numerics import check_finite, standard_uniform
 
 #: largest split r-hat of draws that count as converged: chains and their halves agree to 5% (chapter 6)
 R_HAT_LIMIT = 1.05
@@ -182,7 +182,7 @@ def _weighed(metric, mixture: BallMixture, count: int, generator) -> tuple[Tenso
     log_volume, (base, share) = metric.log_volume(z), mixture.log_density_and_last_share(z)
     if not torch.isfinite(log_volume).all():
         i = int((~torch.isfinite(log_volume)).nonzero()[0])
-        raise FloatingPointError(f"{NAME} is {log_volume[i].item()} at z = {z[i].tolist()}")
+        raise FloatingPointError(f"{NAME} is {log_volume[i].item()} at z = {z[i].tolist()}: {REMEDY}")
     return z, log_volume - base, share
 
 
@@ -218,8 +218,9 @@ def sample_by_hmc(
         if mixture is None:
             raise ValueError("start must hold one row a chain for a metric without balls, got None")
         start = mixture.sample(chains, generator)[0]
-    if start.ndim != 2 or not torch.isfinite(start).all():
-        raise ValueError(f"start must be finite and [chains, d], got {list(start.shape)}")
+    if start.ndim != 2 or len(start) == 0:
+        raise ValueError(f"start must be [chains, d], got {list(start.shape)}")
+    check_finite(start=start)
     draws = max(500, math.ceil(n / len(start))) if draws is None else draws
     target = target_of(metric)
     if mixture is None:

@@ -125,7 +125,7 @@ def test_two_stages_learn_a_law_that_is_not_normal():
 @pytest.mark.usefixtures("no_hook")
 def test_bad_input_is_named():
     mu, log_var = codes()
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
         baselines.sample_prior(mu, 0)
     with pytest.raises(ValueError, match="mu must be") as error:
         baselines.sample_gaussian(mu[:1], 3)

@@ -217,7 +217,7 @@ def test_bad_input_is_named():
         uniform.sample_uniform(flat, 1)
     with pytest.raises(ValueError, match="metric must be made of balls"):
         uniform.sample_uniform(flat, 1, method="smc")
-    with pytest.raises(ValueError, match=r"start must be finite and \[chains, d\], got \[2\]"):
+    with pytest.raises(ValueError, match=r"start must be \[chains, d\], got \[2\]"):
         samplers.sample_by_hmc(metric, 1, start=torch.zeros(2))
     with pytest.raises(
         ValueError, match="islands must be at least 2, particles 4 and sweeps 1, got 1, 128, 4"
