@@ -77,8 +77,8 @@ def sample_gaussian(
         )
     if flat:
         raise ValueError(
-            f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} does not vary or only "
-            "as the axes before it do: leave this axis out, or give log_var"
+            f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} varies only as the "
+            "axes before it do, or not at all: leave this axis out, or give log_var"
         )
     root = (scale[:, None] * root).to(mu)
     return mu.mean(0) + standard_normal((n, d), mu, generator) @ root.T

@@ -38,7 +38,7 @@ def agree(first: UniformDraws, second: UniformDraws) -> bool:
     if not (error < 0.5 and abs(first.log_volume - second.log_volume) < 4.0 * error + 0.05):
         return False
     even = torch.full((len(first.z),), 1.0 / len(first.z), dtype=torch.float64, device="cpu")
-    worth = tuple(max(min(draws.ess, len(draws.z)), 1.0) for draws in (first, second))
+    worth = tuple(max(min(draws.ess, float(len(draws.z))), 1.0) for draws in (first, second))
     return same_means(first.z, even, second.z, worth)
 
 
