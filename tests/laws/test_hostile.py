@@ -223,3 +223,32 @@ def test_the_unit_of_the_codes_changes_nothing(unit):
     assert first.converged
     assert second.log_volume == pytest.approx(first.log_volume, abs=1e-6)
     properties.close(second.z / unit, first.z, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_volume_element_is_right_where_radii_are_unlike(dtype):
+    mu, log_var, z = properties.random_tensors(3, (30, 4), dtype=dtype)
+    log_var = log_var - 1.0
+    mu[7], log_var[7] = mu[7] + 229.0, -599.0  # a far ball whose precision no weight makes small
+    metric = PosteriorMetric(mu, log_var, 2.0, 0.1, 0.1)
+    gap = z.double()[:, None] - mu.double()
+    log_weights = -(gap.square() * torch.exp(-log_var.double())).sum(-1, keepdim=True) / 4.0
+    balls = torch.logsumexp(log_weights - log_var.double(), 1)
+    background = math.log(0.1) - 0.1 * z.double().square().sum(-1, keepdim=True)
+    exact = 0.5 * torch.logaddexp(balls, background).sum(-1)
+    rounding = {torch.float32: 1e-5, torch.float64: 1e-10}[dtype]
+    properties.close(metric.log_volume(z).double(), exact, atol=rounding, rtol=rounding)
+    value, gradient = metric.log_volume_and_grad(z)
+    properties.close(value.double(), exact, atol=rounding, rtol=rounding)
+    without = PosteriorMetric(mu[torch.arange(30) != 7], log_var[torch.arange(30) != 7], 2.0, 0.1, 0.1)
+    properties.close(gradient, without.log_volume_and_grad(z)[1], atol=10 * rounding, rtol=10 * rounding)
+    assert metric.log_volume(mu[7]).item() == pytest.approx(2 * 599, abs=0.01)
+
+
+@pytest.mark.usefixtures("no_hook")
+def test_radii_too_large_for_the_dtype_are_named():
+    mu = torch.zeros(9, 3, device="cpu")
+    log_var = mu.clone()
+    log_var[5, 1] = 255.0
+    with pytest.raises(ValueError, match=r"exp\(log_var\) must be finite, got inf in row 5"):
+        PosteriorMetric.fit(mu, log_var)
