@@ -8,16 +8,20 @@ from torch import Tensor, nn
 
 from riemvae_core.balls import LOG_2PI, kl_to_standard_normal, reparameterize
 from riemvae_core.models import VAE, ModelConfig, fit, make_model
-from riemvae_core.numerics import standard_normal, standard_uniform
+from riemvae_core.numerics import check_finite, check_floats, check_number, standard_normal, standard_uniform
 
 
 def _check(mu: Tensor, n: int, log_var: Tensor | None = None, least: int = 1) -> None:
+    check_floats(mu=mu)
     if mu.ndim != 2 or len(mu) < least or mu.shape[1] < 1:
         raise ValueError(f"mu must be [m, d] with m at least {least}, got {list(mu.shape)}")
     if log_var is not None and log_var.shape != mu.shape:
         raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    check_number(1, whole=True, n=n)
+    check_finite(mu=mu)
+    if log_var is not None:
+        check_finite(log_var=log_var)
+        check_finite(**{"exp(log_var)": torch.exp(log_var)})
 
 
 def sample_prior(
@@ -33,7 +37,7 @@ def sample_prior(
         >>> z.square().sum(-1).mean().item()  # a shell: the squared radius is near d
         16.0
     """
-    _check(mu, n)
+    _check(mu[:1].new_zeros(mu[:1].shape), n)  # the values play no part
     return standard_normal((n, mu.shape[1]), mu, generator)
 
 
@@ -46,7 +50,8 @@ def sample_gaussian(
     r"""n draws from the Gaussian with the mean and full covariance of the codes.
 
     With ``log_var`` the covariance is that of the aggregate posterior, which adds the mean of
-    $\mathrm{diag}\,\sigma_i^2$. Raises ValueError for shapes, and for codes that lie in a subspace.
+    $\mathrm{diag}\,\sigma_i^2$. Raises ValueError for shapes, numbers that are not finite, and codes that lie
+    in a subspace up to rounding; the axis is named.
 
     Compared in chapter 8.
 
@@ -56,13 +61,26 @@ def sample_gaussian(
         tensor([0.5, 2.0])
     """
     _check(mu, n, log_var, least=2)
-    d = mu.shape[1]
-    covariance = torch.cov(mu.T, correction=0).reshape(d, d)
+    d, codes = mu.shape[1], mu.detach().cpu().double()
+    covariance = torch.cov(codes.T, correction=0).reshape(d, d)
+    noise = 4.0 * torch.finfo(mu.dtype).eps * codes.abs().amax(0)  # what storing the codes may add to a zero
     if log_var is not None:
-        covariance = covariance + torch.diag(torch.exp(log_var).mean(0))
-    root, failed = torch.linalg.cholesky_ex(covariance)
-    if failed:
-        raise ValueError(f"mu must span all {d} dimensions, got a covariance that is not positive definite")
+        noise, radii = torch.zeros_like(noise), torch.exp(log_var.detach().cpu().double())
+        covariance = covariance + torch.diag(radii.mean(0))
+    scale = covariance.diagonal().sqrt()
+    flat = (scale <= noise).nonzero().flatten().tolist()
+    if not flat:  # of each axis, the share of its variance that the axes before it don't tell
+        root, failed = torch.linalg.cholesky_ex(covariance / scale / scale[:, None])
+        least = 4.0 * d * torch.finfo(scale.dtype).eps + (noise / scale).square()
+        flat = (
+            [int(failed) - 1] if failed else (root.diagonal().square() <= least).nonzero().flatten().tolist()
+        )
+    if flat:
+        raise ValueError(
+            f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} varies only as the "
+            "axes before it do, or not at all: leave this axis out, or give log_var"
+        )
+    root = (scale[:, None] * root).to(mu)
     return mu.mean(0) + standard_normal((n, d), mu, generator) @ root.T
 
 
@@ -75,7 +93,7 @@ def sample_aggregate_posterior(
     r"""n draws from $q(z)$, the mean density of all balls $q_i(z)$: a ball at random, a point of it.
 
     ``mu`` and ``log_var`` hold the balls, a row each. Its second moment is derived in chapter 2. Raises
-    ValueError for shapes and n below 1.
+    ValueError for shapes, numbers that are not finite and n below 1.
 
     Example:
         >>> mu, log_var = torch.tensor([[-1.0], [1.0]]), torch.zeros(2, 1)
@@ -102,8 +120,8 @@ def sample_mixture(
     """n draws from a mixture of full Gaussians fitted to the codes by scikit-learn's EM.
 
     With ``log_var`` it is fitted to one draw from each ball instead of the means. Ten components are what
-    Chadebec and Allassonniere (2022) compare with, and so does chapter 8. Raises ValueError for shapes, or
-    more components than codes.
+    Chadebec and Allassonniere (2022) compare with, and so does chapter 8. Raises ValueError for shapes,
+    numbers that are not finite, or more components than different codes.
 
     Example:
         >>> eps = torch.randn(200, 2, generator=rc.make_generator(0))
@@ -118,8 +136,15 @@ def sample_mixture(
     if not 1 <= components <= len(mu):
         raise ValueError(f"components must be from 1 to the number of codes, {len(mu)}, got {components}")
     codes = mu if log_var is None else reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator))
+    different = len(torch.unique(codes, dim=0))
+    if different < components:
+        raise ValueError(
+            f"mu must hold at least {components} different codes, one a component, got {different}"
+        )
     seed = int(standard_uniform((), mu.new_zeros((), dtype=torch.float32), generator).item() * 2**24)
-    fitted = GaussianMixture(components, random_state=seed, max_iter=500).fit(codes.cpu().double().numpy())
+    least = 1e-6 * min(1.0, codes.var().item())  # scikit-learn's own floor is for codes of about unit size
+    fitted = GaussianMixture(components, random_state=seed, max_iter=500, reg_covar=least)
+    fitted.fit(codes.detach().cpu().double().numpy())
     weights, means, covariances = (
         torch.from_numpy(a).to(mu) for a in (fitted.weights_, fitted.means_, fitted.covariances_)
     )
@@ -176,7 +201,7 @@ def sample_two_stage(
 
     Dai and Wipf (2019), section 4: the codes, which fill their space, have a density that a VAE can learn,
     even where the images' own VAE missed it. Trained on one draw from each ball, each coordinate
-    standardized. ``settings`` go to ``fit``. Raises ValueError for shapes.
+    standardized. ``settings`` go to ``fit``. Raises ValueError for shapes and numbers that are not finite.
 
     Example:
         >>> mu = 7.0 + 0.1 * torch.randn(500, 2, generator=rc.make_generator(0))

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.numerics import check_finite
+
 
 class LogRatio(NamedTuple):
     """Log of a ratio of two integrals and the standard error of that log."""
@@ -24,6 +26,7 @@ def _check_chains(chains: Tensor) -> None:
         raise ValueError(
             f"chains must be [chains, draws, ...] with 4 draws or more, got {list(chains.shape)}"
         )
+    check_finite(chains=chains)
 
 
 def _halves(chains: Tensor) -> Tensor:
@@ -36,6 +39,8 @@ def _within_and_total(chains: Tensor) -> tuple[Tensor, Tensor]:
     """W, the mean variance inside chains, and the variance of a draw as all chains estimate it."""
     draws = chains.shape[1]
     within = chains.var(1).mean(0)
+    rounding = 4.0 * torch.finfo(chains.dtype).eps * chains.abs().amax((0, 1))
+    within = torch.where(within > rounding.square(), within, torch.zeros_like(within))
     between = chains.mean(1).var(0) if len(chains) > 1 else torch.zeros_like(within)
     return within, within * (draws - 1) / draws + between
 
@@ -46,7 +51,7 @@ def split_r_hat(chains: Float[Tensor, "chains draws *features"]) -> Float[Tensor
     $\hat R$ is the root of $1-\tfrac1n$ plus the variance of the half chains' means over the mean variance
     inside a half chain, of $n$ draws; infinite where nothing moves inside the halves.
     Float64 on the CPU. Gelman et al., Bayesian Data Analysis (2013), section 11.4. Raises ValueError for
-    fewer than 4 draws.
+    fewer than 4 draws and numbers that are not finite.
     Chapter 6 shows what it can't see.
 
     Example:
@@ -68,8 +73,8 @@ def effective_sample_size(chains: Float[Tensor, "chains draws *features"]) -> Fl
 
     All draws over $1+2\sum_j\mathrm{corr}_j$ of half chains, autocorrelations combined over chains so that
     chains that disagree count for little, summed up by Geyer's initial monotone sequence. Float64 on the CPU.
-    Vehtari et al. (2021), section 3, without ranks. Raises ValueError for fewer than 4 draws. Used in chapter
-    6.
+    1 where nothing moves inside the halves. Vehtari et al. (2021), section 3, without ranks. Raises
+    ValueError for fewer than 4 draws and numbers that are not finite. Used in chapter 6.
 
     Example:
         >>> from riemvae_core.laws import effective_sample_size
@@ -91,7 +96,8 @@ def effective_sample_size(chains: Float[Tensor, "chains draws *features"]) -> Fl
     pairs = correlation[: n // 2 * 2].unflatten(0, (-1, 2)).sum(1)
     positive = (pairs > 0).long().cumprod(0)
     time = 2.0 * (pairs.cummin(0).values * positive).sum(0) - 1.0
-    return m * n / time.clamp_min(1.0 / math.log10(m * n))
+    ess = m * n / time.clamp_min(1.0 / math.log10(m * n))
+    return torch.where(within > 0, ess, torch.ones_like(ess))
 
 
 def importance_ess(log_weights: Float[Tensor, " n"]) -> float:
@@ -100,8 +106,9 @@ def importance_ess(log_weights: Float[Tensor, " n"]) -> float:
     Kish (1965). Raises ValueError unless every weight is finite.
     """
     w = _on_cpu(log_weights)
-    if w.numel() == 0 or not torch.isfinite(w).all():
-        raise ValueError(f"log_weights must be finite and at least one, got {w.tolist()[:5]} ...")
+    if w.numel() == 0:
+        raise ValueError("log_weights must hold at least one weight, got none")
+    check_finite(log_weights=w)
     return torch.exp(2.0 * torch.logsumexp(w, 0) - torch.logsumexp(2.0 * w, 0)).item()
 
 
@@ -110,12 +117,13 @@ def pareto_k(log_weights: Float[Tensor, " n"]) -> float:
 
     Fitted to the largest $\min(n/5, 3\sqrt n)$ weights by the method of Zhang and Stephens (2009) with the
     weak prior of Vehtari et al. (2024), which pulls it to 1/2. It is 0 where these weights agree to 1%.
-    Raises ValueError for fewer than 25 weights.
+    Raises ValueError for fewer than 25 weights and for weights that are not finite.
     """
     w = _on_cpu(log_weights)
     n = w.numel()
     if n < 25:
         raise ValueError(f"log_weights must hold 25 weights or more, got {n}")
+    check_finite(log_weights=w)
     tail = math.ceil(min(0.2 * n, 3.0 * math.sqrt(n)))
     top = torch.exp(w - w.max()).sort().values[-tail - 1 :]
     x = top[1:] - top[0]
@@ -139,8 +147,9 @@ def bridge_log_ratio(
 
     ``at_target`` and ``at_proposal`` hold log target minus log proposal at draws of either; ``ess`` is how
     many independent draws those of the target are worth. The error is the delta method's. Meng and Wong
-    (1996), optimal bridge; Fruhwirth-Schnatter (2004) for the error. Raises ValueError for an empty side or
-    an ess below 1.
+    (1996), optimal bridge; Fruhwirth-Schnatter (2004) for the error, which is infinite where the equation
+    for the value was not solved. Raises ValueError for an empty side, an ess below 1 and numbers that are not
+    finite.
     """
     p, q = _on_cpu(at_target), _on_cpu(at_proposal)
     if p.numel() == 0 or q.numel() == 0 or not ess >= 1:
@@ -148,6 +157,7 @@ def bridge_log_ratio(
             "at_target and at_proposal must not be empty and ess at least 1, "
             f"got {p.numel()}, {q.numel()}, {ess}"
         )
+    check_finite(at_target=p, at_proposal=q)
     log_odds = math.log(min(ess, p.numel())) - math.log(q.numel())
 
     def parts(value: float) -> tuple[Tensor, Tensor]:
@@ -169,6 +179,8 @@ def bridge_log_ratio(
         )
         if abs(value - last) < 1e-10:
             break
+    else:
+        return LogRatio(value, math.inf)
     upper, lower = (torch.softmax(part, 0) * part.numel() for part in parts(value))
     variance = (upper - 1).square().mean() / q.numel() + (lower - 1).square().mean() / min(ess, p.numel())
     return LogRatio(value, variance.sqrt().item())

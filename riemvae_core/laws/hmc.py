@@ -14,6 +14,8 @@ from riemvae_core.numerics import standard_normal, standard_uniform
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: nats of energy by which a path may miss its start before it is given up
 LOST = 1000.0
+# what helps where a density under- or overflows
+REMEDY = "take float64, or give the metric a log_volume(z), the log of sqrt det G without the determinant"
 
 
 class State(NamedTuple):
@@ -113,7 +115,8 @@ def evaluate_target(
     if not good.all():
         i = int((~good).nonzero()[0])
         raise FloatingPointError(
-            f"{name} is {log_density[i].item()} at z = {z[i].tolist()}, its gradient {gradient[i].tolist()}"
+            f"{name} is {log_density[i].item()} at z = {z[i].tolist()}, its gradient {gradient[i].tolist()}: "
+            + REMEDY
         )
     return State(z, log_density, gradient)
 

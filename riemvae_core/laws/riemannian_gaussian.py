@@ -11,7 +11,7 @@ from torch import Tensor
 from riemvae_core.laws.diagnostics import importance_ess, pareto_k
 from riemvae_core.laws.samplers import PARETO_LIMIT, resample
 from riemvae_core.laws.uniform import SamplingWarning
-from riemvae_core.numerics import standard_normal
+from riemvae_core.numerics import check_finite, standard_normal
 from riemvae_core.paths import Metric, exponential_map, geodesic
 
 
@@ -65,10 +65,11 @@ def sample_riemannian_gaussian(
         >>> math.exp(draws.log_normalizer) / (2.0 * math.pi)  # the plane's own constant over 2 pi: sigma
         0.25
     """
-    if center.ndim != 1 or not sigma > 0 or n < 1:
+    if center.ndim != 1 or not 0 < sigma < math.inf or n < 1:
         raise ValueError(
             f"center must be [d], sigma positive and n at least 1, got {list(center.shape)}, {sigma}, {n}"
         )
+    check_finite(center=center)
     d, count = len(center), max(4 * n, 400)
     root, failed = torch.linalg.cholesky_ex(metric(center[None])[0])
     if failed:

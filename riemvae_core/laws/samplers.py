@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import (
     bridge_log_ratio,
     effective_sample_size,
@@ -14,13 +15,13 @@ from riemvae_core.laws.diagnostics import (
     pareto_k,
     split_r_hat,
 )
-from riemvae_core.laws.hmc import Target, evaluate_target, run_chains
-from riemvae_core.laws.mixture import BallMixture, proposal_of_metric
-from riemvae_core.numerics import standard_uniform
+from riemvae_core.laws.hmc import REMEDY, Target, evaluate_target, run_chains
+from riemvae_core.laws.mixture import BallMixture
+from riemvae_core.numerics import check_finite, standard_uniform
 
 #: largest split r-hat of draws that count as converged: chains and their halves agree to 5% (chapter 6)
 R_HAT_LIMIT = 1.05
-PARETO_LIMIT, LEAST_ESS = 0.7, 400.0
+PARETO_LIMIT, LEAST_ESS, LEAST_WITNESSES = 0.7, 400.0, 25
 NAME = "log_volume"
 
 
@@ -32,6 +33,15 @@ class UniformDraws(NamedTuple):
     of HMC moves; for importance, ess over proposals. ``r_hat``: the worst over coordinates and log volume,
     of chains or of independent populations; 1 for importance, which has no chains. ``background_share``: the
     part of the law that belongs to the background. ``sample_uniform`` warns where ``converged`` is False.
+
+    ``converged`` says that no check found a fault: weights without a heavy tail, populations that agree, and
+    for chains, which know only where they have been, weighted draws of the mixture of the balls that give
+    the same volume and the same means. What no draw has met stays unknown. Balls alone don't lead to a crowd
+    where no center is: of a thousand unit balls on a sphere of radius $\sqrt{48}$ in 16 dimensions, .99 of
+    the volume lies around the middle, and chains from 40 near-copies far away once passed for the whole law.
+    Such places are looked for first, by mean shift from 24 centers and all balls' mean; one that has no
+    slope toward it from any of these is missed. So is, with a metric without balls, whatever lies far from
+    each row of ``start``.
 
     Example:
         >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
@@ -137,14 +147,43 @@ def sample_by_importance(
     )
 
 
+def contradicted(log_weights: Float[Tensor, " m"], value: float, error: float) -> bool:
+    r"""Whether weights of independent proposals speak against another's estimate of their log mean.
+
+    Their own mean is unbiased: by Markov's inequality it exceeds 20 times the truth once in 20 at most, so a
+    larger one says that the other has missed a part. Where the weights are worth 25 draws or more, four
+    standard errors decide, and below the estimate only if their Pareto tail is below 0.7.
+    """
+    ess, n = importance_ess(log_weights), len(log_weights)
+    gap = torch.logsumexp(log_weights.cpu().double(), 0).item() - math.log(n) - value
+    if ess < LEAST_WITNESSES or n < LEAST_WITNESSES:
+        return gap > math.log(20.0)
+    bound = 4.0 * math.hypot(error, math.sqrt(max(1.0 / ess - 1.0 / n, 0.0))) + 0.05
+    return gap > bound or (gap < -bound and pareto_k(log_weights) < PARETO_LIMIT)
+
+
+def same_means(
+    first: Float[Tensor, "m e"],
+    weights: Float[Tensor, " m"],
+    second: Float[Tensor, "n e"],
+    worth: tuple[float, float],
+) -> bool:
+    """Whether weighted rows and plain ones have the same means, within 5 standard errors of so many draws."""
+    first, second, weights = (t.cpu().double() for t in (first, second, weights))
+    mean = weights @ first
+    variance = weights @ (first - mean).square() + second.var(0, correction=0)
+    bound = 5.0 * (variance * (1.0 / worth[0] + 1.0 / worth[1])).sqrt() + 1e-6 * mean.abs()
+    return bool(((mean - second.mean(0)).abs() <= bound).all())
+
+
 def _weighed(metric, mixture: BallMixture, count: int, generator) -> tuple[Tensor, Tensor, Tensor]:
     """Proposals, their log weights against the normalized mixture, the background's share at each."""
     z, _ = mixture.sample(count, generator)
-    log_volume, base = metric.log_volume(z), mixture.value_and_grad(z)
+    log_volume, (base, share) = metric.log_volume(z), mixture.log_density_and_last_share(z)
     if not torch.isfinite(log_volume).all():
         i = int((~torch.isfinite(log_volume)).nonzero()[0])
-        raise FloatingPointError(f"{NAME} is {log_volume[i].item()} at z = {z[i].tolist()}")
-    return z, log_volume - base.log_density, base.last_share
+        raise FloatingPointError(f"{NAME} is {log_volume[i].item()} at z = {z[i].tolist()}: {REMEDY}")
+    return z, log_volume - base, share
 
 
 def background_share(metric, weights: Float[Tensor, " m"], shares: Float[Tensor, " m"]) -> float:
@@ -168,16 +207,20 @@ def sample_by_hmc(
     kept of each chain, by default 500 or what n takes. The volume comes from bridge sampling between the
     second half of the chains and that mixture or, for another metric, a Gaussian fitted to the first half.
     ``mixture`` is ``proposal_of_metric(metric)`` where that is known already. Converged: r-hat at most 1.05,
-    an effective sample size of 400 or more in the worst coordinate.
+    an effective sample size of 400 or more in the worst coordinate, and for a metric of balls the word of
+    weighted draws from that mixture, worth 25 or more, for the same volume and means: a chain knows nothing
+    of where it has not been.
     """
     if mixture is None and hasattr(metric, "rho"):
         mixture = proposal_of_metric(metric)
+    witnessed = mixture is not None
     if start is None:
         if mixture is None:
             raise ValueError("start must hold one row a chain for a metric without balls, got None")
         start = mixture.sample(chains, generator)[0]
-    if start.ndim != 2 or not torch.isfinite(start).all():
-        raise ValueError(f"start must be finite and [chains, d], got {list(start.shape)}")
+    if start.ndim != 2 or len(start) == 0:
+        raise ValueError(f"start must be [chains, d], got {list(start.shape)}")
+    check_finite(start=start)
     draws = max(500, math.ceil(n / len(start))) if draws is None else draws
     target = target_of(metric)
     if mixture is None:
@@ -192,12 +235,19 @@ def sample_by_hmc(
     mixture = mixture or _fitted(done.z[:, :half].flatten(0, 1))
     proposals = mixture.sample(len(start) * (draws - half), generator)[0]
     value = evaluate_target(target, proposals, NAME).log_density
-    late = mixture.value_and_grad(done.z[:, half:].flatten(0, 1))
-    bridge = bridge_log_ratio(
-        done.log_density[:, half:].flatten() - late.log_density,
-        value - mixture.log_density(proposals),
-        max(0.5 * ess, 1.0),
-    )
+    log_w = value - mixture.log_density(proposals)
+    late, last_share = mixture.log_density_and_last_share(done.z[:, half:].flatten(0, 1))
+    at_chains = done.log_density[:, half:].flatten() - late
+    bridge = bridge_log_ratio(at_chains, log_w, max(0.5 * ess, 1.0))
+    converged = r_hat <= R_HAT_LIMIT and ess >= LEAST_ESS
+    if witnessed and converged:
+        witnesses = torch.cat([proposals, value[:, None]], 1)
+        worth = importance_ess(log_w)
+        converged = (
+            worth >= LEAST_WITNESSES
+            and not contradicted(log_w, *bridge)
+            and same_means(witnesses, torch.softmax(log_w, 0), features.flatten(0, 1), (worth, ess))
+        )
     even = torch.full((len(flat),), 1.0 / len(flat), dtype=torch.float64, device="cpu")
     return UniformDraws(
         z=flat[resample(even, n, generator).to(flat.device)],
@@ -205,8 +255,8 @@ def sample_by_hmc(
         ess=ess,
         acceptance=done.acceptance,
         r_hat=r_hat,
-        background_share=late.last_share.mean().item() if float(getattr(metric, "lam", 0.0)) > 0 else 0.0,
-        converged=r_hat <= R_HAT_LIMIT and ess >= LEAST_ESS,
+        background_share=last_share.mean().item() if float(getattr(metric, "lam", 0.0)) > 0 else 0.0,
+        converged=converged,
         method="hmc",
         log_volume_error=bridge.error,
     )

@@ -6,15 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import importance_ess, split_r_hat
 from riemvae_core.laws.hmc import Target, evaluate_target, hmc_step
-from riemvae_core.laws.mixture import BallMixture, proposal_of_metric
+from riemvae_core.laws.mixture import BallMixture
 from riemvae_core.laws.samplers import (
     LEAST_ESS,
     NAME,
     R_HAT_LIMIT,
     UniformDraws,
     background_share,
+    contradicted,
     local_scale,
     resample,
     target_of,
@@ -68,7 +70,8 @@ def sample_by_smc(
     Each temperature leaves half of the particles effective; they are resampled inside their island and moved
     by ``sweeps`` moves of HMC, whose step follows the acceptance. The islands never meet, so their spread
     gives the error of the volume, r-hat and the effective sample size. ``particles``, of one island, are 128
-    or what 4 n takes. Converged: error of log volume at most 0.1, r-hat at most 1.05, ess 400 or more.
+    or what 4 n takes. Converged: error of log volume at most 0.1, r-hat at most 1.05, ess 400 or more, and
+    the weights of the first particles, from the mixture itself, don't contradict that volume.
     ``mixture`` is ``proposal_of_metric(metric)`` where that is known already. Del Moral, Doucet and Jasra
     (2006).
     """
@@ -80,10 +83,11 @@ def sample_by_smc(
         )
     z = mixture.sample(islands * per, generator)[0]
     scale, step = local_scale(metric), 0.5 * z.shape[1] ** -0.25
-    log_z, now, count = torch.zeros(islands, dtype=torch.float64, device="cpu"), 0.0, 0
+    log_z, now, count, first = torch.zeros(islands, dtype=torch.float64, device="cpu"), 0.0, 0, None
     while now < 1.0:
         value = evaluate_target(target, z, NAME).log_density
         log_ratio = (value - mixture.log_density(z)).cpu().double()
+        first = log_ratio if count == 0 else first
         count += 1
         now, before = next_temperature(log_ratio, now) if count < MOST_TEMPERATURES else 1.0, now
         gain = ((now - before) * log_ratio).reshape(islands, per)
@@ -96,7 +100,9 @@ def sample_by_smc(
             step *= math.exp(accepted.mean().item() - 0.75)
             total += accepted.mean().item()
         z = state.z
-    return _summary(metric, mixture, state.log_density, z, log_z, n, total / sweeps, generator)
+    draws = _summary(metric, mixture, state.log_density, z, log_z, n, total / sweeps, generator)
+    against = contradicted(first, draws.log_volume - mixture.log_total, draws.log_volume_error)
+    return draws._replace(converged=draws.converged and not against)
 
 
 def _resample_islands(gain: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -130,7 +136,7 @@ def _summary(
         ess=ess,
         acceptance=acceptance,
         r_hat=r_hat,
-        background_share=background_share(metric, weights, mixture.value_and_grad(z).last_share),
+        background_share=background_share(metric, weights, mixture.log_density_and_last_share(z)[1]),
         converged=error <= ERROR_LIMIT and r_hat <= R_HAT_LIMIT and ess >= LEAST_ESS,
         method="smc",
         log_volume_error=error,

@@ -1,5 +1,6 @@
 r"""The uniform law of a latent space, $u(z)\propto\sqrt{\det G(z)}$: one function before three samplers."""
 
+import math
 import warnings
 from typing import Any
 
@@ -7,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.laws.mixture import proposal_of_metric
-from riemvae_core.laws.samplers import UniformDraws, sample_by_hmc, sample_by_importance
+from riemvae_core.laws.crowds import proposal_of_metric
+from riemvae_core.laws.samplers import UniformDraws, same_means, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
 
 METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": sample_by_hmc}
@@ -31,6 +32,16 @@ class SamplingWarning(UserWarning):
     """
 
 
+def agree(first: UniformDraws, second: UniformDraws) -> bool:
+    """Whether two samplers found the same volume, known to half a nat, and the same means of coordinates."""
+    error = math.hypot(first.log_volume_error, second.log_volume_error)
+    if not (error < 0.5 and abs(first.log_volume - second.log_volume) < 4.0 * error + 0.05):
+        return False
+    even = torch.full((len(first.z),), 1.0 / len(first.z), dtype=torch.float64, device="cpu")
+    worth = tuple(max(min(draws.ess, float(len(draws.z))), 1.0) for draws in (first, second))
+    return same_means(first.z, even, second.z, worth)
+
+
 def sample_uniform(
     metric,
     n: int,
@@ -43,7 +54,9 @@ def sample_uniform(
 
     Chadebec and Allassonniere (2022), section 4.5. ``importance`` weighs draws from the mixture of the
     balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of
-    the three whose diagnostics hold and, if none does, the one with the least r-hat among smc and hmc.
+    the three whose diagnostics hold. It comes to chains only after smc has failed, and these don't overrule
+    it: they count as converged only where smc's volume and draws agree with theirs. If none holds, ``auto``
+    returns smc's draws or, where the two agree, those with the least r-hat, as not converged.
     Importance and smc need a metric made of balls; any other metric goes to hmc and needs ``start``, one
     row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
     on).
@@ -73,9 +86,11 @@ def sample_uniform(
     for name in METHODS if method == "auto" else (method,):
         options = shared | ({"start": start} if name == "hmc" else {})
         tried.append(METHODS[name](metric, n, generator, **options, **settings))
-        if tried[-1].converged:
+        if tried[-1].converged and (len(tried) < 3 or agree(*tried[1:])):
             return tried[-1]
-    draws = min(tried[-2:], key=lambda t: t.r_hat)
+    draws = tried[-1]
+    if len(tried) == 3:
+        draws = min(tried[1:], key=lambda t: t.r_hat) if agree(*tried[1:]) else tried[1]
     warnings.warn(
         f"sample_uniform ({draws.method}) did not converge: ess {draws.ess:.0f}, r-hat {draws.r_hat:.3f}, "
         f"acceptance {draws.acceptance:.2f}, error of log_volume {draws.log_volume_error:.2f}; "

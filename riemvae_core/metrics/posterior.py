@@ -16,7 +16,7 @@ from riemvae_core.metrics.ball_sums import TOLERANCE, BallSums
 from riemvae_core.metrics.centroids import choose_medoids, matched_rho, nearest_neighbor_rho
 from riemvae_core.metrics.known import ConstantMetric, HalfPlaneMetric, SphereMetric
 from riemvae_core.metrics.pullback import PullbackMetric
-from riemvae_core.numerics import check_points
+from riemvae_core.numerics import check_finite, check_points
 
 __all__ = ["ConstantMetric", "HalfPlaneMetric", "PosteriorMetric", "PullbackMetric", "SphereMetric"]
 
@@ -175,6 +175,7 @@ class PosteriorMetric:
         Raises ValueError for shapes and ranges.
         """
         _check_balls(mu, log_var)
+        check_finite(**{"exp(log_var)": torch.exp(log_var)})
         _check_number("background", background, positive=True)
         keep = choose_medoids(mu, n_centroids, generator)
         if rho == "matched":

@@ -11,8 +11,9 @@ from page_balls import balls, in_core, in_page
 import riemvae_core as rc
 from riemvae_core.figures.widgets.reader_latents import color_range, in_view, slice_through
 from riemvae_core.laws import samplers
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import importance_ess, pareto_k
-from riemvae_core.laws.mixture import mixture_of_metric, proposal_of_metric
+from riemvae_core.laws.mixture import mixture_of_metric
 
 pytestmark = pytest.mark.browser
 

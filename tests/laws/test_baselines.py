@@ -119,19 +119,71 @@ def test_two_stages_learn_a_law_that_is_not_normal():
     assert abs(z[:, 1].std().item() - math.sqrt(0.09 + math.exp(-4))) < 0.12
 
 
+# --- degenerate codes
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_codes_in_a_subspace_are_refused_whatever_rounding_does(dtype, offset):
+    for seed in range(60):
+        (eps,) = properties.random_tensors(1, (7, 5), seed=seed)
+        flat = (eps[:4] @ eps[4:].T @ eps[4:] + offset).to(dtype)  # 4 points span 3 dimensions at most
+        with pytest.raises(ValueError, match=r"mu must span all 5 dimensions, got 4 codes whose axis \d"):
+            baselines.sample_gaussian(flat, 3)
+    line = (eps[:2, :3] + offset).to(dtype)
+    with pytest.raises(ValueError, match=r"mu must span all 3 dimensions, got 2 codes whose axis [12]"):
+        baselines.sample_gaussian(line, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_narrow_codes_are_not_flat(dtype):
+    (eps,) = properties.random_tensors(1, (500, 2))
+    narrow = torch.stack([eps[:, 0], eps[:, 0] + 1e-4 * eps[:, 1]], 1).to(dtype)
+    z = baselines.sample_gaussian(narrow, N, generator=make_generator(0)).double()
+    assert (z[:, 1] - z[:, 0]).std().item() == pytest.approx(1e-4 * eps[:, 1].std().item(), rel=0.05)
+    units = eps * torch.tensor([1e-9, 1e6], dtype=torch.float64, device="cpu")
+    z = baselines.sample_gaussian(units.to(dtype), N, generator=make_generator(0)).double()
+    assert (z.std(0) / units.std(0) - 1).abs().max() < 0.05
+    still = torch.full_like(narrow, 5.0)
+    z = baselines.sample_gaussian(still, N, torch.zeros_like(still), make_generator(0))
+    assert ((z - 5.0).std(0) - 1).abs().max() < 0.05
+
+
+def test_a_mixture_knows_no_unit_and_no_more_components_than_codes():
+    (eps,) = properties.random_tensors(1, (300, 2))
+    z = baselines.sample_mixture(1e-5 * eps, N, 1, generator=make_generator(0))
+    assert (z.std(0) / (1e-5 * eps.std(0)) - 1).abs().max() < 0.05
+    with pytest.raises(ValueError, match="mu must hold at least 3 different codes, one a component, got 2"):
+        baselines.sample_mixture(eps[:2].repeat(9, 1), N, 3)
+
+
 # --- manners
 
 
 @pytest.mark.usefixtures("no_hook")
 def test_bad_input_is_named():
     mu, log_var = codes()
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
         baselines.sample_prior(mu, 0)
     with pytest.raises(ValueError, match="mu must be") as error:
         baselines.sample_gaussian(mu[:1], 3)
     properties.message_names(error.value, "at least 2", [1, 3])
     with pytest.raises(ValueError, match="mu must span all 3 dimensions"):
         baselines.sample_gaussian(mu[:2], 3)
+    bad, wide = mu.clone(), log_var.clone()
+    bad[7, 1], wide[9, 2] = torch.nan, 800.0
+    for function in (
+        lambda mu, log_var: baselines.sample_gaussian(mu, 3, log_var),
+        lambda mu, log_var: baselines.sample_aggregate_posterior(mu, log_var, 3),
+        lambda mu, log_var: baselines.sample_mixture(mu, 3, 2, log_var),
+        lambda mu, log_var: baselines.sample_two_stage(mu, log_var, 3),
+    ):
+        with pytest.raises(ValueError, match="mu must be finite, got nan in row 7"):
+            function(bad, log_var)
+        with pytest.raises(ValueError, match="log_var must be finite, got nan in row 7"):
+            function(mu, bad)
+        with pytest.raises(ValueError, match=r"exp\(log_var\) must be finite, got inf in row 9"):
+            function(mu, wide)
     with pytest.raises(ValueError, match=r"log_var must have mu's shape \(400, 3\), got \(400, 2\)"):
         baselines.sample_aggregate_posterior(mu, log_var[:, :2], 3)
     with pytest.raises(ValueError, match="components must be from 1 to the number of codes, 400, got 401"):

@@ -46,6 +46,16 @@ def test_r_hat_of_chains_that_stand_still_is_infinite():
     assert (diagnostics.effective_sample_size(still) < 40).all()
 
 
+@pytest.mark.parametrize("value", [0.1, -3e5])
+def test_rounding_is_no_movement(value):
+    # the mean of equal numbers is not always that number
+    still = torch.full((4, 37), value, dtype=torch.float64, device="cpu")
+    assert torch.isinf(diagnostics.split_r_hat(still))
+    assert diagnostics.effective_sample_size(still) == 1.0
+    trembling = still * (1 + 1e-16 * autoregressive(4, 37, 0.0))
+    assert torch.isinf(diagnostics.split_r_hat(trembling))
+
+
 # --- effective sample size
 
 
@@ -113,6 +123,14 @@ def test_bridge_finds_a_known_ratio_within_its_error(shift, ratio):
     assert abs(np.mean(z)) < 4 / math.sqrt(30)
 
 
+def test_a_bridge_between_what_never_meets_claims_nothing():
+    # each side gives the other nothing: the equation's solution creeps away
+    ratio = diagnostics.bridge_log_ratio(
+        torch.full((50,), 800.0, device="cpu"), torch.full((50,), -800.0, device="cpu"), 50.0
+    )
+    assert ratio.error > 1.0
+
+
 # --- bad input
 
 
@@ -123,8 +141,20 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match="chains") as error:
             function(short)
         properties.message_names(error.value, "4 draws", [2, 3])
-    with pytest.raises(ValueError, match="log_weights must be finite"):
+    with pytest.raises(ValueError, match="log_weights must be finite, got inf in row 1"):
         diagnostics.importance_ess(torch.tensor([0.0, torch.inf], device="cpu"))
+    for bad in (torch.nan, torch.inf, -torch.inf):
+        chains, weights = torch.zeros(3, 8, device="cpu"), torch.zeros(40, device="cpu")
+        chains[2, 5] = weights[33] = bad
+        for function in (diagnostics.split_r_hat, diagnostics.effective_sample_size):
+            with pytest.raises(ValueError, match=r"chains must be finite, got .* in row 2"):
+                function(chains)
+        with pytest.raises(ValueError, match=r"log_weights must be finite, got .* in row 33"):
+            diagnostics.pareto_k(weights)
+        with pytest.raises(ValueError, match=r"at_target must be finite, got .* in row 33"):
+            diagnostics.bridge_log_ratio(weights, torch.zeros(3, device="cpu"), 30.0)
+        with pytest.raises(ValueError, match=r"at_proposal must be finite, got .* in row 33"):
+            diagnostics.bridge_log_ratio(torch.zeros(3, device="cpu"), weights, 3.0)
     with pytest.raises(ValueError, match="25 weights or more, got 5"):
         diagnostics.pareto_k(torch.zeros(5, device="cpu"))
     with pytest.raises(ValueError, match=r"ess at least 1, got 3, 0, 3\.0"):

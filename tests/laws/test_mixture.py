@@ -10,7 +10,8 @@ from scipy.integrate import quad
 from scipy.stats import binom
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from riemvae_core.laws.mixture import BallMixture, MixtureValue, mixture_of_metric, proposal_of_metric
+from riemvae_core.laws.crowds import proposal_of_metric
+from riemvae_core.laws.mixture import BallMixture, MixtureValue, mixture_of_metric
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
 
@@ -47,16 +48,48 @@ def test_the_last_share_is_the_last_balls_responsibility():
     properties.close(mixture.value_and_grad(z).last_share, torch.softmax(log_parts, -1)[:, -1])
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 2e-3), (torch.float32, 2e-3)])
-def test_digits_are_kept_where_radii_are_tiny(dtype, bound):
-    # centers exact in both precisions, points 3 radii of 1e-6 away as far as the dtype can say
-    mu = torch.tensor([[0.5, -0.25], [1.0, 2.0], [0.0, 0.125]], dtype=dtype, device="cpu")
-    log_var = torch.full_like(mu, 2 * math.log(1e-6))
-    mixture = BallMixture(mu, log_var, torch.zeros(3, dtype=dtype, device="cpu"))
-    z = mu + 3e-6
-    exact = torchs(BallMixture(mu.double(), log_var.double(), torch.zeros(3).double())).log_prob(z.double())
-    # the note in the class: 1e-15 |z|^2 / sigma^2 is 1e-3 here
-    properties.close(mixture.log_density(z).double() - math.log(3), exact, rtol=0.0, atol=bound)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("log_var", [-12.0, -28.0, -60.0])
+@pytest.mark.parametrize("d", [2, 64])
+def test_digits_are_kept_where_radii_are_tiny(dtype, log_var, d):
+    # centers exact in both precisions, one far off, points some radii away as far as the dtype can say
+    mu = (properties.random_tensors(1, (3, d))[0] * 4).round().to(dtype) / 4
+    mu[2] += 256.0
+    mixture = BallMixture(mu, torch.full_like(mu, log_var), torch.zeros(3, dtype=dtype, device="cpu"))
+    z = mu + 0.5 * math.exp(0.5 * log_var)
+    gap = z.double()[:, None] - mu.double()
+    parts = -0.5 * (gap.square() * math.exp(-log_var) + log_var + math.log(2 * math.pi)).sum(-1)
+    exact = torch.logsumexp(parts, 1)
+    bound = {torch.float32: 2e-4, torch.float64: 2e-9}[dtype]
+    # the answer itself is rounded to the dtype
+    rounding = torch.finfo(dtype).eps
+    properties.close(mixture.log_density(z).double(), exact, rtol=rounding, atol=bound)
+    gradient = mixture.value_and_grad(z).gradient.double()
+    expected = -math.exp(-log_var) * torch.einsum("mk,mkd->md", torch.softmax(parts, 1), gap)
+    properties.close(gradient, expected, rtol=1e-5, atol=1e-5 * math.exp(-0.5 * log_var))
+
+
+def test_a_far_ball_with_tiny_radii_pulls_at_nothing():
+    mixture = random_mixture()
+    (z,) = properties.random_tensors(1, (20, 3), seed=3)
+    far = BallMixture(
+        torch.cat([torch.full_like(mixture.mu[:1], 229.0), mixture.mu]),
+        torch.cat([torch.full_like(mixture.mu[:1], -599.0), mixture.log_var]),
+        torch.cat([mixture.log_mass[:1], mixture.log_mass]),
+    )
+    for found, expected in zip(far.value_and_grad(z), mixture.value_and_grad(z), strict=True):
+        properties.close(found, expected)
+    assert far.log_density(far.mu[:1]).item() > 1.5 * 599 - 10
+
+
+def test_the_average_is_where_the_pulls_balance():
+    mixture = random_mixture()
+    (z,) = properties.random_tensors(1, (20, 3), seed=4)
+    mean, precision = mixture.average(z)
+    log_parts = torchs(mixture).component_distribution.log_prob(z[:, None]) + mixture.log_mass
+    pull = torch.softmax(log_parts, -1)[..., None] * torch.exp(-mixture.log_var)
+    properties.close(precision, pull.sum(1))
+    properties.close(mean, (pull * mixture.mu).sum(1) / pull.sum(1))
 
 
 def test_draws_come_from_the_components_as_their_masses_say():
@@ -136,6 +169,14 @@ def test_bad_input_is_named():
     properties.message_names(error.value, [3, 2])
     with pytest.raises(ValueError, match=r"z must be \[m, 2\], got \[5, 3\]"):
         BallMixture(mu, mu, mu[:, 0]).value_and_grad(torch.zeros(5, 3, device="cpu"))
+    bad = mu.clone()
+    bad[2, 1] = torch.nan
+    with pytest.raises(ValueError, match="mu must be finite, got nan in row 2"):
+        BallMixture(bad, mu, mu[:, 0])
+    with pytest.raises(ValueError, match=r"log_var must be above -710.*got -800 in row 2"):
+        BallMixture(mu, torch.where(bad.isnan(), -800.0, mu), mu[:, 0])
+    with pytest.raises(FloatingPointError, match=r"no finite log density at z = .*row 1"):
+        BallMixture(mu, mu, mu[:, 0]).log_density(torch.tensor([[0.0, 0.0], [1e30, 0.0]], device="cpu"))
     with pytest.raises(ValueError, match="metric must be made of balls"):
         mixture_of_metric(torch.nn.Identity())
     with pytest.raises(ValueError, match=r"tau must be positive .* lam is 0.5, got 0.0"):

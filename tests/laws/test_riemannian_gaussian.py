@@ -88,6 +88,10 @@ def test_bad_input_is_named():
     properties.message_names(error.value, [1, 2])
     with pytest.raises(ValueError, match="sigma positive and n at least 1, got"):
         sample_riemannian_gaussian(HalfPlaneMetric(), center, -1.0, 1)
+    with pytest.raises(ValueError, match="sigma positive and n at least 1, got"):
+        sample_riemannian_gaussian(HalfPlaneMetric(), center, math.inf, 1)
+    with pytest.raises(ValueError, match="center must be finite, got nan in row 1"):
+        sample_riemannian_gaussian(HalfPlaneMetric(), center + center.new_tensor([0.0, torch.nan]), 1.0, 1)
     with pytest.raises(ValueError, match="metric must be positive definite at center"):
         sample_riemannian_gaussian(lambda z: -torch.diag_embed(torch.ones_like(z)), center, 1.0, 1)
 

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from uniform_cases import METHODS, metric_of, random_metric
 
 from riemvae_core.laws import samplers, smc, uniform
-from riemvae_core.laws.mixture import proposal_of_metric
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
 

@@ -203,6 +203,27 @@ def test_a_metric_that_gives_no_number_is_an_error_with_a_name(method):
         uniform.sample_uniform(metric, 50, make_generator(0), method)
 
 
+def test_an_underflow_names_what_helps():
+    class Tiny:
+        """The determinant of 1e-200 I in four dimensions is no float64."""
+
+        def log_volume(self, z):
+            return 0.5 * torch.log(torch.linalg.det(torch.diag_embed(1e-200 / (1.0 + z.square()))))
+
+    start = torch.zeros(3, 4, dtype=torch.float64, device="cpu")
+    with pytest.raises(
+        FloatingPointError, match=r"log_volume is .*: take float64, or give .* log_volume\(z\)"
+    ):
+        uniform.sample_uniform(Tiny(), 3, start=start)
+
+
+def test_weights_of_the_first_particles_may_speak_against_smc(monkeypatch):
+    draws = [smc.sample_by_smc(random_metric(5, 2, 1.0), 100, make_generator(0))]
+    monkeypatch.setattr(smc, "contradicted", lambda *_: True)
+    draws.append(smc.sample_by_smc(random_metric(5, 2, 1.0), 100, make_generator(0)))
+    assert [d.converged for d in draws] == [True, False]
+
+
 @pytest.mark.usefixtures("no_hook")
 def test_bad_input_is_named():
     metric = random_metric(3, 2, 1.0)
@@ -217,8 +238,12 @@ def test_bad_input_is_named():
         uniform.sample_uniform(flat, 1)
     with pytest.raises(ValueError, match="metric must be made of balls"):
         uniform.sample_uniform(flat, 1, method="smc")
-    with pytest.raises(ValueError, match=r"start must be finite and \[chains, d\], got \[2\]"):
+    with pytest.raises(ValueError, match=r"start must be \[chains, d\], got \[2\]"):
         samplers.sample_by_hmc(metric, 1, start=torch.zeros(2))
+    with pytest.raises(ValueError, match="start must be finite, got nan in row 3"):
+        samplers.sample_by_hmc(
+            metric, 1, start=torch.tensor([0.0, 0.0, 0.0, torch.nan])[:, None].expand(4, 2)
+        )
     with pytest.raises(
         ValueError, match="islands must be at least 2, particles 4 and sweeps 1, got 1, 128, 4"
     ):

@@ -1,0 +1,145 @@
+"""Crowds where no center is, and what must not be certified without having seen them."""
+
+import math
+
+import properties
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from riemvae_core.laws import SamplingWarning, UniformDraws, crowds, samplers, uniform
+from riemvae_core.laws.mixture import mixture_of_metric
+from riemvae_core.metrics import PosteriorMetric
+from riemvae_core.numerics import make_generator
+
+
+def sphere(n: int, d: int, radius: float, twins: int, dtype=torch.float64) -> PosteriorMetric:
+    """n unit balls with centers on a sphere, and near-copies of one ball 60 away."""
+    u, v = (properties.random_tensors(1, (m, d), seed=m)[0] for m in (n, twins + 1))
+    far = 1e-3 * v[:twins]
+    far[:, 0] += 60.0
+    mu = torch.cat([radius * u / u.norm(dim=1, keepdim=True), far]).to(dtype)
+    return PosteriorMetric(mu, torch.zeros_like(mu), math.sqrt(d), 0.0, 0.0)
+
+
+def around_the_middle(metric: PosteriorMetric, twins: int) -> Tensor:
+    """Log volume of the balls but the near-copies, from normal points about the origin and nothing of ours.
+
+    Their weight falls off as exp(-|z|^2 / d) and the sphere's curvature widens the law: by Jensen's and the
+    cumulants' second terms to a variance of 1 / (1 - 2 |mu|^2 / d^2).
+    """
+    mu = metric.mu[: len(metric.mu) - twins].double()
+    d = mu.shape[1]
+    std = (1.0 - 2.0 * mu[0].square().sum().item() / d**2) ** -0.5
+    z = std * properties.random_tensors(1, (4000, d), seed=99)[0]
+    log_weights = -torch.cdist(z, mu).square() / d
+    log_w = 0.5 * d * torch.logsumexp(log_weights, 1) - Normal(0.0, std).log_prob(z).sum(1)
+    assert log_w.std() < 1.5  # the points are where the law is
+    return torch.logsumexp(log_w, 0) - math.log(len(z))
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "radius", "twins", "dtype"),
+    [
+        (1000, 16, math.sqrt(48.0), 40, torch.float64),
+        (1000, 16, math.sqrt(48.0), 40, torch.float32),
+        (1000, 64, 19.0, 2, torch.float64),
+    ],
+)
+def test_a_crowd_where_no_center_is_gets_its_share(n, d, radius, twins, dtype):
+    metric = sphere(n, d, radius, twins, dtype)
+    middle = around_the_middle(metric, twins).item()
+    far = 0.5 * d * math.log(2 * math.pi * twins)
+    draws = uniform.sample_uniform(metric, 500, make_generator(0))
+    assert draws.converged
+    exact = math.log(math.exp(middle - far) + 1.0) + far
+    assert abs(draws.log_volume - exact) < 4 * math.hypot(draws.log_volume_error, 0.05)
+    share = 1.0 / (1.0 + math.exp(far - middle))
+    found = (draws.z[:, 0] < 30).double().mean().item()
+    assert abs(found - share) < 5 * math.sqrt(share * (1 - share) / 500) + 2e-3
+
+
+def test_chains_that_missed_the_crowd_are_not_vouched_for(monkeypatch):
+    monkeypatch.setattr(crowds, "crowds_between", lambda *_: None)
+    metric = sphere(300, 16, math.sqrt(28.0), 40)
+    draws = samplers.sample_by_hmc(metric, 100, make_generator(0), chains=32, draws=160, warm_up=40)
+    # by their own word all is well, and no chain has ever been near the middle
+    assert draws.r_hat < samplers.R_HAT_LIMIT
+    assert draws.ess > samplers.LEAST_ESS
+    assert draws.z[:, 0].min() > 30
+    assert not draws.converged
+
+
+def test_healthy_balls_need_no_more_than_balls():
+    mu, log_var = properties.random_tensors(2, (40, 4))
+    metric = PosteriorMetric(mu, 0.3 * log_var - 2.0, 2.0, 0.01, 0.01)
+    proposal, plain = crowds.proposal_of_metric(metric), mixture_of_metric(metric)
+    assert torch.equal(proposal.mu, plain.mu)
+    assert proposal.log_mass[-1] == plain.log_mass[-1]
+
+
+def test_local_means_are_weighted_means():
+    metric = sphere(50, 3, 2.0, 3)
+    means = crowds.local_means(metric, -torch.arange(53.0, dtype=torch.float64, device="cpu"))
+    properties.close(means[0], metric.mu.mean(0))
+    start = metric.mu[0]
+    weights = torch.softmax(-(start - metric.mu).square().sum(-1) / 3.0, 0)
+    expected = weights @ metric.mu
+    assert (means - expected).norm(dim=1).min() < 1e-9
+
+
+# --- nobody overrules on his own word
+
+
+def draws_of(method, log_volume, converged, shift=0.0, error=0.05, r_hat=1.01) -> UniformDraws:
+    (z,) = properties.random_tensors(1, (400, 3), seed=len(method))
+    return UniformDraws(z + shift, log_volume, 2000.0, 0.8, r_hat, 0.0, converged, method, error)
+
+
+@pytest.mark.parametrize(
+    ("hmc", "believed"),
+    [
+        (draws_of("hmc", 10.03, True), True),
+        (draws_of("hmc", 9.0, True), False),  # another volume
+        (draws_of("hmc", 10.03, True, shift=1.0), False),  # other places
+        (draws_of("hmc", 10.03, True, error=3.0), False),  # a volume that nobody knows
+        (draws_of("hmc", 10.03, False), False),
+    ],
+)
+def test_after_a_failed_smc_chains_count_only_where_both_agree(monkeypatch, hmc, believed):
+    failed = {m: draws_of(m, 10.0, False, r_hat=1.2) for m in ("importance", "smc")}
+    given = {m: lambda *_, m=m, **__: (failed | {"hmc": hmc})[m] for m in uniform.METHODS}
+    monkeypatch.setattr(uniform, "METHODS", given)
+    metric = sphere(5, 3, 2.0, 2)
+    if believed:
+        assert uniform.sample_uniform(metric, 400) is hmc
+        return
+    with pytest.warns(SamplingWarning, match="did not converge"):
+        draws = uniform.sample_uniform(metric, 400)
+    assert not draws.converged
+    assert draws.method == ("hmc" if not hmc.converged else "smc")
+
+
+def test_weights_contradict_what_missed_a_part():
+    (x,) = properties.random_tensors(1, (4000,))
+    log_w = 0.5 * x - 0.125  # mean 1
+    assert not samplers.contradicted(log_w, 0.0, 0.01)
+    assert samplers.contradicted(log_w, -0.3, 0.01)
+    assert samplers.contradicted(log_w, 0.3, 0.01)
+    heavy = log_w.clone()
+    heavy[7] = math.log(4000 * 30.0)  # one draw of a part that 4000 have missed
+    assert samplers.contradicted(heavy, 0.0, 0.01)
+    assert not samplers.contradicted(heavy, 5.0, 0.01)  # and worth too little to speak of less
+
+
+def test_a_ball_is_never_less_than_it_is_alone():
+    class Drowned(PosteriorMetric):
+        def log_volume(self, z):
+            value = super().log_volume(z)
+            return torch.where((z[..., 0] > 2.5) & (z[..., 0] < 3.5), value - 9.0, value)
+
+    mu = torch.arange(5.0, dtype=torch.float64, device="cpu")[:, None].expand(5, 2)
+    with pytest.raises(FloatingPointError, match=r"log_volume is .* at the center of ball 3, where") as error:
+        crowds.proposal_of_metric(Drowned(mu, torch.full_like(mu, -3.0), 1.0, 0.0, 0.0))
+    properties.message_names(error.value, "3 ", "float64", "log_var from -3 to -3")
