@@ -33,22 +33,25 @@ class BallSums:
     Works in ``dtype``, float64 where the balls' own precision would lose digits and the device has it. Balls
     whose expanded square still loses too many are kept last, from ``n_expanded`` on, and measured by
     differences. Squares are expanded about the coordinates' medians, which one unusual row doesn't move.
-    Points must come in ``dtype``.
+    Where radii differ so much that even in float64 a far ball's precision outweighs what its weight has
+    fallen to, sums are taken in logs, at the price of a pass over all pairs for each axis. Points must come
+    in ``dtype``.
     """
 
     def __init__(self, mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], rho: float) -> None:
         self.rho, tolerance = rho, TOLERANCE[mu.dtype] / max(0.5 * mu.shape[1], 10.0)
-        wide = torch.float64 if _has_float64(mu.device) else mu.dtype
+        wide = torch.float64 if _has_float64(mu.device) else torch.float32
         gap = mu.to(wide) - _middle(mu).to(wide)
         size = 4.0 * (torch.exp(-log_var.to(wide)) * gap.square()).sum(1) / rho**2
         spread = math.log(len(mu)) - log_var.min().item() + max(log_var.max().item(), 0.0)
-        loses = bool((size * torch.finfo(mu.dtype).eps > tolerance).any()) or spread > SPREAD[mu.dtype]
-        self.dtype = wide if loses else mu.dtype
-        by_difference = size * torch.finfo(self.dtype).eps > tolerance
+        keeps = bool((size * torch.finfo(mu.dtype).eps <= tolerance).all()) and spread <= SPREAD[mu.dtype]
+        self.dtype = mu.dtype if keeps else wide
+        self._uneven = spread > SPREAD[self.dtype]
+        by_difference = ~(size * torch.finfo(self.dtype).eps <= tolerance)
         order = torch.argsort(by_difference.to(torch.uint8), stable=True)
         self.n, self.n_expanded = len(mu), len(mu) - int(by_difference.sum())
-        self._mu = mu.to(self.dtype)[order]
-        precision = torch.exp(-log_var.to(self.dtype))[order]
+        self._mu, self._log_var = mu.to(self.dtype)[order], log_var.to(self.dtype)[order]
+        precision = torch.exp(-self._log_var)
         self._center = _middle(self._mu)
         offset = self._mu - self._center
         constant = (precision * offset.square()).sum(1, keepdim=True)
@@ -90,6 +93,34 @@ class BallSums:
             logs = logs - scaled[:, axis] * (z[:, axis, None] - self._mu[block, axis]).square()
         return logs
 
+    def _log_weights(self, z: Float[Tensor, "m d"]) -> list[Float[Tensor, "m b"]]:
+        features, blocks = self._features(z), self._blocks(len(z))
+        return [
+            self._expanded(features, b) if b.start < self.n_expanded else self._by_difference(z, b)
+            for b in blocks
+        ]
+
+    def _in_logs(
+        self, logs: Float[Tensor, "m n"], log_background: Float[Tensor, "m 1"]
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"]]:
+        """What ``sums`` returns, however unlike the radii are."""
+        parts = [torch.cat([logs - v, log_background], dim=1).logsumexp(1) for v in self._log_var.T]
+        log_diagonal = torch.stack(parts, dim=1)
+        shift = log_diagonal.mean(1, keepdim=True).detach()
+        return torch.exp(log_diagonal - shift), shift
+
+    def _pull_in_logs(
+        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
+        """What ``sums_and_pull`` returns, however unlike the radii are."""
+        logs, precision = torch.cat(self._log_weights(z), dim=1), self.precision
+        diagonal, shift = self._in_logs(logs, log_background)
+        log_diagonal = torch.log(diagonal) + shift
+        parts = zip(self._log_var.T, log_diagonal.T, strict=True)
+        shares = sum(torch.exp(logs - v - g[:, None]) for v, g in parts)
+        gaps = zip(z.T, self._mu.T, precision.T, strict=True)
+        return diagonal, shift, torch.stack([(shares * (x[:, None] - mu)) @ p for x, mu, p in gaps], dim=1)
+
     def sums(
         self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"]]:
@@ -98,11 +129,9 @@ class BallSums:
         The shift is the largest log among background and weights, so nothing underflows. Torch
         can differentiate it. The logs of all weights are stored, one number for each pair of point and ball.
         """
-        features, blocks = self._features(z), list(self._blocks(len(z)))
-        logs = [
-            self._expanded(features, b) if b.start < self.n_expanded else self._by_difference(z, b)
-            for b in blocks
-        ]
+        logs, blocks = self._log_weights(z), self._blocks(len(z))
+        if self._uneven:
+            return self._in_logs(torch.cat(logs, dim=1), log_background)
         largest = torch.cat([log_background, *(x.amax(1, keepdim=True) for x in logs)], dim=1)
         shift = largest.amax(1, keepdim=True).detach()
         diagonal = torch.exp(log_background - shift)
@@ -121,6 +150,8 @@ class BallSums:
         would drown. ``store`` keeps all weights: room for m n numbers in ``dtype``, reused because memory
         fresh from the system is slow to touch.
         """
+        if self._uneven:
+            return self._pull_in_logs(z, log_background)
         (m, d), features, precision = z.shape, self._features(z), self.precision
         parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks(m))
         blocks = [(block, part.view(m, block.stop - block.start)) for block, part in parts]

@@ -21,8 +21,8 @@ from riemvae_core.numerics import check_finite, check_floats
 
 __all__ = ["ConstantMetric", "HalfPlaneMetric", "PosteriorMetric", "PullbackMetric", "SphereMetric"]
 
-# logs of variances whose squares, sums and exponentials stay within the range of float64
-LOG_VAR_LIMIT = 250.0
+# logs of variances whose exponentials stay within the range of float64
+LOG_VAR_LIMIT = 690.0
 REMEDY = "take balls and z in float64, or z nearer to the balls"
 
 
