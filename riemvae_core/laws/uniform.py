@@ -7,10 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.laws.groups import proposal_by_groups
 from riemvae_core.laws.mixture import proposal_of_metric
 from riemvae_core.laws.samplers import UniformDraws, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
 
+# from so many balls on, groups of them are proposed from
+MANY = 2000
 METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": sample_by_hmc}
 
 
@@ -44,6 +47,7 @@ def sample_uniform(
     Chadebec and Allassonniere (2022), section 4.5. ``importance`` weighs draws from the mixture of the
     balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of
     the three whose diagnostics hold and, if none does, the one with the least r-hat among smc and hmc.
+    From 2,000 balls on, that mixture is one of groups of them.
     Importance and smc need a metric made of balls; any other metric goes to hmc and needs ``start``, one
     row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
     on).
@@ -69,7 +73,10 @@ def sample_uniform(
         method = "hmc"
     if method == "auto" and settings:
         raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
-    tried, shared = [], {"mixture": proposal_of_metric(metric)} if hasattr(metric, "rho") else {}
+    tried, shared = [], {}
+    if hasattr(metric, "rho"):
+        propose = proposal_of_metric if len(metric.mu) < MANY else proposal_by_groups
+        shared["mixture"] = propose(metric)
     for name in METHODS if method == "auto" else (method,):
         options = shared | ({"start": start} if name == "hmc" else {})
         tried.append(METHODS[name](metric, n, generator, **options, **settings))
