@@ -9,10 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.balls import LOG_2PI
-from riemvae_core.numerics import standard_normal
+from riemvae_core.numerics import check_finite, standard_normal
 
 FLOOR = -80.0  # exp of anything lower is the slow path and no part of any sum
 STORE_BYTES = 2**24  # for the logs of all components at a chunk of points, used again for every chunk
+# how large an error the rounding of an expanded square may cause in the log of a component, by its dtype
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 class MixtureValue(NamedTuple):
@@ -23,21 +25,17 @@ class MixtureValue(NamedTuple):
     last_share: Float[Tensor, " m"]
 
 
-def _working_dtype(mu: Tensor, log_var: Tensor) -> torch.dtype:
-    """float32 where it keeps the log of each float32 component to 1e-4, else float64 if there is one."""
-    size = (torch.exp(-log_var) * (mu - mu.mean(0)).square()).sum(-1).max().item()
-    enough = mu.dtype == torch.float32 and torch.finfo(torch.float32).eps * size < 1e-4
-    return torch.float32 if enough or mu.device.type == "mps" else torch.float64
-
-
 class BallMixture:
     r"""The density $\psi(z)=\sum_i\Psi_iN(z;\mu_i,\mathrm{diag}\,\sigma_i^2)$ with mass $\Psi=\sum_i\Psi_i$.
 
     ``mu`` and ``log_var`` are ``[k, d]``, ``log_mass`` holds the $\log\Psi_i$, ``[k]``. Distances are
-    expanded into one matrix product around the mean of the centers, in float64 wherever float32 would cost
-    the log of a component more than 1e-4; the error is then about $10^{-15}\|\mu\|^2/\sigma^2$. Memory stays
-    bounded for any number of points and balls. Raises ValueError for shapes that don't fit. Its use as a
-    proposal is derived in chapter 6.
+    expanded into one matrix product around the mean of the centers. Rounding then costs the log of a
+    component about $\epsilon\|\mu_i\|^2/\sigma_i^2$ nats: for float32 balls at most 1e-4, for float64 ones
+    1e-9, because float64 takes over where float32 would lose more, and differences, which keep all digits
+    and take about 13 times as long, for those balls that even float64 would spoil. Memory stays bounded for
+    any number of points and balls. Raises ValueError for shapes that don't fit, numbers that are not finite
+    and balls whose precision is beyond float64, FloatingPointError for points so far that the square of the
+    distance is. Its use as a proposal is derived in chapter 6.
 
     Example:
         >>> from riemvae_core.laws import BallMixture
@@ -57,21 +55,34 @@ class BallMixture:
                 "mu and log_var must be [k, d] and log_mass [k], "
                 f"got {list(mu.shape)}, {list(log_var.shape)}, {list(log_mass.shape)}"
             )
+        check_finite(mu=mu, log_var=log_var, log_mass=log_mass)
         self.mu, self.log_var, self.log_mass = mu, log_var, log_mass
         self.log_total = torch.logsumexp(log_mass.cpu().double(), 0).item()
-        self._work = _working_dtype(mu, log_var)
-        wide_mu, wide_log_var = mu.to(self._work), log_var.to(self._work)
-        self._center = wide_mu.mean(0)
-        self._mu = wide_mu - self._center
-        self._precision = torch.exp(-wide_log_var)
-        drawn_in = self._precision * self._mu
-        offset = (
-            log_mass.to(self._work)
-            - 0.5 * (wide_log_var + LOG_2PI).sum(-1)
-            - 0.5 * (drawn_in * self._mu).sum(-1)
-        )
+        wide = torch.float32 if mu.device.type == "mps" else torch.float64
+        at, spread = mu.to(wide), log_var.to(wide)
+        self._precision, self._center = torch.exp(-spread), at.mean(0)
+        if not torch.isfinite(self._precision).all():
+            i = int((~torch.isfinite(self._precision)).any(1).nonzero()[0])
+            raise ValueError(
+                f"log_var must be above {-math.log(torch.finfo(wide).max):.0f}, so that exp(-log_var) is a "
+                f"number, got {log_var[i].min().item():.6g} in row {i}: leave this ball out"
+            )
+        offset = at - self._center
+        size = (self._precision * offset.square()).sum(-1)
+        self._constant = log_mass.to(wide) - 0.5 * (spread + LOG_2PI).sum(-1)
+        tolerance = TOLERANCE.get(mu.dtype, 1e-4)
+        enough = (size + self._constant.abs()).max() * torch.finfo(torch.float32).eps < tolerance
+        near = spread.abs().max() < 40.0  # far from overflow
+        self._work = torch.float32 if enough and near and mu.dtype != torch.float64 else wide
+        self._lossy = (~(size * torch.finfo(self._work).eps <= tolerance)).nonzero().flatten()
+        # whether a weight at the floor, times its precision, could drown the precision of the nearest ball
+        self._uneven = bool(spread.max() - spread.min() > -0.5 * FLOOR)
+        drawn_in = self._precision * offset
+        offset = self._constant - 0.5 * (drawn_in * offset).sum(-1)
         # log of component i at z = <P_i mu_i, z> - 1/2 <P_i, z^2> + offset_i: a product over 2 d + 1 columns
-        self._columns = torch.cat([drawn_in, -0.5 * self._precision, offset[:, None]], dim=1)
+        columns = torch.cat([drawn_in, -0.5 * self._precision, offset[:, None]], dim=1)
+        self._columns, self._center = columns.to(self._work), self._center.to(self._work)
+        self._balls = tuple(t[self._lossy].to(self._work) for t in (at, self._precision, self._constant))
 
     def sample(
         self, n: int, generator: torch.Generator | None = None
@@ -97,21 +108,46 @@ class BallMixture:
             raise ValueError(f"z must be [m, {self.mu.shape[1]}], got {list(z.shape)}")
         rows = max(1, STORE_BYTES // (self._work.itemsize * len(self.mu)))
         parts, room = z.split(rows), z.new_empty((min(rows, len(z)), len(self.mu)), dtype=self._work)
-        results = [function(part.to(self._work) - self._center, room[: len(part)]) for part in parts]
-        return [torch.cat(part).to(z.dtype) for part in zip(*results, strict=True)]
+        results = [function(part.to(self._work), room[: len(part)]) for part in parts]
+        whole = [torch.cat(part).to(z.dtype) for part in zip(*results, strict=True)]
+        if not torch.isfinite(whole[0]).all():
+            i = int((~torch.isfinite(whole[0])).reshape(len(z), -1).any(1).nonzero()[0])
+            raise FloatingPointError(
+                f"the mixture has no finite log density at z = {z[i].tolist()} (row {i})"
+            )
+        return whole
 
-    def _weights(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        r"""Log of $\psi$ at points relative to the center, weights of the components there, and their sum."""
+    def _weights(self, z: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        r"""Log of $\psi$ at points, weights of the components there, and their sum."""
+        x = z - self._center
         logs = torch.mm(torch.cat([x, x.square(), torch.ones_like(x[:, :1])], 1), self._columns.T, out=room)
+        if len(self._lossy):
+            logs[:, self._lossy] = self._by_difference(z)
         top = logs.amax(-1, keepdim=True)
         weights = logs.sub_(top).clamp_(min=FLOOR).exp_()
+        if self._uneven:
+            weights.masked_fill_(weights <= 2.0 * math.exp(FLOOR), 0.0)
         total = weights.sum(-1, keepdim=True)
         return (top + total.log()).squeeze(-1), weights, total
 
-    def _value_and_grad(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        (log_density, weights, total), d = self._weights(x, room), x.shape[1]
+    def _by_difference(self, z: Tensor) -> Tensor:
+        mu, precision, constant = self._balls
+        logs = constant.expand(len(z), -1).clone()
+        for axis in range(z.shape[1]):
+            logs -= 0.5 * precision[:, axis] * (z[:, axis, None] - mu[:, axis]).square()
+        return logs
+
+    def _value_and_grad(self, z: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (log_density, weights, total), d = self._weights(z, room), z.shape[1]
+        last = weights[:, -1] / total[:, 0]
+        lossy = weights[:, self._lossy]
+        weights[:, self._lossy] = 0.0
         pulled, tight = (weights @ self._columns[:, : 2 * d] / total).split(d, dim=1)
-        return log_density, pulled + 2.0 * tight * x, weights[:, -1] / total[:, 0]
+        gradient, (mu, precision, _) = pulled + 2.0 * tight * (z - self._center), self._balls
+        for axis in range(d if len(self._lossy) else 0):
+            gap = mu[:, axis] - z[:, axis, None]
+            gradient[:, axis] += (lossy / total * gap) @ precision[:, axis]
+        return log_density, gradient, last
 
 
 def mixture_of_metric(metric) -> BallMixture:
