@@ -12,7 +12,7 @@ from riemvae_core.laws.mixture import proposal_of_metric
 from riemvae_core.laws.samplers import UniformDraws, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
 
-# from so many balls on, groups of them are proposed from
+# from so many balls on, importance proposes from groups of them first
 MANY = 2000
 METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": sample_by_hmc}
 
@@ -47,7 +47,7 @@ def sample_uniform(
     Chadebec and Allassonniere (2022), section 4.5. ``importance`` weighs draws from the mixture of the
     balls, ``smc`` tempers from that mixture to the law, ``hmc`` runs chains; ``auto`` takes the first of
     the three whose diagnostics hold and, if none does, the one with the least r-hat among smc and hmc.
-    From 2,000 balls on, that mixture is one of groups of them.
+    From 2,000 balls on, importance first tries a mixture of groups of them, which costs far less.
     Importance and smc need a metric made of balls; any other metric goes to hmc and needs ``start``, one
     row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
     on).
@@ -73,10 +73,12 @@ def sample_uniform(
         method = "hmc"
     if method == "auto" and settings:
         raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
-    tried, shared = [], {}
-    if hasattr(metric, "rho"):
-        propose = proposal_of_metric if len(metric.mu) < MANY else proposal_by_groups
-        shared["mixture"] = propose(metric)
+    balls = hasattr(metric, "rho")
+    if balls and len(metric.mu) >= MANY and method in ("auto", "importance"):
+        draws = sample_by_importance(metric, n, generator, mixture=proposal_by_groups(metric), **settings)
+        if draws.converged:
+            return draws
+    tried, shared = [], {"mixture": proposal_of_metric(metric)} if balls else {}
     for name in METHODS if method == "auto" else (method,):
         options = shared | ({"start": start} if name == "hmc" else {})
         tried.append(METHODS[name](metric, n, generator, **options, **settings))
