@@ -74,11 +74,13 @@ def proposal_by_groups(metric) -> BallMixture:
     height = torch.minimum(middle, draw + 0.5 * eps.square().sum(1) + SLACK)
     mass = height + 0.5 * (wide + LOG_2PI).sum(1) - math.log(len(levels))
     parts = [(center, wide, mass), (alone.mu[n:], alone.log_var[n:], alone.log_mass[n:])]
-    groups = [levels[-1], halves(features, HALVINGS, inside=True)[-1]]
-    (height, crowd), (other, around) = (_near(mu, log_var, float(metric.rho), rows) for rows in groups)
-    height, crowd = height.maximum(other), torch.where(other > height, around, crowd)
+    count, rho = len(levels[-1]), float(metric.rho)
+    far = _far(mu, levels[-1], center[-count:], d * inner[-count:], spread[-count:], rho)
+    height, by_balls = _near(mu, log_var, rho, levels[-1], far)
+    other, around = _near(mu, log_var, rho, halves(features, HALVINGS, inside=True)[-1])
+    height, by_balls = height.maximum(other), by_balls.maximum(around)
     apart = height - _joined(parts).log_density(mu) > UNCOVERED
-    balls = (mu[apart], alone.log_var[:n][apart], alone.log_mass[:n][apart] + crowd[apart])
+    balls = (mu[apart], alone.log_var[:n][apart], (alone.log_mass[:n] + height - by_balls)[apart])
     return _joined([parts[0], balls, parts[1]])
 
 
@@ -86,12 +88,38 @@ def _joined(parts: list[tuple[Tensor, Tensor, Tensor]]) -> BallMixture:
     return BallMixture(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
+def _far(
+    mu: Float[Tensor, "n d"],
+    groups: Int[Tensor, "groups size"],
+    center: Float[Tensor, "groups d"],
+    inner: Float[Tensor, "groups d"],
+    spread: Float[Tensor, "groups d"],
+    rho: float,
+) -> Float[Tensor, "n d"]:
+    """What the balls of all groups but its own add to the metric at each center, as if they were Gaussian."""
+    n, size = len(mu), groups.shape[1]
+    width = inner + 2.0 * spread
+    height = size * rho**2 / inner * torch.exp(0.5 * torch.log(inner / width).sum(1, keepdim=True))
+    owner = torch.zeros(n, dtype=torch.long, device=mu.device)
+    kept = groups < n
+    owner[groups[kept]] = torch.arange(len(groups), device=mu.device)[:, None].expand_as(groups)[kept]
+    far = torch.empty_like(mu)
+    for s in chunks(n, 4 * mu.element_size() * len(groups)):
+        logs = sum(-(x[:, None] - c).square() / w for x, c, w in zip(mu[s].T, center.T, width.T, strict=True))
+        far[s] = torch.exp(logs).scatter(1, owner[s, None], 0.0) @ height
+    return far
+
+
 def _near(
-    mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], rho: float, groups: Int[Tensor, "groups size"]
+    mu: Float[Tensor, "n d"],
+    log_var: Float[Tensor, "n d"],
+    rho: float,
+    groups: Int[Tensor, "groups size"],
+    far: Float[Tensor, "n d"] | None = None,
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Log volume at each center by the balls of its group only, and by how much it exceeds theirs alone."""
+    r"""Log volume at each center by its group's balls, and what is ``far``; log of $\psi$ by the former."""
     wide = torch.float64 if log_var.abs().max() > 40.0 and mu.device.type != "mps" else mu.dtype
-    height, crowd = (torch.empty_like(mu[:, 0]) for _ in range(2))
+    height, alone = (torch.empty_like(mu[:, 0]) for _ in range(2))
     for some in chunks(len(groups), 4 * wide.itemsize * groups.shape[1] ** 2):
         rows, again = groups[some] % len(mu), groups[some] >= len(mu)
         at, spread = mu[rows].to(wide), log_var[rows].to(wide)
@@ -99,11 +127,13 @@ def _near(
         logs = _log_weights(at, precision / rho**2).clamp_(max=0.0)
         logs = logs.diagonal_scatter(torch.zeros_like(at[..., 0]), dim1=1, dim2=2)
         logs = logs.masked_fill(again[:, None], -math.inf)
-        log_volume = 0.5 * torch.log(torch.exp(logs) @ precision).sum(2)
+        diagonal = torch.exp(logs) @ precision
+        diagonal = diagonal if far is None else diagonal + far[rows]
+        log_volume = 0.5 * torch.log(diagonal).sum(2)
         by_balls = torch.logsumexp(0.5 * (mu.shape[1] * logs - spread.sum(2)[:, None]), 2)
         height[rows[~again]] = log_volume[~again].to(mu.dtype)
-        crowd[rows[~again]] = (log_volume - by_balls)[~again].to(mu.dtype)
-    return height, crowd
+        alone[rows[~again]] = by_balls[~again].to(mu.dtype)
+    return height, alone
 
 
 def _log_weights(at: Float[Tensor, "g s d"], scaled: Float[Tensor, "g s d"]) -> Float[Tensor, "g s s"]:
