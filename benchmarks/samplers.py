@@ -1,9 +1,9 @@
 r"""Our samplers beside the published one, and what they cost: one run, a table a part, one JSON.
 
-    python benchmarks/samplers.py [published right scale centroids bound] [--clone FOLDER]
+    python benchmarks/samplers.py [published right scale centroids bound many] [--clone DIR] [--before DIR]
 
 ``published``: a move of 500 chains, ten hmc.leapfrog steps, at the published setting (100 medoids, d = 16).
-Theirs is ``peers/published.py``, or the code in FOLDER, a clone of the authors' repository; ours has the same
+Theirs is ``peers/published.py``, or the code in DIR, a clone of the authors' repository; ours has the same
 rules (``sample_as_released``), so that both do the same arithmetic.
 ``right``: 500 draws whose law is the uniform one. The published law is another, so for this its rules are
 mended, and such chains are run, fast, by our code until they pass our own test of convergence: split r-hat
@@ -16,6 +16,9 @@ imports. The share of the machine's peak counts the products' operations only, 1
 against a product of two 2048 x 2048 matrices in the same process.
 ``centroids``: the sizes at which all balls are too many to sample from, with some of them as centroids.
 ``bound``: where the kernel's time goes at 60,000 balls.
+``many``: 500 draws from many balls, beside an earlier state of this repository (a checkout in DIR), each in
+a process of its own, on the GPU if there is one: codes, codes with one far row for whose sake all is done in
+float64, and the encodings of the 12,000 bundled images.
 
 Data: ten classes of codes, made from a seed, with radii near 0.29; moments E mu^2 + E sigma^2 near 1.
 """
@@ -23,8 +26,10 @@ Data: ten classes of codes, made from a seed, with radii near 0.29; moments E mu
 import argparse
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -33,6 +38,7 @@ from peers import published
 from peers.measured import clock, exponent, machine, megabytes, product_peak, save, seconds
 
 import riemvae_core as rc
+from riemvae_core import zoo
 from riemvae_core.laws import R_HAT_LIMIT, effective_sample_size, hmc, split_r_hat
 
 CHAINS, DRAWS, POINTS, EVERY = 500, 500, 2048, 5
@@ -188,6 +194,65 @@ def centroids() -> list[dict[str, object]]:
     return rows
 
 
+def now(device: torch.device) -> float:
+    """Seconds: those of the processor, or on a GPU those of the wall once its work is done."""
+    if device.type != "cuda":
+        return clock()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def many_balls(kind: str, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    if kind == "images":
+        space = rc.latent_space(zoo.load("fashion-vae-16d"), rc.load_images("fashion").images)
+        return space.mu, space.log_var
+    mu, log_var = codes(n, 16)
+    if kind == "one far row":
+        mu[7] *= 100.0
+    return mu, log_var
+
+
+def many_row(kind: str, n: int) -> dict[str, object]:
+    device = rc.default_device()
+    mu, log_var = (t.to(device) for t in many_balls(kind, n))
+    metric = rc.PosteriorMetric.fit(mu, log_var)
+    metric.log_volume(mu[:POINTS])  # a GPU's first kernels take their time
+    began = now(device)
+    draws = rc.sample_uniform(metric, DRAWS, rc.make_generator(2))
+    spent = now(device) - began
+    return {
+        "kind": kind, "n": n, "device": device.type, "seconds": spent, "method": draws.method,
+        "converged": draws.converged, "ess": draws.ess, "draws_a_second": draws.ess / spent,
+        "log_volume": draws.log_volume, "log_volume_error": draws.log_volume_error,
+    }  # fmt: skip
+
+
+def many(before: Path | None) -> list[dict[str, object]]:
+    rows = []
+    for kind, n in (("codes", 10_000), ("one far row", 10_000), ("images", 12_000), ("codes", 60_000)):
+        sides = {"now": Path(__file__).parents[1]} | ({"before": before} if before else {})
+        row = {}
+        for side, folder in sides.items():
+            done = subprocess.run(
+                [sys.executable, __file__, "--many", kind, str(n)],
+                check=True, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(folder)},
+            )  # fmt: skip
+            row[side] = r = json.loads(done.stdout.splitlines()[-1])
+            print(
+                f"{kind:>12}{n:>7} {side:>7}{r['seconds']:>9.2f} s{r['draws_a_second']:>9.1f} draws a second",
+                end="",
+            )
+            print(
+                f"  {r['method']}, log volume {r['log_volume']:.3f} +- {r['log_volume_error']:.3f}",
+                flush=True,
+            )
+        if before:
+            row["ratio"] = row["now"]["draws_a_second"] / row["before"]["draws_a_second"]
+            print(f"{'':>19} {row['ratio']:.1f} times as many")
+        rows.append(row)
+    return rows
+
+
 def bound() -> dict[str, float]:
     mu, log_var = codes(60_000, 16)
     metric, z = rc.PosteriorMetric.fit(mu, log_var), mu[:POINTS]
@@ -208,18 +273,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help="published, right, scale, centroids or bound; all of them"
+        "parts", nargs="*", metavar="PART", help="published, right, scale, centroids, bound or many; all"
     )
     parser.add_argument("--clone", type=Path, help="a clone of the authors' repository, to run their code")
+    parser.add_argument("--before", type=Path, help="a checkout of an earlier state, for many")
+    parser.add_argument("--many", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.size:
         print(json.dumps(one_size(*asked.size, imported)))
         return
+    if asked.many:
+        print(json.dumps(many_row(asked.many[0], int(asked.many[1]))))
+        return
     theirs = clone(asked.clone) if asked.clone else published
     parts = {
         "published": lambda: step_for_step(theirs), "right": lambda: draws_that_are_right(theirs),
-        "scale": scale, "centroids": centroids, "bound": bound,
+        "scale": scale, "centroids": centroids, "bound": bound, "many": lambda: many(asked.before),
     }  # fmt: skip
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     for part in asked.parts or parts:

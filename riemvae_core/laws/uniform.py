@@ -9,9 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.laws.crowds import proposal_of_metric
+from riemvae_core.laws.groups import proposal_by_groups
 from riemvae_core.laws.samplers import UniformDraws, same_means, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
 
+# from so many balls on, importance proposes from groups of them first
+MANY = 2000
 METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": sample_by_hmc}
 
 
@@ -57,6 +60,7 @@ def sample_uniform(
     the three whose diagnostics hold. It comes to chains only after smc has failed, and these don't overrule
     it: they count as converged only where smc's volume and draws agree with theirs. If none holds, ``auto``
     returns smc's draws or, where the two agree, those with the least r-hat, as not converged.
+    From 2,000 balls on, importance first tries a mixture of groups of them, which costs far less.
     Importance and smc need a metric made of balls; any other metric goes to hmc and needs ``start``, one
     row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
     on).
@@ -82,7 +86,12 @@ def sample_uniform(
         method = "hmc"
     if method == "auto" and settings:
         raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
-    tried, shared = [], {"mixture": proposal_of_metric(metric)} if hasattr(metric, "rho") else {}
+    balls = hasattr(metric, "rho")
+    if balls and len(metric.mu) >= MANY and method in ("auto", "importance"):
+        draws = sample_by_importance(metric, n, generator, mixture=proposal_by_groups(metric), **settings)
+        if draws.converged:
+            return draws
+    tried, shared = [], {"mixture": proposal_of_metric(metric)} if balls else {}
     for name in METHODS if method == "auto" else (method,):
         options = shared | ({"start": start} if name == "hmc" else {})
         tried.append(METHODS[name](metric, n, generator, **options, **settings))

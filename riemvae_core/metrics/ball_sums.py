@@ -7,14 +7,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# how large an error in the log of a weight the rounding of an expanded square may cause
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
-# weights below exp(-80) of the largest one change no digit, and exp of a hugely negative number is slow
-FLOOR = -80.0
+# how large an error in a log volume (d/2 of those in a weight's log) rounding of expanded squares may cause
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+# a weight's log is raised to this, as exp of a hugely negative number is slow
+FLOOR = {torch.float32: -80.0, torch.float64: -600.0}
+# weights so raised stay below exp(-30) of a sum if the logs of precisions spread by no more than this
+SPREAD = {dtype: -floor - 30.0 for dtype, floor in FLOOR.items()}
 # weights are worked on in blocks of points x balls that stay in a processor's cache, of so many balls or more
 CACHE_BYTES, BLOCK = 2**21, 1024
 # all weights of a chunk of points; from 32 MB on, a common allocator asks the system for new pages every time
 STORE_BYTES = 31 * 2**20
+
+
+def _middle(mu: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    return mu.sort(0).values[len(mu) // 2]
 
 
 def _has_float64(device: torch.device) -> bool:
@@ -26,30 +32,33 @@ class BallSums:
 
     Works in ``dtype``, float64 where the balls' own precision would lose digits and the device has it. Balls
     whose expanded square still loses too many are kept last, from ``n_expanded`` on, and measured by
-    differences. Where radii differ so much that a far ball's precision outweighs what its weight has fallen
-    to, sums are taken in logs, at the price of a pass over all pairs for each axis. Points must come in
-    ``dtype``.
+    differences. Squares are expanded about the coordinates' medians, which one unusual row doesn't move.
+    Where radii differ so much that even in float64 a far ball's precision outweighs what its weight has
+    fallen to, sums are taken in logs, at the price of a pass over all pairs for each axis. Points must come
+    in ``dtype``.
     """
 
     def __init__(self, mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], rho: float) -> None:
-        self.rho, tolerance = rho, TOLERANCE[mu.dtype]
+        self.rho, tolerance = rho, TOLERANCE[mu.dtype] / max(0.5 * mu.shape[1], 10.0)
         wide = torch.float64 if _has_float64(mu.device) else torch.float32
-        at, spread = mu.to(wide), log_var.to(wide)
-        size = 4.0 * (torch.exp(-spread) * (at - at.mean(0)).square()).sum(1) / rho**2
-        keeps = (size * torch.finfo(mu.dtype).eps <= tolerance).all() & (spread.abs().max() < -0.5 * FLOOR)
-        self.dtype = mu.dtype if bool(keeps) else wide
+        gap = mu.to(wide) - _middle(mu).to(wide)
+        size = 4.0 * (torch.exp(-log_var.to(wide)) * gap.square()).sum(1) / rho**2
+        spread = math.log(len(mu)) - log_var.min().item() + max(log_var.max().item(), 0.0)
+        keeps = bool((size * torch.finfo(mu.dtype).eps <= tolerance).all()) and spread <= SPREAD[mu.dtype]
+        self.dtype = mu.dtype if keeps else wide
+        self._uneven = spread > SPREAD[self.dtype]
         by_difference = ~(size * torch.finfo(self.dtype).eps <= tolerance)
         order = torch.argsort(by_difference.to(torch.uint8), stable=True)
         self.n, self.n_expanded = len(mu), len(mu) - int(by_difference.sum())
         self._mu, self._log_var = mu.to(self.dtype)[order], log_var.to(self.dtype)[order]
-        self._uneven = bool((log_var.amax(0) - log_var.amin(0) > -0.5 * FLOOR).any())
         precision = torch.exp(-self._log_var)
-        self._center = self._mu.mean(0)
+        self._center = _middle(self._mu)
         offset = self._mu - self._center
         constant = (precision * offset.square()).sum(1, keepdim=True)
         self._factors = torch.cat([precision, precision * offset, constant], dim=1)  # [n, 2d + 1]
         # a diagonal above this loses nothing to weights that were raised to the floor
-        self._least = math.exp(0.5 * FLOOR) * precision.sum(0)
+        self._floor = FLOOR[self.dtype]
+        self._least = math.exp(0.5 * self._floor) * precision.sum(0)
 
     @property
     def precision(self) -> Float[Tensor, "n d"]:
@@ -127,7 +136,7 @@ class BallSums:
         shift = largest.amax(1, keepdim=True).detach()
         diagonal = torch.exp(log_background - shift)
         for block, x in zip(blocks, logs, strict=True):
-            diagonal = diagonal + torch.exp((x - shift).clamp(min=FLOOR)) @ self.precision[block]
+            diagonal = diagonal + torch.exp((x - shift).clamp(min=self._floor)) @ self.precision[block]
         return diagonal, shift
 
     def sums_and_pull(
@@ -157,7 +166,7 @@ class BallSums:
         diagonal = torch.exp(log_background).expand(m, d).clone()
         for block, weights in blocks:
             fill(block, weights)
-            diagonal.addmm_(weights.clamp_(min=FLOOR).exp_(), precision[block])
+            diagonal.addmm_(weights.clamp_(min=self._floor).exp_(), precision[block])
         if not bool(((diagonal > self._least) & torch.isfinite(diagonal)).all()):
             shift = log_background.clone()
             for block, logs in blocks:
@@ -165,7 +174,7 @@ class BallSums:
                 torch.maximum(shift, logs.amax(1, keepdim=True), out=shift)
             diagonal = torch.exp(log_background - shift).expand(m, d).clone()
             for block, weights in blocks:
-                diagonal.addmm_(weights.sub_(shift).clamp_(min=FLOOR).exp_(), precision[block])
+                diagonal.addmm_(weights.sub_(shift).clamp_(min=self._floor).exp_(), precision[block])
         inverse, sums, pull = 1.0 / diagonal, z.new_zeros(m, 2 * d), torch.zeros_like(z)
         scratch = z.new_empty(max(weights.numel() for _, weights in blocks))
         for block, weights in blocks:

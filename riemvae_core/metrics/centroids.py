@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from riemvae_core.numerics import chunks
+from riemvae_core.numerics import check_finite, chunks
 
 # medoids are looked for among at most so many points, whose matrix of distances holds 100 MB
 SUBSET = 5000
@@ -32,6 +32,7 @@ def choose_medoids(
         >>> choose_medoids(mu, 2, rc.make_generator(0))
         tensor([1, 4])
     """
+    check_finite(mu=mu)
     n = len(mu)
     if n_centroids is None or n_centroids == n:
         return torch.arange(n, device=mu.device)
@@ -69,6 +70,7 @@ def matched_rho(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], keep: I
         >>> matched_rho(mu, log_var, torch.tensor([0])) ** 2  # the mean of 0 + 1 and 4 + 1
         3.00
     """
+    check_finite(mu=mu, log_var=log_var)
     n, d = mu.shape
     if len(keep) == n:
         return math.sqrt(d)
@@ -93,6 +95,7 @@ def nearest_neighbor_rho(centroids: Float[Tensor, "k d"]) -> float:
         >>> nearest_neighbor_rho(torch.tensor([[0.0], [1.0], [5.0]]))
         4.00
     """
+    check_finite(centroids=centroids)
     if len(centroids) < 2:
         raise ValueError(f"rho='paper' needs at least 2 centroids, got {len(centroids)}")
     largest = 0.0

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import check_points
+from riemvae_core.metrics.places import check_places
+from riemvae_core.numerics import check_finite
 
 
 class ConstantMetric:
@@ -21,6 +22,7 @@ class ConstantMetric:
     """
 
     def __init__(self, matrix: Float[Tensor, "d d"]) -> None:
+        check_finite(matrix=matrix)
         square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 0
         if not square or not torch.allclose(matrix, matrix.T):
             raise ValueError(
@@ -34,12 +36,12 @@ class ConstantMetric:
 
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """The matrix, once for each point."""
-        check_points(z, len(self.matrix))
+        check_places(z, len(self.matrix))
         return self.matrix.expand(*z.shape, -1)
 
     def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         r"""$\tfrac12\log\det G$ for each point."""
-        check_points(z, len(self.matrix))
+        check_places(z, len(self.matrix))
         return self._log_volume.expand(z.shape[:-1])
 
 
@@ -58,12 +60,12 @@ class HalfPlaneMetric:
 
     def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:
         """G(z) as a matrix."""
-        check_points(z, 2)
+        check_places(z, 2)
         return torch.diag_embed(z[..., 1:].pow(-2).expand(z.shape))
 
     def log_volume(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
         r"""$-2\log z_2$."""
-        check_points(z, 2)
+        check_places(z, 2)
         return -2.0 * torch.log(z[..., 1])
 
 
@@ -82,11 +84,11 @@ class SphereMetric:
 
     def __call__(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2 2"]:
         """G(z) as a matrix."""
-        check_points(z, 2)
+        check_places(z, 2)
         polar = z[..., 0]
         return torch.diag_embed(torch.stack([torch.ones_like(polar), torch.sin(polar).square()], dim=-1))
 
     def log_volume(self, z: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
         r"""$\log|\sin z_1|$."""
-        check_points(z, 2)
+        check_places(z, 2)
         return torch.log(torch.sin(z[..., 0]).abs())

@@ -15,10 +15,15 @@ from torch import Tensor
 from riemvae_core.metrics.ball_sums import TOLERANCE, BallSums
 from riemvae_core.metrics.centroids import choose_medoids, matched_rho, nearest_neighbor_rho
 from riemvae_core.metrics.known import ConstantMetric, HalfPlaneMetric, SphereMetric
+from riemvae_core.metrics.places import check_places, check_values
 from riemvae_core.metrics.pullback import PullbackMetric
-from riemvae_core.numerics import check_finite, check_points
+from riemvae_core.numerics import check_finite, check_floats
 
 __all__ = ["ConstantMetric", "HalfPlaneMetric", "PosteriorMetric", "PullbackMetric", "SphereMetric"]
+
+# logs of variances whose exponentials stay within the range of float64
+LOG_VAR_LIMIT = 690.0
+REMEDY = "take balls and z in float64, or z nearer to the balls"
 
 
 def _check_number(name: str, value: float, positive: bool) -> float:
@@ -31,6 +36,7 @@ def _check_number(name: str, value: float, positive: bool) -> float:
 
 
 def _check_balls(mu: Tensor, log_var: Tensor) -> None:
+    check_floats(mu=mu, log_var=log_var)
     if mu.ndim != 2 or 0 in mu.shape:
         raise ValueError(f"mu must be [n, d] with n and d at least 1, got {tuple(mu.shape)}")
     if log_var.shape != mu.shape:
@@ -39,9 +45,14 @@ def _check_balls(mu: Tensor, log_var: Tensor) -> None:
         raise ValueError(
             f"mu and log_var must both be float32 or both float64, got {mu.dtype} and {log_var.dtype}"
         )
-    for name, tensor in (("mu", mu), ("log_var", log_var)):
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} must be finite, got {int((~torch.isfinite(tensor)).sum())} values not")
+    check_finite(mu=mu, log_var=log_var)
+    beyond = (log_var.detach().abs() > LOG_VAR_LIMIT).any(1)
+    if bool(beyond.any()):
+        row, limit = int(beyond.nonzero()[0]), LOG_VAR_LIMIT
+        raise ValueError(
+            f"log_var must lie from -{limit:g} to {limit:g}, got a row, {row}, that goes from "
+            f"{log_var[row].min().item():g} to {log_var[row].max().item():g}: leave it out"
+        )
 
 
 class PosteriorMetric:
@@ -60,15 +71,17 @@ class PosteriorMetric:
     budget. Sums are taken relative to their largest term, so nothing underflows far from all balls.
 
     Digits: the products need the square expanded, $\sum_k\sigma_{ik}^{-2}(z_k^2-2z_k\mu_{ik}+\mu_{ik}^2)$
-    about the mean of mu. Rounding then costs up to $4\sum_k\mu_{ik}^2/(\rho\sigma_{ik})^2$ times the dtype's
-    ``eps`` in $\log\omega_i$, however far z is. Where this exceeds 1e-4 for float32 balls, the work is done
-    in float64 (if the device has it) and the result rounded; where it still does (1e-9 for float64 balls),
-    the balls concerned, and only they, are measured by differences, which keeps all digits and takes about 13
+    about the medians of mu. Rounding then costs up to $4\sum_k\mu_{ik}^2/(\rho\sigma_{ik})^2$ times the
+    dtype's ``eps`` in $\log\omega_i$, however far z is, and d/2 times that in ``log_volume``. Where this
+    exceeds 1e-3 of log volume for float32 balls (or 1e-4 of a weight's log), the work is done in float64 (if
+    the device has it) and the result rounded; where it still does (1e-8 and 1e-9 for float64 balls), the
+    balls concerned, and only they, are measured by differences, which keeps all digits and takes about 13
     times as long (measured at d=16).
 
     Every method can be differentiated and vmapped by torch; the graph then keeps several numbers for each
     pair of point and ball. ``log_volume_and_grad`` gives the same first derivative within the memory budget.
-    Raises ValueError for shapes, dtypes, numbers that are not finite and parameters out of range.
+    Raises ValueError for shapes, dtypes, numbers that are not finite and parameters out of range,
+    FloatingPointError, with the place, where a value leaves the range of its floats.
 
     Example:
         >>> log_var = torch.tensor([[0.0, math.log(0.25)]])
@@ -95,7 +108,7 @@ class PosteriorMetric:
         self, z: Float[Tensor, "*batch d"], function: Callable[[Tensor], tuple[Tensor, ...]]
     ) -> tuple[Tensor, ...]:
         """``function`` of the rows of z in the working precision, put together in z's shape and dtype."""
-        check_points(z, self.mu.shape[1])
+        check_places(z, self.mu.shape[1])
         if z.dtype != self.mu.dtype:
             raise ValueError(f"z must have mu's dtype {self.mu.dtype}, got {z.dtype}")
         flat, batch = z.reshape(-1, z.shape[-1]), z.shape[:-1]
@@ -105,7 +118,11 @@ class PosteriorMetric:
 
     def log_diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         r"""The logs of the diagonal of G(z), $\log G_{kk}(z)$; finite however far z is from all balls."""
+        logs = self._log_diagonal(z)
+        check_values("log_diagonal", logs, z, REMEDY)
+        return logs
 
+    def _log_diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         def rows(z: Tensor) -> tuple[Tensor]:
             diagonal, shift = self._balls.sums(z, self._log_background(z))
             return (torch.log(diagonal) + shift,)
@@ -114,7 +131,11 @@ class PosteriorMetric:
 
     def diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         r"""The diagonal of G(z), $\sum_i\omega_i(z)/\sigma_{ik}^2+\lambda e^{-\tau\|z\|^2}$."""
-        return torch.exp(self.log_diagonal(z))
+        diagonal = torch.exp(self._log_diagonal(z))
+        check_values(
+            "G", diagonal, z, "take log_volume or log_diagonal, or balls and z in float64", positive=True
+        )
+        return diagonal
 
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """G(z) as a matrix: ``diagonal(z)`` embedded."""
@@ -122,7 +143,18 @@ class PosteriorMetric:
 
     def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         r"""Log of the volume element, $\tfrac12\log\det G=\tfrac12\sum_k\log G_{kk}$."""
-        return 0.5 * self.log_diagonal(z).sum(-1)
+
+        def rows(z: Tensor) -> tuple[Tensor]:
+            diagonal, shift = self._balls.sums(z, self._log_background(z))
+            return (self._half_log_det(diagonal, shift),)
+
+        (log_volume,) = self._by_chunks(z, rows)
+        check_values("log_volume", log_volume, z, REMEDY)
+        return log_volume
+
+    @staticmethod
+    def _half_log_det(diagonal: Float[Tensor, "m d"], shift: Float[Tensor, "m 1"]) -> Float[Tensor, " m"]:
+        return 0.5 * (torch.log(diagonal).sum(1) + diagonal.shape[1] * shift.squeeze(1))
 
     def log_volume_and_grad(
         self, z: Float[Tensor, "*batch d"]
@@ -140,12 +172,14 @@ class PosteriorMetric:
         def rows(z: Tensor) -> tuple[Tensor, Tensor]:
             log_background = self._log_background(z)
             diagonal, shift, pull = balls.sums_and_pull(z, log_background, store)
-            log_volume = 0.5 * (torch.log(diagonal).sum(1) + z.shape[1] * shift.squeeze(1))
             fade = self.tau * torch.exp(log_background - shift) * (1.0 / diagonal).sum(1, keepdim=True)
-            return log_volume, -pull / self.rho**2 - fade * z
+            return self._half_log_det(diagonal, shift), -pull / self.rho**2 - fade * z
 
         with torch.no_grad():
-            return self._by_chunks(z, rows)
+            log_volume, gradient = self._by_chunks(z, rows)
+        check_values("log_volume", log_volume, z, REMEDY)
+        check_values("the gradient of log_volume", gradient, z, REMEDY)
+        return log_volume, gradient
 
     @classmethod
     def fit(

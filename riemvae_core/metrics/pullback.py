@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.metrics.places import check_places, check_values
 from riemvae_core.numerics import chunks, load_forward_mode
 
 ROWS = 64  # of a Jacobian that reverse mode works on at once
@@ -75,13 +76,16 @@ class PullbackMetric:
         """G(z) as a matrix."""
         if z.ndim == 0:
             raise ValueError("z must be [*batch, d], got a single number")
+        check_places(z, z.shape[-1])
         d, flat = z.shape[-1], z.reshape(-1, z.shape[-1])
         if len(flat) == 0:
             return z.new_zeros(*z.shape, d)
         with torch.no_grad():
             bytes_each = 4 * d * self._decode_flat(flat[:1]).numel() * z.element_size()
         jacobians = (self.jacobian(flat[s]) for s in chunks(len(flat), bytes_each))
-        return torch.cat([j.mT @ j for j in jacobians]).reshape(*z.shape, d)
+        matrices = torch.cat([j.mT @ j for j in jacobians]).reshape(*z.shape, d)
+        check_values("J^T J", matrices, z, "see what decode returns there, or take z nearer to the codes")
+        return matrices
 
     def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         r"""Log of the volume element, $\tfrac12\log\det G(z)$; minus infinity where J loses rank."""

@@ -95,8 +95,8 @@ def _travel(metric: Metric, start: Tensor, y: Tensor, speed: Tensor, tol: float,
 
 
 def _slope(metric: Metric, y: Tensor) -> Tensor:
-    """Hamilton's equations; NaN where the metric isn't positive definite."""
-    z, p = y.chunk(2, dim=-1)
+    """Hamilton's equations; NaN where the metric isn't positive definite or y isn't finite."""
+    z, p = y.nan_to_num(1.0, 1.0, 1.0).chunk(2, dim=-1)
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         g = call_metric(metric, z)
@@ -107,4 +107,5 @@ def _slope(metric: Metric, y: Tensor) -> Tensor:
         if kinetic.requires_grad:
             (force,) = torch.autograd.grad(kinetic, z, allow_unused=True)
     force = force if force is not None else torch.zeros_like(p)
-    return torch.where((failed > 0)[:, None], torch.nan, torch.cat([velocity.detach(), force], -1))
+    failed = (failed > 0) | ~torch.isfinite(y).all(-1)
+    return torch.where(failed[:, None], torch.nan, torch.cat([velocity.detach(), force], -1))

@@ -142,7 +142,7 @@ def test_it_can_be_vmapped_and_differentiated_forward():
 
 # --- errors and devices
 
-TWO, BAD = torch.zeros(5, 2), torch.tensor([[math.nan, 0.0]])
+TWO, BAD = torch.zeros(5, 2), torch.zeros(5, 2).index_fill(0, torch.tensor([3]), math.nan)
 
 
 @pytest.mark.usefixtures("no_hook")
@@ -154,8 +154,14 @@ TWO, BAD = torch.zeros(5, 2), torch.tensor([[math.nan, 0.0]])
         (lambda: PosteriorMetric(TWO[:0], TWO[:0], 1, 1, 1), ("mu", "at least 1", "(0, 2)")),
         (lambda: PosteriorMetric(TWO, TWO.double(), 1, 1, 1), ("both", "torch.float32", "torch.float64")),
         (lambda: PosteriorMetric(TWO.half(), TWO.half(), 1, 1, 1), ("float32", "torch.float16")),
-        (lambda: PosteriorMetric(BAD, TWO[:1], 1, 1, 1), ("mu", "finite", "1")),
-        (lambda: PosteriorMetric(TWO[:1], BAD, 1, 1, 1), ("log_var", "finite", "1")),
+        (lambda: PosteriorMetric(BAD, TWO, 1, 1, 1), ("mu", "finite", "nan", "row 3")),
+        (lambda: PosteriorMetric(TWO, BAD, 1, 1, 1), ("log_var", "finite", "row 3")),
+        (lambda: PosteriorMetric(TWO, TWO - 700, 1, 1, 1), ("log_var", "-690 to 690", "0", "-700")),
+        (lambda: PosteriorMetric(TWO.numpy(), TWO, 1, 1, 1), ("mu", "tensor", "ndarray")),
+        (lambda: PosteriorMetric.fit(BAD, TWO, 2), ("mu", "finite", "row 3")),
+        (lambda: PosteriorMetric(TWO, TWO, 1, 1, 1)(BAD), ("z", "finite", "row 3")),
+        (lambda: PosteriorMetric(TWO, TWO, 1, 1, 1).log_volume(BAD[3]), ("z", "finite", "row 0")),
+        (lambda: PosteriorMetric(TWO, TWO, 1, 1, 1).log_volume_and_grad(-BAD), ("z", "finite", "row 3")),
         (lambda: PosteriorMetric(TWO, TWO, 0, 1, 1), ("rho", "above 0", "0.0")),
         (lambda: PosteriorMetric(TWO, TWO, 1, -1, 1), ("lam", "at least 0", "-1.0")),
         (lambda: PosteriorMetric(TWO, TWO, 1, 1, math.inf), ("tau", "finite", "inf")),
@@ -174,6 +180,28 @@ def test_what_is_wrong_is_named(call, words):
     with pytest.raises(ValueError, match="must") as caught:
         call()
     properties.message_names(caught.value, *words)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, z: m(z.flip(0)), ("G is 0", "[100.0, 1.0]", "log_volume", "float64")),
+        (lambda m, z: m.diagonal(z[1]), ("G is 0", "[100.0, 1.0]", "float32")),
+        (lambda m, z: m(z[:1]), ("G is inf", "[0.0, 1.0]", "float64")),
+        (lambda m, z: m.log_volume(1e30 * z), ("log_volume is", "float64")),
+        (lambda m, z: m.log_volume_and_grad(1e30 * z), ("log_volume is", "float64")),
+        (lambda m, z: m.log_diagonal(1e30 * z), ("log_diagonal is", "float64")),
+    ],
+)
+def test_a_value_beyond_its_floats_is_named_with_its_place(call, words):
+    """Without a background G is 0 in float32 far from all balls, and infinite in balls that are too small."""
+    metric = PosteriorMetric(torch.tensor([[0.0, 1.0]]), torch.tensor([[-100.0, 2.0]]), 1.0, 0.0, 0.0)
+    z = torch.tensor([[0.0, 1.0], [100.0, 1.0]])
+    with pytest.raises(FloatingPointError) as caught:
+        call(metric, z)
+    properties.message_names(caught.value, *words)
+    wide = PosteriorMetric(metric.mu.double(), torch.zeros(1, 2).double(), 2.0, 0.0, 0.0)
+    assert torch.isfinite(wide(torch.tensor([[30.0, 1.0]]).double())).all()
 
 
 @pytest.mark.usefixtures("meta_by_default")
