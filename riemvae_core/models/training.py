@@ -59,7 +59,8 @@ def fit(
 ) -> History:
     """Train a model whose ``losses(x, eps)`` gives a NamedTuple of per-image losses with a field ``total``.
 
-    With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``.
+    With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``; of a ``ConditionalVAE``,
+    which takes both, ``losses(x, eps, labels)``.
     Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from
     ``seed``, and each of several devices takes its share of every batch, so the result depends on the seed
     alone and not on how many devices work on it (up to rounding).
@@ -124,8 +125,13 @@ class _Losses(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, given: Tensor) -> tuple[Tensor, ...]:
-        return self.model.losses(x, given)
+    def forward(self, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        return self.model.losses(x, *given)
+
+
+def _draws_noise(model: nn.Module, labels: Tensor | None) -> bool:
+    """Whether ``losses`` takes noise: always without labels, with them where a model asks for both."""
+    return labels is None or getattr(model, "takes_labels_and_noise", False)
 
 
 def _train(
@@ -161,13 +167,14 @@ def _train(
             batch = batch[: len(batch) // fabric.world_size * fabric.world_size]
             if len(batch) == 0:
                 continue
-            if labels is None:
-                given = standard_normal((len(batch), model.config.latent_dim), images, generator)[share]
-            else:
-                given = labels[batch[share].to(labels.device)].to(images.device)
+            given = []
+            if _draws_noise(model, labels):
+                given += [standard_normal((len(batch), model.config.latent_dim), images, generator)[share]]
+            if labels is not None:
+                given += [labels[batch[share].to(labels.device)].to(images.device)]
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * steps_an_epoch)))
-            losses = wrapped(images[batch[share].to(images.device)], given)
+            losses = wrapped(images[batch[share].to(images.device)], *given)
             parts = {name: part.mean() for name, part in losses._asdict().items()}
             _check_finite(parts, step, epoch)
             optimizer.zero_grad()
@@ -265,14 +272,16 @@ def evaluate(
     """
     _check_images(images, labels)
     was_training, device = model.training, next(model.parameters()).device
-    given = labels
-    if labels is None:
-        given = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
+    given = [] if labels is None else [labels]
+    if _draws_noise(model, labels):
+        noise = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
+        given = [noise, *given]
     sums: dict[str, float] = {}
     model.eval()
     try:
         for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
-            for name, part in model.losses(images[s].to(device), given[s].to(device))._asdict().items():
+            some = (part[s].to(device) for part in (images, *given))
+            for name, part in model.losses(*some)._asdict().items():
                 sums[name] = sums.get(name, 0.0) + part.sum().item()
     finally:
         model.train(was_training)
