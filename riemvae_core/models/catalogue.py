@@ -137,7 +137,7 @@ def _recipes() -> dict[str, Recipe]:
     grid = VQConfig(code_dim=8, network="grid", width=32, depth=1)
     recipes["fashion-vq-grid"] = Recipe("fashion", "vq", grid, epochs=10)
     config = ModelConfig(width=80, decoder_width=64, depth=2)
-    recipes["fashion-labels-2d"] = Recipe("fashion", "conditional", config, epochs=60)
+    recipes["fashion-labels"] = Recipe("fashion", "conditional", config, epochs=60)
     recipes["fashion-classifier"] = Recipe(
         "fashion-full", "classifier", ClassifierConfig(), epochs=10, lr=2e-3
     )

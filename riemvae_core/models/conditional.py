@@ -25,7 +25,7 @@ class ConditionalVAE(nn.Module):
 
     Example:
         >>> from riemvae_core.models import zoo
-        >>> model, test = zoo.load("fashion-labels-2d"), rc.load_images("fashion", "test")
+        >>> model, test = zoo.load("fashion-labels"), rc.load_images("fashion", "test")
         >>> mu, log_var = model.encode(test.images[:4], test.labels[:4])
         >>> model.decode(mu, test.labels[:4]).shape
         torch.Size([4, 1, 28, 28])

@@ -1,7 +1,7 @@
 """Any trained model as two functions: a batch of items to balls, a batch of codes to images."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -105,9 +105,13 @@ class Adapter:
         checks = Distribution._validate_args
         Distribution.set_default_validate_args(False)  # they read numbers, which no derivative can
         try:
-            return read_derivable(self._call("decode", z, condition), z)
+            found = read_derivable(self._call("decode", z, condition), z)
         finally:
             Distribution.set_default_validate_args(checks)
+        with suppress(RuntimeError):  # within vmap numbers can't be read
+            for part in found:
+                check_finite(part.detach(), "decode images", z.detach(), "code")
+        return found
 
     def _call(self, name: str, batch: Tensor, condition: Condition | None) -> Any:
         function, inputs = (

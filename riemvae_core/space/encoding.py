@@ -92,7 +92,7 @@ def warn_of_sigma(encoded: Encoded) -> None:
         return
     if bool((mu.square() + log_var.exp()).mean(0).max() > ABOVE_ONE):
         warnings.warn(
-            "encode returned a pair whose second part is never negative, so that every ball has a radius above "
+            "encode returned a pair whose second part is never negative, so every ball has a radius above "
             "1 as a log variance: if it is sigma, return 2 * sigma.log() in its place, and if it is sigma "
             "squared, its log(); if it is log_var, return {'mu': mu, 'log_var': log_var}",
             stacklevel=3,

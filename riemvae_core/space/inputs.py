@@ -77,7 +77,8 @@ def _raw(data: Any, batch_size: int, n_rows: int) -> Iterator[Any]:
     if isinstance(data, Tensor | Mapping) or hasattr(data, "__array__"):
         yield data
         return
-    if isinstance(data, tuple) and len(data) > 1 and all(_is_array(part) for part in data):
+    several = isinstance(data, tuple) and all(_is_array(part) for part in data)
+    if several and len({tuple(part.shape[1:]) for part in data}) > 1:
         raise ValueError(
             f"data must be items, or batches of them in a list, got {say(data)}: pass "
             "rc.latent_space(model, data[0], condition=data[1]) where these are items and labels"
