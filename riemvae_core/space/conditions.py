@@ -205,7 +205,7 @@ def _alike(own: Tensor, given: Any, batch: tuple[int, ...] | None, item: str) ->
     if batch is None and shape[1:] == row:
         return x
     if batch is not None and shape in ((*batch, *row), (prod(batch), *row)):
-        return x.reshape(-1, *row)
+        return x.reshape(prod(batch), *row)
     many = "n" if batch is None else ", ".join(map(str, batch))
     raise ValueError(
         f"condition must be one row {list(row)} for all, or one {item}, "

@@ -147,6 +147,8 @@ def flat_codes(z: Tensor, d: int, code_shape: tuple[int, ...] | None) -> Tensor:
 
     Raises ValueError for any other shape.
     """
+    if not z.is_floating_point():
+        raise ValueError(f"z must be floating numbers, got {say(z)}")
     if z.shape[-1:] == (d,):
         return z
     batch = None if code_shape is None else _batch_of(z, code_shape)

@@ -43,7 +43,7 @@ def write_space(space: Any, path: str | Path) -> None:
         form = "names" if isinstance(space.condition, dict) else "order"
         form = "one" if isinstance(space.condition, torch.Tensor) else form
         settings |= {"key": space.key, "condition": [form, *inputs] if inputs else None}
-    _fields(path, tensors, settings)  # what could not be read again is not written
+    _fields(path, dict(tensors), settings)  # what could not be read again is not written
     head = {"format": FORMAT if beside else 1, "written_by": riemvae_core.__version__, "settings": settings}
     text = json.dumps(head | {"sha256": _checksum(tensors, head)})
     save_atomically(tensors, path, {KEY: text})

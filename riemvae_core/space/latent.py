@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -90,7 +91,7 @@ class LatentSpace:
         return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
 
     @torch.no_grad()
-    def decode(self, z: Float[Tensor, "*batch d"], condition: Any = None) -> Tensor:
+    def decode(self, z: Float[Tensor, "*batch d"] | np.ndarray, condition: Any = None) -> Tensor:
         """Images ``[*batch, ...]`` of codes, in their own shape too; flat images get the shape they went in.
 
         condition: one row for all codes or one a code, ``[*batch, ...]``. Of a Normal or a Bernoulli an image
@@ -175,8 +176,8 @@ class LatentSpace:
 
     def geodesic(
         self,
-        a: Tensor,
-        b: Tensor,
+        a: Tensor | np.ndarray,
+        b: Tensor | np.ndarray,
         n_points: int = 64,
         *,
         metric: Metric | None = None,
@@ -198,8 +199,8 @@ class LatentSpace:
 
     def low_cost_path(
         self,
-        a: Tensor,
-        b: Tensor,
+        a: Tensor | np.ndarray,
+        b: Tensor | np.ndarray,
         n_points: int = 64,
         *,
         condition: Any = None,

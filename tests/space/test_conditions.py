@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import riemvae_core as rc
+from riemvae_core.metrics import ConstantMetric
 from riemvae_core.space.conditions import inputs_of
 
 DIGITS = rc.load_images("digits")
@@ -121,18 +122,20 @@ def test_a_space_of_one_label_needs_it_no_second_time():
         properties.close(space.mu, every)
         properties.close(space.encode(X[:4]).mu, every[:4])
         properties.close(space.decode(every[:4]), MODEL.decode(every[:4], y[:4]).reshape(-1, 1, 8, 8))
-        properties.close(space.low_cost_path(X[0], X[1], 4).curve[[0, -1]], every[:2])
+        path = space.geodesic(X[0], X[1], 4, metric=ConstantMetric(torch.eye(3).double()))
+        properties.close(path.curve[[0, -1]], every[:2])
 
 
 def test_paths_strips_and_pullback_are_told(space):
+    flat = ConstantMetric(torch.eye(3).double())
     mu = MODEL.encode(X[:4], Y[:4])[0]
-    path = space.low_cost_path(X[:2], X[2:4], 5, condition=Y[:2])
-    properties.close(path.curve[:, 0], mu[:2])
-    properties.close(path.curve[:, -1], MODEL.encode(X[2:4], Y[:2])[0])
-    one = space.geodesic(X[0], X[1], 4, condition=6)
+    curve = space.geodesic(X[:2], X[2:4], 5, metric=flat, condition=Y[:2]).curve
+    properties.close(curve[:, 0], mu[:2])
+    properties.close(curve[:, -1], MODEL.encode(X[2:4], Y[:2])[0])
+    one = space.geodesic(X[0], X[1], 4, metric=flat, condition=6)
     properties.close(one.curve[[0, -1]], MODEL.encode(X[:2], torch.full((2,), 6))[0])
-    strips = space.interpolate(path.curve, 3, condition=torch.tensor([1, 2]))
-    ends = MODEL.decode(path.curve[:, 0], torch.tensor([1, 2])).reshape(-1, 1, 8, 8)
+    strips = space.interpolate(curve, 3, condition=torch.tensor([1, 2]))
+    ends = MODEL.decode(curve[:, 0], torch.tensor([1, 2])).reshape(-1, 1, 8, 8)
     properties.close(strips[:, 0], ends)
     jacobian = torch.autograd.functional.jacobian(
         lambda z: MODEL.decode(z[None], torch.tensor([4]))[0], mu[0]
@@ -160,7 +163,8 @@ def test_labels_that_differ_are_asked_for(space, work):
 def test_draws_and_paths_between_codes_need_no_label(space):
     draws = space.sample_uniform(4, rc.make_generator(0))
     assert space.decode(draws.z, 2).shape == (4, 1, 8, 8)
-    assert space.low_cost_path(space.mu[0], space.mu[1], 4).converged
+    flat = ConstantMetric(torch.eye(3).double())
+    assert space.geodesic(space.mu[0], space.mu[1], 4, metric=flat).converged
 
 
 def test_a_decoder_that_is_not_told_asks_for_nothing():

@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 import riemvae_core as rc
+from riemvae_core.metrics import ConstantMetric
 
 DIGITS = rc.load_images("digits")
 X, Y = DIGITS.images[:40].double(), DIGITS.labels[:40]
@@ -53,7 +54,7 @@ def test_tokens_stay_whole_numbers():
         same_balls(space, *expected)
         assert space.image_shape == (5,)
     properties.close(space.decode(space.mu), model.decode(space.mu))
-    path = space.low_cost_path(ids[0], ids[1], 4)
+    path = space.geodesic(ids[0], ids[1], 4, metric=ConstantMetric(torch.eye(2).double()))
     properties.close(path.curve[[0, -1]], expected[0][:2])
     with pytest.raises(IndexError) as caught:
         rc.latent_space(model, ids + 9)
