@@ -1,7 +1,7 @@
 """A VAE of images with labels: encoder and decoder are told the label, so that the codes needn't tell it."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -14,12 +14,12 @@ N_LABELS = 10  # of every labeled set that is bundled
 
 
 class ConditionalVAE(nn.Module):
-    r"""Stores each image as a ball among those of its label y; Sohn, Lee and Yan (2015), their CVAE.
+    r"""Stores each image as a ball among those of its label; Sohn, Lee and Yan (2015), their CVAE.
 
-    $\|x-g(z,y)\|^2+\beta\,\mathrm{KL}(N(\mu(x,y),\Sigma(x,y))\Vert N(0,I))$ with $z=\mu+\sigma\odot\epsilon$:
-    the loss of ``VAE``, with the label as ten more features of the image and as ten more axes of the code
-    that the decoder reads. Labels are ``[n]``, whole numbers from 0 to 9. Raises ValueError for labels of
-    another shape and for likelihoods that are not Gaussian.
+    The loss of ``VAE``, $\|x-g(z)\|^2+\beta\,\mathrm{KL}$, with the label as ten more features of the
+    image and as ten more axes of the code that the decoder reads: one of them 1, the others 0. Labels ``y`` are
+    ``[n]``, whole numbers from 0 to 9. Raises ValueError for labels of another shape or dtype and for a config
+    whose likelihood is not Gaussian.
 
     Used in chapter 9.
 
@@ -54,19 +54,17 @@ class ConditionalVAE(nn.Module):
             nn.Linear(nets.features + N_LABELS, config.latent_dim) for _ in range(2)
         )
 
-    def encode(self, x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"]) -> Balls:
+    def encode(self, x: Float[Tensor, "n c h w"], y: Tensor) -> Balls:
         """The ball of each image with its label. Raises ValueError for images of another shape."""
         check_image_shape(x, self.config.image_shape)
         features = torch.cat([self.body(x), _told(y, x)], -1)
         return Balls(self.mu_head(features), self.log_var_head(features))
 
-    def decode(self, z: Float[Tensor, "n d"], y: Int64[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+    def decode(self, z: Float[Tensor, "n d"], y: Tensor) -> Float[Tensor, "n c h w"]:
         """Images of codes, each as its label says, in [0, 1]."""
         return torch.sigmoid(self.decoder(torch.cat([z, _told(y, z)], -1)))
 
-    def losses(
-        self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"], y: Int64[Tensor, " n"]
-    ) -> VAELosses:
+    def losses(self, x: Float[Tensor, "n c h w"], eps: Float[Tensor, "n d"], y: Tensor) -> VAELosses:
         """The loss of each image and its parts, for the noise ``eps`` drawn from N(0, I)."""
         mu, log_var = self.encode(x, y)
         reconstruction = (x - self.decode(reparameterize(mu, log_var, eps), y)).square().flatten(1).sum(-1)

@@ -14,6 +14,7 @@ import riemvae_core as rc
 from riemvae_core.space import latent
 from riemvae_core.space.encoding import end_codes, flat_codes
 from riemvae_core.space.files import KEY
+from riemvae_core.space.making import decode_some
 
 DIGITS = rc.load_images("digits")
 X, Y = DIGITS.images[:40].double(), DIGITS.labels[:40]
@@ -131,6 +132,7 @@ def test_a_saved_space_keeps_its_condition(form, tmp_path):
         a, b = (s.condition for s in (space, loaded))
         a, b = (c["y"] if form == "names" else c[0] if form == "tuple" else c for c in (a, b))
         assert torch.equal(a, b)
+    assert decode_some(space) == (1, 8, 8)
     row = {"y": Y[:3]} if form == "names" else (Y[:3],) if form == "tuple" else Y[:3]
     properties.close(loaded.decode(space.mu[:3], row), space.decode(space.mu[:3], row))
 
