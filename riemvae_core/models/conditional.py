@@ -17,9 +17,9 @@ class ConditionalVAE(nn.Module):
     r"""Stores each image as a ball among those of its label; Sohn, Lee and Yan (2015), their CVAE.
 
     The loss of ``VAE``, $\|x-g(z)\|^2+\beta\,\mathrm{KL}$, with the label as ten more features of the
-    image and as ten more axes of the code that the decoder reads: one of them 1, the others 0. Labels ``y`` are
-    ``[n]``, whole numbers from 0 to 9. Raises ValueError for labels of another shape or dtype and for a config
-    whose likelihood is not Gaussian.
+    image and as ten more axes of the code that the decoder reads: one of them 1, the others 0. Labels
+    ``y`` are ``[n]``, whole numbers from 0 to 9. Raises ValueError for labels of another shape or dtype and
+    for a config whose likelihood is not Gaussian.
 
     Used in chapter 9.
 

@@ -69,6 +69,10 @@ class Adapter:
         """The name of encode's or decode's second input, if it has one that may be left out."""
         return next((inputs.names[0] for inputs in self.further if inputs.names and not inputs.needs), "")
 
+    def encodes_with(self, condition: Condition | None) -> bool:
+        """Whether encode takes any of a condition's inputs."""
+        return any(self.further[0].hand(condition))
+
     def decodes_with(self, condition: Condition | None) -> bool:
         """Whether decode takes any of a condition's inputs."""
         return any(self.further[1].hand(condition))
@@ -86,7 +90,10 @@ class Adapter:
         dtype = torch.float64 if mu.dtype == torch.float64 else torch.float32
         for name, part in (("mu", mu), ("log_var", log_var)):
             check_finite(part, f"encode {name}", x, "item", first)
-        return Found(mu.to(dtype), log_var.to(dtype), named)
+        mu, log_var = mu.to(dtype), log_var.to(dtype)
+        check_finite(mu.square(), "encode mu^2", x, "item", first)
+        check_finite(log_var.abs().exp(), "encode exp|log_var|", x, "item", first)
+        return Found(mu, log_var, named)
 
     def images(self, z: Tensor, condition: Condition | None = None, first: int = 0) -> Tensor:
         """Images ``[n, ...]`` of codes ``[n, ...]``; ``first`` numbers code 0.

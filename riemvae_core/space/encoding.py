@@ -37,13 +37,14 @@ def encode_all(
     condition: Any = None,
     key: str | int | None = None,
     item_shape: tuple[int, ...] | None = None,
+    spare: Condition | None = None,
 ) -> Encoded:
-    """The balls of all items; see ``batches`` for data, condition and key.
+    """The balls of all items; see ``batches`` for data, condition, key and spare.
 
     Raises ValueError for items of another shape than ``item_shape``, or than the first ones, and for none.
     """
     found, brought, start = [], [], 0
-    inputs = batches(data, batch_size, condition, key, adapter.needs, adapter.may_need)
+    inputs = batches(data, batch_size, condition, key, adapter.needs, adapter.may_need, spare)
     with adapter.at_rest():
         for x, c in inputs:
             item_shape = item_shape or tuple(x.shape[1:])

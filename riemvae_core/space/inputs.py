@@ -33,6 +33,7 @@ def batches(
     key: str | int | None = None,
     needs: tuple[str, ...] = (),
     may: str = "",
+    spare: Condition | None = None,
 ) -> Iterator[tuple[Tensor, Condition | None]]:
     """Items in batches of at most ``batch_size``, in their order, each with its rows of the condition.
 
@@ -41,7 +42,9 @@ def batches(
     entry of a dict (or the place in a tuple) that is the item itself. condition: as ``as_condition`` gives
     it, with the name of an entry in place of a tensor where each batch brings its own; where it is None and
     ``needs`` are the inputs that the model can't do without, these are what follows in a batch's tuple; where
-    it may take labels, as the input ``may``, a tuple that seems to hold them is refused.
+    it may take labels, as the input ``may``, a tuple that seems to hold them is refused. ``spare`` is one row
+    for all, for batches that bring none.
+
     Raises ValueError for anything else, and for a condition of another number of rows.
     """
     if not isinstance(batch_size, int) or batch_size < 1:
@@ -52,7 +55,10 @@ def batches(
         x = _checked(_entry(batch, key), batch)
         stop = start + len(x)
         check_rows({k: part for k, part in own.items() if len(part) < stop}, stop)
-        if condition is None and needs:
+        brings = isinstance(batch, tuple | list) and len(batch) > len(needs) > 0
+        if condition is None and spare is not None and not brings:
+            c = spare
+        elif condition is None and needs:
             c = _following(batch, needs, len(x))
         elif condition is None and may:
             c = _refuse_pairs(batch, may, len(x))

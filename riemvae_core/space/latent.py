@@ -80,13 +80,15 @@ class LatentSpace:
 
     def encode(self, x: Data, condition: Any = None) -> Balls:
         """The balls ``[n, d]`` of items in any of the forms that ``latent_space`` takes; condition too."""
-        adapter = self._model()
-        given = None if condition is None else as_condition(condition)
-        named = any(isinstance(part, str) for part in parts(given).values())
-        brings = given is None and adapter.needs and not isinstance(x, Tensor)
-        if not named and not (brings and one_row(self.condition) is None):
-            given = alike(self.condition, given, None, "an item")
-        found = encode_all(adapter, x, self.batch_size, given, self.key, self.image_shape)
+        adapter, own = self._model(), self.condition
+        given, spare = as_condition(condition), None
+        if given is None:  # what data don't bring is the space's own, if that is one for all
+            spare = one_row(own) if adapter.encodes_with(own) else each(lambda part: part[:1], own)
+            if spare is None and (not adapter.needs or isinstance(x, Tensor)):
+                alike(own, None, None, "an item")
+        elif not any(isinstance(part, str) for part in parts(given).values()):
+            given = alike(own, condition, None, "an item")
+        found = encode_all(adapter, x, self.batch_size, given, self.key, self.image_shape, spare)
         left = slice(None) if self.axes is None else self.axes
         return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
 
@@ -276,9 +278,10 @@ class LatentSpace:
         for name, x in (("a", a), ("b", b)):
             x, form, batch = end_codes(name, x, d, self.image_shape, self._code_shape(), kind)
             if form == "images":
-                self._model()
-                given = alike(self.condition, condition, batch, "an image")
-                x = self.encode(x.reshape(-1, *self.image_shape), given).mu
+                told = condition
+                if condition is not None or self._model().encodes_with(self.condition):
+                    told = alike(self.condition, condition, batch, "an image")
+                x = self.encode(x.reshape(-1, *self.image_shape), told).mu
             found.append(x.reshape(*batch, d).to(self.mu))
             if not torch.isfinite(found[-1]).all():
                 raise ValueError(f"{name} must be finite, got NaN or infinity in a code")

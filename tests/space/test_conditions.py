@@ -171,8 +171,25 @@ def test_a_decoder_that_is_not_told_asks_for_nothing():
     model = seeded(LabelVAE)
     space = rc.latent_space((model.encode, lambda z: z), X, Y)
     assert torch.equal(space.decode(space.mu), space.mu)
-    told = rc.latent_space(seeded(LabelDecoderVAE), DataLoader(TensorDataset(X, Y), 16))
+    model = seeded(LabelDecoderVAE)
+    told = rc.latent_space(model, DataLoader(TensorDataset(X, Y), 16))
     assert torch.equal(told.condition, Y)
+    properties.close(told.encode(X[:3]).mu, model.encode(X[:3])[0])  # nor does such an encoder
+    flat = ConstantMetric(torch.eye(3).double())
+    path = told.geodesic(X[:2], X[2:4], 4, metric=flat)
+    properties.close(path.curve[:, 0], model.encode(X[:2])[0])
+
+
+def test_pairs_come_before_the_label_of_a_space():
+    """Whoever hands over images with their labels means these."""
+    space = rc.latent_space(MODEL, X, 3)
+    pairs = DataLoader(TensorDataset(X, Y), 16)
+    properties.close(space.encode(pairs).mu, MODEL.encode(X, Y)[0])
+    properties.close(space.encode(DataLoader(TensorDataset(X), 16)).mu, space.mu)
+    several = rc.latent_space(MODEL, X, Y)
+    properties.close(several.encode(pairs).mu, several.mu)
+    with pytest.raises(ValueError, match="condition must be given"):
+        several.encode(DataLoader(TensorDataset(X), 16))
 
 
 @pytest.mark.usefixtures("no_hook")

@@ -98,6 +98,12 @@ def test_what_a_model_returns_of_some_rows_is_named():
         ValueError, match=r"got 2 in mu that are not, .* item 29 .*, which itself is not finite"
     ):
         rc.latent_space((lambda x: (x @ w, -(x**0) @ w), lambda z: z), x, batch_size=8)
+    huge = X.flatten(1).float()
+    huge[3] = 1e30  # finite, and no square of it is
+    with pytest.raises(ValueError, match=r"got 2 in mu\^2 that are not, .* item 3 \(counted from 0\)$"):
+        rc.latent_space((lambda x: (x[:, :2], -(x[:, :2] ** 0)), lambda z: z), huge, batch_size=2)
+    with pytest.raises(ValueError, match=r"got 40 in exp\|log_var\| that are not, .* item 0 "):
+        rc.latent_space((lambda x: (x, x * 0 - 99), lambda z: z), X.flatten(1)[:, :1].float())
     bad = lambda x: (x @ w, (x.sum(1, keepdim=True) - X[17].sum()).abs().log() @ w[:1])  # noqa: E731
     with pytest.raises(ValueError, match=r"got 2 in log_var that are not, .* item 17 \(counted from 0\)$"):
         rc.latent_space((bad, lambda z: z), X.flatten(1), batch_size=8)
