@@ -7,6 +7,7 @@ Nothing else in the core knows these classes: metrics, paths and scores take ten
 
 from riemvae_core.models import zoo
 from riemvae_core.models.classifier import Classifier, ClassifierConfig, make_classifier
+from riemvae_core.models.conditional import ConditionalVAE, make_conditional
 from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.networks import count_parameters, decoder_layers
 from riemvae_core.models.noise import NOISES, with_noise
@@ -22,6 +23,7 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "ClassifierConfig",
+    "ConditionalVAE",
     "History",
     "ModelConfig",
     "VQConfig",
@@ -31,6 +33,7 @@ __all__ = [
     "evaluate",
     "fit",
     "make_classifier",
+    "make_conditional",
     "make_model",
     "read_tensors",
     "retrain_decoder",

@@ -39,6 +39,11 @@ class Recipe:
     noise: str = "ball"
 
     @property
+    def labeled(self) -> bool:
+        """Whether the model is trained on labels too."""
+        return self.kind in ("classifier", "conditional")
+
+    @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change with anything in the recipe."""
         fields = dataclasses.asdict(self)
@@ -131,6 +136,8 @@ def _recipes() -> dict[str, Recipe]:
     recipes["fashion-pulled-64"] = Recipe("fashion", "vq", dataclasses.replace(codes, snap=False), epochs=24)
     grid = VQConfig(code_dim=8, network="grid", width=32, depth=1)
     recipes["fashion-vq-grid"] = Recipe("fashion", "vq", grid, epochs=10)
+    config = ModelConfig(width=80, decoder_width=64, depth=2)
+    recipes["fashion-labels"] = Recipe("fashion", "conditional", config, epochs=60)
     recipes["fashion-classifier"] = Recipe(
         "fashion-full", "classifier", ClassifierConfig(), epochs=10, lr=2e-3
     )

@@ -31,10 +31,13 @@ def check_trainable(model: nn.Module, labels: Tensor | None) -> None:
     second = _second_argument(model.losses)
     if labels is None and second in ("labels", "y", "target", "targets"):
         raise ValueError(f"labels must be given to {name}, whose losses take {second}, got None")
-    if labels is not None and second in ("eps", "noise"):
+    both = getattr(model, "takes_labels_and_noise", False)
+    if labels is None and both:
+        raise ValueError(f"labels must be given to {name}, whose losses take them beside the noise, got None")
+    if labels is not None and not both and second in ("eps", "noise"):
         raise ValueError(f"labels must be None for {name}, whose losses take {second} and no labels")
     size = getattr(getattr(model, "config", None), "latent_dim", None)
-    if labels is None and not (isinstance(size, int) and size >= 0):
+    if (labels is None or both) and not (isinstance(size, int) and size >= 0):
         raise ValueError(
             f"model must have config.latent_dim, how many numbers of noise its losses take an image, got "
             f"{name} with {size!r}: labels= trains without noise"
@@ -87,7 +90,7 @@ def check_labels(model: nn.Module, images: Tensor, labels: Tensor | None) -> Non
         )
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels must be [{len(images)}], one an image, got {list(labels.shape)}")
-    classes = getattr(getattr(model, "config", None), "n_classes", math.inf)
+    classes = getattr(getattr(model, "config", None), "n_classes", getattr(model, "n_labels", math.inf))
     bad = ((labels < 0) | (labels >= classes)).nonzero().flatten()
     if len(bad) and classes < math.inf:
         row = int(bad[0])

@@ -17,7 +17,7 @@ def _held_out(name: str, weights: Path) -> str:
     """The loss of a file's weights on the recipe's test images; for a classifier its accuracy too."""
     r, model = zoo.recipe(name), zoo.load_weights(name, weights)
     test = load_images(r.data, "test")
-    losses = evaluate(model, test.images, labels=test.labels if r.kind == "classifier" else None)
+    losses = evaluate(model, test.images, labels=test.labels if r.labeled else None)
     accuracy = f" (accuracy {1 - losses['error']:.2%})" if "error" in losses else ""
     return f"{losses['total']:.4f}{accuracy}"
 

@@ -60,8 +60,9 @@ def fit(
     """Train a model whose ``losses(x, eps)`` gives a NamedTuple of per-image losses with a field ``total``.
 
     Any ``nn.Module`` with that method and ``config.latent_dim``, the length of an image's noise, can be
-    trained. With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``. Images are cast to
-    the dtype of the model's weights.
+    trained. With ``labels`` no noise is drawn, and the losses are ``losses(x, labels)``; of a
+    ``ConditionalVAE``, which takes both, ``losses(x, eps, labels)``. Images are cast to the dtype of the
+    model's weights.
     Adam with a cosine decay of the step size to zero. Epochs are shuffled and noise is drawn on the CPU from
     ``seed``, and each of several devices takes its share of every batch, so the result depends on the seed
     alone and not on how many devices work on it (up to rounding).
@@ -127,8 +128,13 @@ class _Losses(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, given: Tensor) -> tuple[Tensor, ...]:
-        return self.model.losses(x, given)
+    def forward(self, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        return self.model.losses(x, *given)
+
+
+def _draws_noise(model: nn.Module, labels: Tensor | None) -> bool:
+    """Whether ``losses`` takes noise: always without labels, with them where a model asks for both."""
+    return labels is None or getattr(model, "takes_labels_and_noise", False)
 
 
 def _train(
@@ -164,10 +170,11 @@ def _train(
             batch = batch[: len(batch) // fabric.world_size * fabric.world_size]
             if len(batch) == 0:
                 continue
-            if labels is None:
-                given = standard_normal((len(batch), model.config.latent_dim), images, generator)[share]
-            else:
-                given = labels[batch[share].to(labels.device)].to(images.device)
+            given = []
+            if _draws_noise(model, labels):
+                given += [standard_normal((len(batch), model.config.latent_dim), images, generator)[share]]
+            if labels is not None:
+                given += [labels[batch[share].to(labels.device)].to(images.device)]
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * steps_an_epoch)))
             losses = _priced(wrapped, images[batch[share].to(images.device)], given, step, epoch)
@@ -202,9 +209,9 @@ def _train(
     return means, seconds, done, save(weights)
 
 
-def _priced(wrapped: nn.Module, x: Tensor, given: Tensor, step: int, epoch: int) -> tuple[Tensor, ...]:
+def _priced(wrapped: nn.Module, x: Tensor, given: list[Tensor], step: int, epoch: int) -> tuple[Tensor, ...]:
     try:
-        losses = wrapped(x, given)
+        losses = wrapped(x, *given)
     except FloatingPointError as error:  # a model may look at its own numbers
         raise FloatingPointError(f"{error} at step {step} (epoch {epoch + 1}); try a smaller lr") from error
     check_losses(losses, len(x))
@@ -244,14 +251,16 @@ def evaluate(
     images = ready_images(model, images)
     check_labels(model, images, labels)
     was_training, device = model.training, next(model.parameters()).device
-    given = labels
-    if labels is None:
-        given = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
+    given = [] if labels is None else [labels]
+    if _draws_noise(model, labels):
+        noise = standard_normal((len(images), model.config.latent_dim), images, make_generator(seed))
+        given = [noise, *given]
     sums: dict[str, float] = {}
     model.eval()
     try:
         for s in chunks(len(images), 64 * images[0].numel() * images.element_size()):
-            losses = model.losses(images[s].to(device), given[s].to(device))
+            some = (part[s].to(device) for part in (images, *given))
+            losses = model.losses(*some)
             check_losses(losses, s.stop - s.start)
             for name, part in losses._asdict().items():
                 sums[name] = sums.get(name, 0.0) + part.sum().item()

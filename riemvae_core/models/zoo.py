@@ -27,6 +27,7 @@ from riemvae_core.models.catalogue import (
     recipe,
 )
 from riemvae_core.models.classifier import Classifier, make_classifier
+from riemvae_core.models.conditional import ConditionalVAE, make_conditional
 from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.noise import with_noise
 from riemvae_core.models.retraining import fresh_decoder
@@ -83,12 +84,16 @@ class Snapshots(NamedTuple):
 def _untrained(r: Recipe) -> nn.Module:
     if r.kind == "classifier":
         return make_classifier(r.config, r.seed)
+    if r.kind == "conditional":
+        return make_conditional(r.config, r.seed)
     if r.encoder:
         return fresh_decoder(with_noise(load(r.encoder), r.noise), r.seed)
     return make_model(r.kind, r.config, r.seed)
 
 
-def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | VQVAE | Classifier:
+def load(
+    name: str, *, progress: bool | None = None
+) -> Autoencoder | VAE | ConditionalVAE | VQVAE | Classifier:
     """A trained model by name, on the CPU, in eval mode.
 
     Shipped weights are used when they were made by the recipe as it stands; else the model is trained
@@ -107,7 +112,7 @@ def load(name: str, *, progress: bool | None = None) -> Autoencoder | VAE | VQVA
     return _with_weights(name, _tensors(name, progress))
 
 
-def load_weights(name: str, path: Path) -> Autoencoder | VAE | VQVAE | Classifier:
+def load_weights(name: str, path: Path) -> Autoencoder | VAE | ConditionalVAE | VQVAE | Classifier:
     """A model of the catalogue with the weights that lie in a file, as ``load`` gives it.
 
     Raises ValueError for a name that isn't in the catalogue, a file that can't be read, and weights that are
@@ -250,7 +255,7 @@ def train(name: str, *, progress: bool | None = None) -> Path:
         if r.kind == "vq":
             model.start_codebook(images, make_generator(r.seed))
     fit(
-        model, images, labels if r.kind == "classifier" else None,
+        model, images, labels if r.labeled else None,
         epochs=r.epochs, batch_size=r.batch_size, lr=r.lr, seed=r.seed,
         checkpoint=checkpoint, callback=keep, progress=progress,
     )  # fmt: skip

@@ -1,14 +1,16 @@
 """A reader's own model as a latent space: its balls, metric, draws, paths, health, in a few lines.
 
 May import: laws, scores and all below them.
-Begin with ``latent_space`` in ``latent.py``; ``adapters.py`` says which models it understands and how,
-``health.py`` what the report measures, ``saving.py`` what is kept in a file. Chapter 9 shows it at work.
+Begin with ``latent_space`` in ``making.py`` and ``LatentSpace`` in ``latent.py``; ``adapters.py`` says which
+models are understood, ``outputs.py`` what they may return, ``inputs.py`` and ``conditions.py`` what they get,
+``health.py`` what the report measures, ``files.py`` what is kept. Chapter 9 shows it at work.
 """
 
 from riemvae_core.space import health
 from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
-from riemvae_core.space.latent import LatentSpace, latent_space
+from riemvae_core.space.latent import LatentSpace
 from riemvae_core.space.loading import load_space
+from riemvae_core.space.making import latent_space
 
 __all__ = [
     "HealthReport",

@@ -1,24 +1,24 @@
-"""Any trained model as two functions: a batch of images to balls, a batch of codes to images."""
+"""Any trained model as two functions: a batch of items to balls, a batch of codes to images."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import log
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.distributions import Distribution
 
-from riemvae_core.numerics import chunks
-
-# what models call the two halves of a ball, and a decoded image
-MU = ("mu", "mean", "loc", "z_mean", "embedding")
-LOG_VAR = ("log_var", "logvar", "log_covariance", "log_variance", "z_log_var", "z_logvar")
-IMAGE = ("sample", "reconstruction", "recon", "recon_x", "x_recon", "x_hat")
-
-Images = Tensor | Iterable[Any] | Dataset  # in the forms that ``batches`` takes
+from riemvae_core.space.conditions import Condition, Inputs, check_handed, inputs_of
+from riemvae_core.space.outputs import (
+    Found,
+    check_finite,
+    read_balls,
+    read_derivable,
+    read_images,
+    say,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,14 +26,16 @@ class Adapter:
     """A model as ``balls(x)`` and ``images(z)``, to be called within ``at_rest()``; made by ``adapt``.
 
     ``modules`` are those put in eval mode while it works; ``home`` a parameter of theirs, on whose device and
-    in whose dtype batches are handed over (None: they are handed over as they come).
+    in whose dtype batches are handed over (None: they are handed over as they come; whole numbers keep their
+    dtype). ``further`` says what encode and decode take beside their first input.
     """
 
-    encode: Callable[[Tensor], Any]
-    decode: Callable[[Tensor], Any]
+    encode: Callable[..., Any]
+    decode: Callable[..., Any]
     modules: tuple[nn.Module, ...]
     home: Tensor | None
     radius: float | None
+    further: tuple[Inputs, Inputs]
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -53,47 +55,95 @@ class Adapter:
                 for module, training in modes:
                     module.training = training
 
-    def balls(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and log_var ``[n, ...]`` of images ``[n, ...]``, in float32 or float64.
+    def check_condition(self, condition: Condition | None) -> None:
+        """Raise ValueError unless the model takes the condition, and needs no other."""
+        check_handed(condition, *self.further)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The further inputs that encode or decode can't do without, by name."""
+        return max((inputs.needs for inputs in self.further), key=len)
+
+    @property
+    def may_need(self) -> str:
+        """The name of encode's or decode's second input, if it has one that may be left out."""
+        return next((inputs.names[0] for inputs in self.further if inputs.names and not inputs.needs), "")
+
+    def encodes_with(self, condition: Condition | None) -> bool:
+        """Whether encode takes any of a condition's inputs."""
+        return any(self.further[0].hand(condition))
+
+    def decodes_with(self, condition: Condition | None) -> bool:
+        """Whether decode takes any of a condition's inputs."""
+        return any(self.further[1].hand(condition))
+
+    def balls(self, x: Tensor, condition: Condition | None = None, first: int = 0) -> Found:
+        """mu and log_var ``[n, ...]`` of items ``[n, ...]``, in float32 or float64; ``first`` numbers item 0.
 
         Raises ValueError where encode returns anything else.
         """
-        mu, log_var = _read_balls(self._call("encode", self.encode, x), self.radius)
+        mu, log_var, named = read_balls(self._call("encode", x, condition), self.radius)
         if mu.ndim < 2 or len(mu) != len(x) or mu[0].numel() == 0:
-            raise ValueError(f"encode must return mu as [{len(x)}, ...] for {len(x)} images, got {_say(mu)}")
+            raise ValueError(f"encode must return mu as [{len(x)}, ...] for {len(x)} items, got {say(mu)}")
         if log_var.shape != mu.shape:
-            raise ValueError(
-                f"encode must return log_var of mu's shape {list(mu.shape)}, got {_say(log_var)}"
-            )
+            raise ValueError(f"encode must return log_var of mu's shape {list(mu.shape)}, got {say(log_var)}")
         dtype = torch.float64 if mu.dtype == torch.float64 else torch.float32
         for name, part in (("mu", mu), ("log_var", log_var)):
-            bad = int((~torch.isfinite(part)).sum())
-            if bad:
-                raise ValueError(f"encode must return finite numbers, got {bad} in {name} that are not")
-        return mu.to(dtype), log_var.to(dtype)
+            check_finite(part, f"encode {name}", x, "item", first)
+        mu, log_var = mu.to(dtype), log_var.to(dtype)
+        check_finite(mu.square(), "encode mu^2", x, "item", first)
+        check_finite(log_var.abs().exp(), "encode exp|log_var|", x, "item", first)
+        return Found(mu, log_var, named)
 
-    def images(self, z: Tensor) -> Tensor:
-        """Images ``[n, ...]`` of codes ``[n, ...]``; torch can differentiate it.
+    def images(self, z: Tensor, condition: Condition | None = None, first: int = 0) -> Tensor:
+        """Images ``[n, ...]`` of codes ``[n, ...]``; ``first`` numbers code 0.
 
-        Raises ValueError unless decode returns one image for each code.
+        Raises ValueError unless decode returns one finite image for each code.
         """
-        output = self._call("decode", self.decode, z)
-        output = output.mean if isinstance(output, Distribution) else output
-        x = output if isinstance(output, Tensor) else _field(output, IMAGE)
-        if x is None or x.shape[:1] != z.shape[:1]:
-            raise ValueError(
-                f"decode must return one tensor [{len(z)}, ...] for {len(z)} codes, or an object or dict "
-                f"that has it under one of {', '.join(IMAGE)}, got {_say(output)}"
-            )
+        x = read_images(self._call("decode", z, condition), z)
+        check_finite(x, "decode images", z, "code", first)
         return x
 
-    def _call(self, name: str, function: Callable[[Tensor], Any], batch: Tensor) -> Any:
-        batch = batch.to(self.home) if self.home is not None else batch
+    def derivable(self, z: Tensor, condition: Condition | None = None) -> tuple[Tensor, ...]:
+        """What torch differentiates for a pullback: images, or the mean and deviation of a Normal.
+
+        Raises ValueError unless decode returns one of them for each code.
+        """
+        checks = Distribution._validate_args
+        Distribution.set_default_validate_args(False)  # they read numbers, which no derivative can
         try:
-            return function(batch)
+            found = read_derivable(self._call("decode", z, condition), z)
+        finally:
+            Distribution.set_default_validate_args(checks)
+        with suppress(RuntimeError):  # within vmap numbers can't be read
+            for part in found:
+                check_finite(part.detach(), "decode images", z.detach(), "code")
+        return found
+
+    def _call(self, name: str, batch: Tensor, condition: Condition | None) -> Any:
+        function, inputs = (
+            (self.encode, self.further[0]) if name == "encode" else (self.decode, self.further[1])
+        )
+        batch = self._at_home(batch)
+        given, named = inputs.hand(condition)
+        try:
+            return function(
+                *(batch, *map(self._at_home, given)), **{k: self._at_home(v) for k, v in named.items()}
+            )
         except Exception as error:
-            error.add_note(f"This came from the model's own {name}, called with {_say(batch)}.")
+            with_them = ", ".join(say(part) for part in (*given, *named.values()))
+            whole = "" if batch.is_floating_point() else "; whole numbers are handed over as they are"
+            error.add_note(
+                f"This came from the model's own {name}, called with {say(batch)}"
+                + (f" and the condition {with_them}" if with_them else "")
+                + f"{whole}."
+            )
             raise
+
+    def _at_home(self, x: Tensor) -> Tensor:
+        if self.home is None:
+            return x
+        return x.to(self.home) if x.is_floating_point() else x.to(self.home.device)
 
 
 def adapt(model: Any, radius: float | None = None) -> Adapter:
@@ -104,92 +154,55 @@ def adapt(model: Any, radius: float | None = None) -> Adapter:
     if radius is not None and not 0.0 < radius < float("inf"):
         raise ValueError(f"radius must be None or a positive number, got {radius}")
     if isinstance(model, nn.Module):
-        found = [_first_callable(model, names) for names in (("encode", "encoder"), ("decode", "decoder"))]
+        model = _unwrapped(model)
+        found = _found_in(model)
         modules: tuple[nn.Module, ...] = (model,)
     else:
         found = list(model) if isinstance(model, tuple | list) else [None, None]
-        owners = [f if isinstance(f, nn.Module) else getattr(f, "__self__", None) for f in found]
+        owners = [_owner(f) for f in found]
         modules = tuple(owner for owner in owners if isinstance(owner, nn.Module))
     if len(found) != 2 or not all(map(callable, found)):
         raise ValueError(
             "model must be an nn.Module with encode (or encoder) and decode (or decoder), or a pair "
-            f"(encode, decode) of callables, got {_say(model)}"
+            f"(encode, decode) of callables, got {say(model)}{_inner(model)}"
         )
     parameters = (p for module in modules for p in module.parameters() if p.is_floating_point())
-    return Adapter(*found, modules, next(parameters, None), radius)
+    return Adapter(*found, modules, next(parameters, None), radius, tuple(map(inputs_of, found)))
 
 
-def batches(images: Images, batch_size: int) -> Iterator[Tensor]:
-    """Images in batches of at most ``batch_size``, in their order, from any of these: a tensor ``[n, ...]``;
-    an iterable of such tensors, or of tuples and lists that begin with one, as a DataLoader's batches do; a
-    map-style Dataset, whose items are single images. Raises ValueError for anything else."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}")
-    if isinstance(images, Dataset) and not isinstance(images, IterableDataset):
-        images = DataLoader(images, batch_size)
-    for batch in (images,) if isinstance(images, Tensor) else images:
-        x = batch[0] if isinstance(batch, tuple | list) and batch else batch
-        if not isinstance(x, Tensor) or x.ndim < 2 or not x.is_floating_point():
-            raise ValueError(
-                "images must be a tensor [n, ...] of floating numbers, or an iterable of these or of tuples "
-                f"that begin with one, got {_say(batch)}"
-            )
-        for s in chunks(len(x), 1, batch_size):
-            yield x[s]
+def _found_in(model: nn.Module) -> list[Any]:
+    return [_first_callable(model, names) for names in (("encode", "encoder"), ("decode", "decoder"))]
 
 
-def _first_callable(model: nn.Module, names: tuple[str, ...]) -> Callable[[Tensor], Any] | None:
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model within what only wraps it: compiled, in parallel, averaged."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if (
+            inner is None
+            and not all(_found_in(model))
+            and [k for k, _ in model.named_children()] == ["module"]
+        ):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def _owner(function: Any) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    return function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+
+
+def _inner(model: Any) -> str:
+    """A hint at the part of a module that could be the model meant."""
+    if not isinstance(model, nn.Module):
+        return ""
+    names = [name for name, part in model.named_modules() if name and all(map(callable, _found_in(part)))]
+    return f": it holds one, pass model.{names[0]}" if names else ""
+
+
+def _first_callable(model: nn.Module, names: tuple[str, ...]) -> Callable[..., Any] | None:
     found = (getattr(model, name, None) for name in names)
     return next((f for f in found if callable(f)), None)
-
-
-def _get(output: Any, name: str) -> Any:
-    return output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
-
-
-def _field(output: Any, names: tuple[str, ...]) -> Tensor | None:
-    """The first tensor that an object or dict has under one of the names."""
-    return next((v for v in (_get(output, name) for name in names) if isinstance(v, Tensor)), None)
-
-
-def _read_balls(output: Any, radius: float | None) -> tuple[Tensor, Tensor]:
-    """mu and log_var from whatever encode returned."""
-    posterior = _get(output, "latent_dist")  # diffusers wraps its posterior once more
-    posterior = output if posterior is None else posterior
-    if isinstance(posterior, Independent):
-        posterior = posterior.base_dist
-    if isinstance(posterior, Normal):
-        mu, log_var = posterior.mean, 2.0 * posterior.stddev.log()
-    elif type(posterior) in (tuple, list) and len(posterior) == 2:
-        mu, log_var = posterior
-    elif isinstance(posterior, Tensor):
-        mu, log_var = posterior, None
-    else:
-        mu, log_var = _field(posterior, MU), _field(posterior, LOG_VAR)
-    if isinstance(mu, Tensor) and log_var is None and radius is not None:
-        return mu, torch.full_like(mu, 2.0 * log(radius))
-    if not all(isinstance(part, Tensor) and part.is_floating_point() for part in (mu, log_var)):
-        raise ValueError(
-            "encode must return a pair (mu, log_var), or an object or dict with mu under one of "
-            f"{', '.join(MU)} and log_var under one of {', '.join(LOG_VAR)}, got {_say(posterior)}. "
-            "A model without variances needs radius=..., the radius of its balls; one that returns them in "
-            "another form a pair, such as (lambda x: model.encode(x).chunk(2, dim=1), model.decode)"
-        )
-    if radius is not None:
-        raise ValueError(f"radius must be None for a model that gives log_var, got {radius}")
-    return mu, log_var
-
-
-def _say(thing: Any) -> str:
-    """A value in words for an error: shapes of tensors, fields of objects."""
-    kind = type(thing).__name__
-    if isinstance(thing, Tensor):
-        return f"a tensor {list(thing.shape)} of {thing.dtype} on {thing.device}"
-    if isinstance(thing, Mapping):
-        return f"{kind} with {', '.join(map(str, thing)) or 'nothing'}"
-    if hasattr(thing, "_fields"):
-        return f"{kind} with {', '.join(thing._fields)}"
-    if isinstance(thing, tuple | list):
-        return f"{kind} of {len(thing)} ({', '.join(map(_say, thing[:4]))})"
-    fields = [name for name in getattr(thing, "__dict__", {}) if not name.startswith("_")]
-    return f"{kind} with {', '.join(fields)}" if fields and not callable(thing) else kind

@@ -13,9 +13,11 @@ from torch import Tensor
 import riemvae_core
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.models import read_tensors, save_atomically
+from riemvae_core.space.conditions import Condition, parts
 from riemvae_core.space.fingerprint import Fingerprint, as_bytes
 
-KEY, FORMAT = "riemvae_core.space", 1  # the one entry of the metadata: the order of several is not kept
+KEY, FORMAT = "riemvae_core.space", 2  # the one entry of the metadata: the order of several is not kept
+INPUT = "condition."  # before the place of an input in the names of tensors
 REQUIRED, METRIC, AXES = ("mu", "log_var"), ("metric.mu", "metric.log_var"), ("axes", "rest")
 
 
@@ -30,12 +32,19 @@ def write_space(space: Any, path: str | Path) -> None:
         tensors |= own
     if space.axes is not None:
         tensors |= {"axes": space.axes, "rest": space.rest}
+    inputs = parts(space.condition)
+    tensors |= {f"{INPUT}{k}": part for k, part in enumerate(inputs.values())}
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}  # none shares memory
     settings = {name: getattr(space, name) for name in ("code_shape", "image_shape", "batch_size")}
     settings |= {name: getattr(space.metric, name) for name in ("rho", "lam", "tau")}
     settings = json.loads(json.dumps(settings | {"made_by": space.made_by._asdict()}))
-    _fields(path, tensors, settings)  # what could not be read again is not written
-    head = {"format": FORMAT, "written_by": riemvae_core.__version__, "settings": settings}
+    beside = space.condition is not None or space.key is not None  # what the first format does not know
+    if beside:
+        form = "names" if isinstance(space.condition, dict) else "order"
+        form = "one" if isinstance(space.condition, torch.Tensor) else form
+        settings |= {"key": space.key, "condition": [form, *inputs] if inputs else None}
+    _fields(path, dict(tensors), settings)  # what could not be read again is not written
+    head = {"format": FORMAT if beside else 1, "written_by": riemvae_core.__version__, "settings": settings}
     text = json.dumps(head | {"sha256": _checksum(tensors, head)})
     save_atomically(tensors, path, {KEY: text})
 
@@ -71,7 +80,7 @@ def read_space(path: str | Path) -> dict[str, Any]:
         raise damaged from error
     if not isinstance(head, dict) or "format" not in head:
         raise damaged
-    if head["format"] != FORMAT:
+    if head["format"] not in range(1, FORMAT + 1):
         raise ValueError(
             f"{path} was written by riemvae-core {head.get('written_by')} with format {head['format']}; this "
             f"riemvae-core {riemvae_core.__version__} reads up to {FORMAT}: upgrade it"
@@ -125,6 +134,13 @@ def _record(value: Any) -> bool:
     )
 
 
+def _inputs(value: Any) -> bool:
+    if value is None:
+        return True
+    names = value[1:] if isinstance(value, list) and value[:1] in (["one"], ["order"], ["names"]) else []
+    return bool(names) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+
+
 SETTINGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "code_shape": ("a list of whole numbers", _shape),
     "image_shape": ("a list of whole numbers", _shape),
@@ -134,16 +150,22 @@ SETTINGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lam": ("a number of at least 0", _number),
     "tau": ("a number of at least 0", _number),
 }
+BESIDE: dict[str, tuple[str, Callable[[Any], bool]]] = {  # from the second format on, where there are any
+    "key": ("a name, a place or null", lambda v: v is None or type(v) in (str, int)),
+    "condition": ("null, or a form and the names of inputs", _inputs),
+}
 
 
 def _fields(path: Path, tensors: dict[str, Tensor], settings: Any) -> dict[str, Any]:
     """The fields of a space; raises ValueError, which names the file, where they don't make one."""
-    if not isinstance(settings, dict) or set(settings) != set(SETTINGS):
+    known = SETTINGS | (BESIDE if isinstance(settings, dict) and set(settings) & set(BESIDE) else {})
+    if not isinstance(settings, dict) or set(settings) != set(known):
         got = ", ".join(sorted(settings)) if isinstance(settings, dict) else repr(settings)
-        raise ValueError(f"{path}: settings must be {', '.join(sorted(SETTINGS))}, got {got}")
-    for name, (kind, right) in SETTINGS.items():
+        raise ValueError(f"{path}: settings must be {', '.join(sorted(known))}, got {got}")
+    for name, (kind, right) in known.items():
         if not right(settings[name]):
             raise ValueError(f"{path}: {name} must be {kind}, got {settings[name]!r}")
+    given = _take_inputs(path, tensors, settings.get("condition"))
     _check_tensors(path, tensors, math.prod(settings["code_shape"]))
     rho, lam, tau = (settings[name] for name in ("rho", "lam", "tau"))
     balls = METRIC if "metric.mu" in tensors else REQUIRED
@@ -154,7 +176,30 @@ def _fields(path: Path, tensors: dict[str, Tensor], settings: Any) -> dict[str, 
         "made_by": Fingerprint(**made_by),
         "metric": PosteriorMetric(*(tensors[name] for name in balls), rho, lam, tau),
         **{name: tensors.get(name) for name in (*REQUIRED, *AXES)},
+        "condition": given,
+        "key": settings.get("key"),
     }
+
+
+def _take_inputs(path: Path, tensors: dict[str, Tensor], form: list[str] | None) -> Condition | None:
+    """The condition in its form; its tensors are taken out of the others."""
+    form = form or ["order"]
+    wanted = [f"{INPUT}{k}" for k in range(len(form) - 1)]
+    there = sorted(name for name in tensors if name.startswith(INPUT))
+    if there != sorted(wanted) or (form[0] == "one" and len(wanted) != 1):
+        raise ValueError(f"{path}: the condition's tensors must be {wanted}, got {there}")
+    found = [tensors.pop(name) for name in wanted]
+    n = len(tensors["mu"]) if "mu" in tensors and tensors["mu"].ndim else 0
+    for name, part in zip(form[1:], found, strict=True):
+        if part.ndim == 0 or len(part) not in (1, n):
+            raise ValueError(
+                f"{path}: condition {name} must be [{n}, ...] or [1, ...], got {list(part.shape)}"
+            )
+    if not found:
+        return None
+    if form[0] == "one":
+        return found[0]
+    return dict(zip(form[1:], found, strict=True)) if form[0] == "names" else tuple(found)
 
 
 def _check_tensors(path: Path, tensors: dict[str, Tensor], size: int) -> None:

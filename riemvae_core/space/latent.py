@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -15,69 +16,15 @@ from torch.nn.functional import one_hot
 from riemvae_core.balls import Balls
 from riemvae_core.laws import UniformDraws, sample_uniform
 from riemvae_core.metrics import PosteriorMetric, PullbackMetric
-from riemvae_core.numerics import check_points
 from riemvae_core.paths import Geodesic, Metric, geodesic, low_cost_path
-from riemvae_core.space.adapters import Adapter, Images, adapt, batches
+from riemvae_core.space.adapters import Adapter
+from riemvae_core.space.conditions import Condition, alike, as_condition, each, one_row, parts, rows
+from riemvae_core.space.encoding import encode_all, end_codes, flat_codes
 from riemvae_core.space.files import write_space
-from riemvae_core.space.fingerprint import Fingerprint, fingerprint
+from riemvae_core.space.fingerprint import Fingerprint
 from riemvae_core.space.health import HealthReport, latent_health
-
-
-def latent_space(
-    model: Any,
-    images: Images,
-    *,
-    batch_size: int = 256,
-    radius: float | None = None,
-    **settings: Any,
-) -> "LatentSpace":
-    r"""Encode images with a trained model and fit the metric that their balls draw.
-
-    model: an ``nn.Module`` that has methods ``encode`` and ``decode`` or modules ``encoder`` and ``decoder``
-    (which a pythae model has), or a pair ``(encode, decode)`` of callables. ``encode`` takes a batch of
-    images and returns (mu, log_var), the mean and log variance of diagonal Gaussians: a pair, a
-    ``torch.distributions.Normal``, or an object or dict with the two under their usual names (pythae's
-    ``embedding`` and ``log_covariance``; the ``mean`` and ``logvar`` of a diffusers ``latent_dist``).
-    ``decode`` takes codes and returns images.
-    images: a tensor ``[n, ...]``, an iterable of such batches or of tuples that begin with one (a
-    DataLoader), or a Dataset; in the range that the model was trained on. Pass them flat if it takes them so.
-    batch_size: at most so many images or codes go through the model at once.
-    radius: for a model without variances (an autoencoder) the radius of every ball, in units of z; the metric
-    is then this choice's as much as the model's.
-    settings: go to ``PosteriorMetric.fit`` (n_centroids, background, rho, lam, generator).
-
-    The model is used as it is: in eval mode, which every submodule leaves again for its own, without
-    gradients, on its device and in its dtype (half precision gives codes in float32), global generators
-    untouched. Callables of a pair are put in eval mode too where they are modules or methods of one; a lambda
-    around a model isn't, so call ``model.eval()`` first.
-
-    Codes with several axes, such as the ``[c, h, w]`` of a diffusers ``AutoencoderKL``, are flattened to
-    ``c * h * w`` axes and given their shape back before they are decoded. diffusers itself clamps their log
-    variances to [-30, 20]; its ``scaling_factor`` is not applied.
-
-    A model whose latent law is not a diagonal Gaussian in the very space that it decodes (flows, hyperbolic
-    space) doesn't suit. Raises ValueError for a model, images or returned values that are not as said.
-
-    Used in chapter 9.
-
-    Example:
-        >>> from riemvae_core.models import zoo
-        >>> images = rc.load_images("digits", "test").images
-        >>> space = rc.latent_space(zoo.load("digits-vae-2d"), images)
-        >>> space
-        LatentSpace(360 balls in 2 dimensions, images [1, 8, 8], cpu)
-        >>> draws = space.sample_uniform(16, rc.make_generator(0))
-        >>> space.decode(draws.z).shape
-        torch.Size([16, 1, 8, 8])
-    """
-    adapter = adapt(model, radius)
-    mu, log_var, image_shape = _encode(adapter, images, batch_size)
-    flat = mu.flatten(1), log_var.flatten(1)
-    metric = PosteriorMetric.fit(*flat, **settings)
-    shapes, unseen = (tuple(mu.shape[1:]), image_shape), fingerprint(adapter, ())
-    space = LatentSpace(*flat, metric, *shapes, batch_size, adapter, unseen)
-    decoded = space.decode(space.mu[:2])  # so that a decode which can't be used is named here
-    return replace(space, made_by=unseen._replace(decoded_shape=tuple(decoded.shape[1:])))
+from riemvae_core.space.inputs import Data
+from riemvae_core.space.tensors import as_tensor
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,7 +36,14 @@ class LatentSpace:
     axes of a code in the model's own eyes (d is their product), ``image_shape`` those of an image. In a space
     ``on_axes`` of a larger one d counts ``axes``, those of the model's flat codes that are left, and ``rest``
     ``[product of code_shape]`` holds the values that the others keep. ``adapter`` is the model, None in a
-    space loaded without it; ``made_by`` its fingerprint at the time when it made the balls.
+    space loaded without it; ``made_by`` its fingerprint at the time when it made the balls. ``condition`` is
+    what the model got beside the items, as tensors of n rows or of one row for all; ``key`` the entry of
+    batches that held them.
+
+    Where a model takes a condition, methods take one too: one row for all, or one for each image, code or
+    curve; left out, it is the space's own where that is the same for all items. The metric knows the balls
+    alone: draws and paths between codes need no condition, and their images are what the condition makes of
+    them.
 
     Used in chapter 9.
 
@@ -114,6 +68,8 @@ class LatentSpace:
     made_by: Fingerprint
     axes: Int[Tensor, " d"] | None = None
     rest: Tensor | None = None
+    condition: Condition | None = None
+    key: str | int | None = None
 
     def __repr__(self) -> str:
         n, d = self.mu.shape
@@ -122,28 +78,51 @@ class LatentSpace:
         alone = ", without its model" if self.adapter is None else ""
         return f"LatentSpace({n} balls in {d}{of} dimensions, images {shape}, {device}{alone})"
 
-    def encode(self, x: Images) -> Balls:
-        """The balls ``[n, d]`` of images in any of the forms that ``latent_space`` takes."""
-        mu, log_var, _ = _encode(self._model(), x, self.batch_size, self.image_shape)
+    def encode(self, x: Data, condition: Any = None) -> Balls:
+        """The balls ``[n, d]`` of items in any of the forms that ``latent_space`` takes; condition too."""
+        adapter, own = self._model(), self.condition
+        given, spare = as_condition(condition), None
+        if given is None:  # what data don't bring is the space's own, if that is one for all
+            spare = one_row(own) if adapter.encodes_with(own) else each(lambda part: part[:1], own)
+            if spare is None and (not adapter.needs or isinstance(x, Tensor)):
+                alike(own, None, None, "an item")
+        elif not any(isinstance(part, str) for part in parts(given).values()):
+            given = alike(own, condition, None, "an item")
+        found = encode_all(adapter, x, self.batch_size, given, self.key, self.image_shape, spare)
         left = slice(None) if self.axes is None else self.axes
-        return Balls(mu.flatten(1)[:, left], log_var.flatten(1)[:, left])
+        return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
 
     @torch.no_grad()
-    def decode(self, z: Float[Tensor, "*batch d"]) -> Tensor:
-        """Images ``[*batch, ...]`` of codes; an image that comes back flat is given the shape it went in."""
-        check_points(z, self.mu.shape[1])
-        flat = z.reshape(-1, z.shape[-1])
-        x = torch.cat([self._decode(part) for part in flat.split(self.batch_size)])
-        return x.reshape(*z.shape[:-1], *x.shape[1:])
+    def decode(self, z: Float[Tensor, "*batch d"] | np.ndarray, condition: Any = None) -> Tensor:
+        """Images ``[*batch, ...]`` of codes, in their own shape too; flat images get the shape they went in.
 
-    def _decode(self, z: Float[Tensor, "m d"]) -> Tensor:
+        condition: one row for all codes or one a code, ``[*batch, ...]``. Of a Normal or a Bernoulli an image
+        is the mean, of a Categorical the probabilities, classes last.
+        """
+        z = flat_codes(as_tensor(z, "z"), self.mu.shape[1], self._code_shape())
+        batch, flat = z.shape[:-1], z.reshape(-1, z.shape[-1])
+        given = self._decoded_with(condition, tuple(batch))
+        done = []
+        for first in range(0, max(len(flat), 1), self.batch_size):
+            part = flat[first : first + self.batch_size]
+            x = self._decode("images", part, rows(given, first, first + len(part)), first)
+            was_flat = x.ndim == 2 and x.shape[1] == prod(self.image_shape)
+            done.append(x.reshape(-1, *self.image_shape) if was_flat else x)
+        x = torch.cat(done)
+        return x.reshape(*batch, *x.shape[1:])
+
+    def _decode(self, what: str, z: Float[Tensor, "m d"], given: Condition | None, *first: int) -> Any:
         if self.axes is not None:
             z = self.rest.to(z) + z @ one_hot(self.axes, len(self.rest)).to(z)
         adapter = self._model()
         with adapter.at_rest():
-            x = adapter.images(z.reshape(-1, *self.code_shape))
-        was_flat = x.ndim == 2 and x.shape[1] == prod(self.image_shape)
-        return x.reshape(-1, *self.image_shape) if was_flat else x
+            return getattr(adapter, what)(z.reshape(-1, *self.code_shape), given, *first)
+
+    def _decoded_with(self, condition: Any, batch: tuple[int, ...], item: str = "a code") -> Condition | None:
+        """What decode gets beside codes ``[*batch, d]``: nothing where it takes nothing."""
+        if condition is None and not self._model().decodes_with(self.condition):
+            return None
+        return alike(self.condition, condition, batch, item)
 
     def on_axes(self, axes: Sequence[int] | Tensor | None = None, **settings: Any) -> "LatentSpace":
         r"""The same model on some axes alone: balls, metric, draws, paths and report know no others.
@@ -172,18 +151,22 @@ class LatentSpace:
         metric = PosteriorMetric.fit(*balls, **settings)
         return replace(self, mu=balls[0], log_var=balls[1], metric=metric, axes=left, rest=held)
 
-    def pullback(self, mode: Literal["forward", "reverse"] = "forward") -> PullbackMetric:
+    def pullback(
+        self, mode: Literal["forward", "reverse"] = "forward", *, condition: Any = None
+    ) -> PullbackMetric:
         r"""The metric $J^\top J$ that the decoder pulls back from images, for any function that takes one.
 
         J holds d numbers for each number of an image: this is for some hundreds of latent axes at most. Where
         torch can't follow a decoder forward (GroupNorm after attention, as in ``AutoencoderKL``), take
-        ``reverse``.
+        ``reverse``. condition: one row, for all codes. Of a decoder that returns a Normal J holds the
+        derivatives of its mean and of its standard deviation, of a Bernoulli or a Categorical those of the
+        probabilities; other laws are refused.
         """
-        self._model()
+        given = self._decoded_with(condition, (), "row alone")
 
-        def decode(z: Tensor) -> Tensor:
+        def decode(z: Tensor) -> tuple[Tensor, ...]:
             with sdpa_kernel(SDPBackend.MATH):  # the one form of attention with all derivatives
-                return self._decode(z)
+                return self._decode("derivable", z, rows(given, 0, len(z)))
 
         return PullbackMetric(decode, mode)
 
@@ -194,32 +177,57 @@ class LatentSpace:
         return sample_uniform(self.metric, n, generator, method, **settings)
 
     def geodesic(
-        self, a: Tensor, b: Tensor, n_points: int = 64, *, metric: Metric | None = None, **settings: Any
+        self,
+        a: Tensor | np.ndarray,
+        b: Tensor | np.ndarray,
+        n_points: int = 64,
+        *,
+        metric: Metric | None = None,
+        condition: Any = None,
+        images: bool = False,
+        codes: bool = False,
+        **settings: Any,
     ) -> Geodesic:
         """Shortest paths from a to b, each images or codes, in the space's metric or in another one.
 
-        What ends in the axes of an image is encoded, to the center of its ball; all else must be codes
-        ``[*batch, d]``. ``settings`` go to ``geodesic``. In its own metric a path flees the data (chapter 5),
-        and ``low_cost_path`` holds to it.
+        What ends in the axes of an image is encoded, to the center of its ball, with ``condition``: one row
+        for all images or one each, ``[*batch, ...]``, for both ends. All else must be codes ``[*batch, d]``
+        or of ``code_shape``. Where a shape fits both, ``images=True`` or ``codes=True`` says which both ends
+        are. ``settings`` go to ``geodesic``. In its own metric a path flees the data (chapter 5), and
+        ``low_cost_path`` holds to it.
         """
         metric = self.metric if metric is None else metric
-        return geodesic(metric, self._codes("a", a), self._codes("b", b), n_points, **settings)
+        return geodesic(metric, *self._ends(a, b, condition, images, codes), n_points, **settings)
 
-    def low_cost_path(self, a: Tensor, b: Tensor, n_points: int = 64, **settings: Any) -> Geodesic:
+    def low_cost_path(
+        self,
+        a: Tensor | np.ndarray,
+        b: Tensor | np.ndarray,
+        n_points: int = 64,
+        *,
+        condition: Any = None,
+        images: bool = False,
+        codes: bool = False,
+        **settings: Any,
+    ) -> Geodesic:
         """Paths of least cost from a to b, images or codes as for ``geodesic``; see ``low_cost_path``."""
-        return low_cost_path(self.metric, self._codes("a", a), self._codes("b", b), n_points, **settings)
+        return low_cost_path(self.metric, *self._ends(a, b, condition, images, codes), n_points, **settings)
 
-    def interpolate(self, curve: Float[Tensor, "*batch t d"], n: int = 8) -> Tensor:
+    def interpolate(self, curve: Float[Tensor, "*batch t d"], n: int = 8, *, condition: Any = None) -> Tensor:
         """Strips of n decoded images ``[*batch, n, ...]``, at even steps along curves from end to end.
 
         A path's ``curve`` has constant speed, so its steps are even in length too. Two points are a curve:
-        ``torch.stack([a, b], -2)`` is the straight line.
+        ``torch.stack([a, b], -2)`` is the straight line. condition: one row for all, or one a curve.
         """
         if n < 2 or curve.shape[-2] < 2:
             raise ValueError(f"n and curve's points must be at least 2, got {n} and {curve.shape[-2]}")
+        batch = tuple(curve.shape[:-2])
+        given = self._decoded_with(condition, batch, "a curve")
         at = torch.linspace(0, curve.shape[-2] - 1, n, dtype=curve.dtype, device=curve.device)
         left = at.long().clamp(max=curve.shape[-2] - 2)
-        return self.decode(torch.lerp(curve[..., left, :], curve[..., left + 1, :], (at - left)[:, None]))
+        z = torch.lerp(curve[..., left, :], curve[..., left + 1, :], (at - left)[:, None])
+        along = each(lambda part: part if len(part) == 1 else part.repeat_interleave(n, 0), given)
+        return self.decode(z, along)
 
     def health(self, generator: torch.Generator | None = None) -> HealthReport:
         """What is wrong with this space, in numbers and words; print it. See ``latent_health``."""
@@ -257,37 +265,24 @@ class LatentSpace:
             )
         return self.adapter
 
-    def _codes(self, name: str, x: Tensor) -> Tensor:
-        """Codes as they are; images ``[*batch, ...]`` as the centers of their balls."""
-        axes, d = len(self.image_shape), self.mu.shape[1]
-        if tuple(x.shape[-axes:]) == self.image_shape:
-            batch = x.shape[: x.ndim - axes]
-            return self.encode(x.reshape(-1, *self.image_shape)).mu.reshape(*batch, d)
-        if x.shape[-1:] != (d,):
-            raise ValueError(
-                f"{name} must be images [*batch, {', '.join(map(str, self.image_shape))}] or codes "
-                f"[*batch, {d}], got {list(x.shape)}"
-            )
-        return x.to(self.mu)
+    def _code_shape(self) -> tuple[int, ...] | None:
+        """The shape of a code in the model's own eyes, where this space has all its axes."""
+        return self.code_shape if self.axes is None else None
 
-
-@torch.no_grad()
-def _encode(
-    adapter: Adapter,
-    images: Images,
-    batch_size: int,
-    image_shape: tuple[int, ...] | None = None,
-) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """mu and log_var of all images, in the model's own axes, and the shape of an image."""
-    parts = []
-    with adapter.at_rest():
-        for x in batches(images, batch_size):
-            image_shape = image_shape or tuple(x.shape[1:])
-            if tuple(x.shape[1:]) != image_shape:
-                wanted = ", ".join(map(str, image_shape))
-                raise ValueError(f"images must all be [n, {wanted}], got a batch {list(x.shape)}")
-            parts.append(adapter.balls(x))
-    if not parts:
-        raise ValueError("images must hold at least one image, got none")
-    mu, log_var = (torch.cat(part) for part in zip(*parts, strict=True))
-    return mu, log_var, image_shape
+    def _ends(self, a: Any, b: Any, condition: Any, images: bool, codes: bool) -> tuple[Tensor, Tensor]:
+        """Both ends as codes ``[*batch, d]``: those that are images as the centers of their balls."""
+        if images and codes:
+            raise ValueError("images and codes must not both be True: encode the end that is an image first")
+        kind = "images" if images else "codes" if codes else None
+        d, found = self.mu.shape[1], []
+        for name, x in (("a", a), ("b", b)):
+            x, form, batch = end_codes(name, x, d, self.image_shape, self._code_shape(), kind)
+            if form == "images":
+                told = condition
+                if condition is not None or self._model().encodes_with(self.condition):
+                    told = alike(self.condition, condition, batch, "an image")
+                x = self.encode(x.reshape(-1, *self.image_shape), told).mu
+            found.append(x.reshape(*batch, d).to(self.mu))
+            if not torch.isfinite(found[-1]).all():
+                raise ValueError(f"{name} must be finite, got NaN or infinity in a code")
+        return found[0], found[1]

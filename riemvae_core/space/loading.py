@@ -5,9 +5,11 @@ from typing import Any
 
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.space.adapters import adapt
+from riemvae_core.space.conditions import each
 from riemvae_core.space.files import read_space
 from riemvae_core.space.fingerprint import check_fingerprint, fingerprint
 from riemvae_core.space.latent import LatentSpace
+from riemvae_core.space.making import decode_some
 
 
 def load_space(path: str | Path, model: Any = None) -> LatentSpace:
@@ -43,6 +45,7 @@ def load_space(path: str | Path, model: Any = None) -> LatentSpace:
         return LatentSpace(**fields, adapter=None)
     made_by, metric = fields["made_by"], fields["metric"]
     adapter = adapt(model, made_by.radius)
+    adapter.check_condition(fields["condition"])
     check_fingerprint(made_by, fingerprint(adapter, made_by.decoded_shape), str(path))
     if adapter.home is not None and adapter.home.device != metric.mu.device:
         device = adapter.home.device
@@ -50,6 +53,7 @@ def load_space(path: str | Path, model: Any = None) -> LatentSpace:
         fields["metric"] = PosteriorMetric(*balls, metric.rho, metric.lam, metric.tau)
         for name in ("mu", "log_var", "axes", "rest"):
             fields[name] = None if fields[name] is None else fields[name].to(device)
+        fields["condition"] = each(lambda part: part.to(device), fields["condition"])
     space = LatentSpace(**fields, adapter=adapter)
     _check_decoded(space, path)
     return space
@@ -59,7 +63,7 @@ def _check_decoded(space: LatentSpace, path: str | Path) -> None:
     """Raise ValueError unless the model decodes the space's codes to images of the shape that they had."""
     shape, wanted = list(space.code_shape), list(space.made_by.decoded_shape)
     try:
-        decoded = list(space.decode(space.mu[:2]).shape[1:])
+        decoded = list(decode_some(space))
     except Exception as error:
         raise ValueError(
             f"model must decode codes {shape} as the one that made the space in {path} did, got "

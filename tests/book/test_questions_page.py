@@ -32,6 +32,10 @@ def not_a_number(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x.flatten(1)[:, :2], torch.full((len(x), 2), torch.nan)
 
 
+def plane() -> rc.LatentSpace:
+    return rc.latent_space((lambda x: (x, x - 9), lambda z: z), BALLS[0])
+
+
 def hasty_chains() -> None:
     metric = rc.PosteriorMetric.fit(*BALLS)
     rc.sample_uniform(metric, 4, rc.make_generator(0), method="hmc", draws=4, warm_up=1)
@@ -68,6 +72,8 @@ MISHAPS: dict[str, Callable[[], object]] = {
     "bytes": lambda: rc.latent_space(model(), (255 * IMAGES).byte()),
     "points": lambda: rc.latent_space(model("ae"), IMAGES),
     "finite": lambda: rc.latent_space((not_a_number, lambda z: z), IMAGES),
+    "labels": lambda: rc.latent_space(rc.models.make_conditional(rc.ModelConfig(), 0), IMAGES),
+    "ends": lambda: plane().geodesic(BALLS[0][0], BALLS[0][1]),
     "sampling": hasty_chains,
     "another model": another_model,
 }

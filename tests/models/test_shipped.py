@@ -31,11 +31,11 @@ def no_training(monkeypatch):
 def held_out(name):
     """The model's mean losses on the test images, and the squared error of the mean training image."""
     bundled = zoo.recipe(name).data.removesuffix("-full")  # 2,000 of the test images lie in the package
-    train, test = (load_images(bundled, split).images for split in ("train", "test"))
+    train, (test, labels) = load_images(bundled).images, load_images(bundled, "test")
     baseline = (test - train.mean(0)).square().sum((1, 2, 3)).mean().item()
     model = zoo.load(name)
     assert not model.training
-    return evaluate(model, test), baseline
+    return evaluate(model, test, labels=labels if zoo.recipe(name).labeled else None), baseline
 
 
 CODERS = [n for n in zoo.names() if zoo.recipe(n).kind != "classifier"]

@@ -53,6 +53,7 @@ def test_the_catalogue_is_the_designs():
         *(f"fashion-vq-{k}" for k in (4, 16, 64, 256, "grid")),
         "fashion-pulled-64",
         "fashion-classifier",
+        "fashion-labels",
     }
     assert zoo.recipe(zoo.beta_name(0.3)).config.beta == 0.3
     assert zoo.recipe(zoo.conv_name(0.01, 2)).seed == 2

@@ -13,7 +13,8 @@ from torch.distributions import Bernoulli, Independent, Normal
 from torch.utils.data import DataLoader, TensorDataset
 
 import riemvae_core as rc
-from riemvae_core.space.adapters import Adapter, adapt, batches
+from riemvae_core.space.adapters import Adapter, adapt
+from riemvae_core.space.inputs import batches
 
 # What each model's own documentation says of its encoder and decoder.
 ENCODERS = {
@@ -95,7 +96,8 @@ def test_a_model_is_left_as_it_was(name, x):
     parts[-1].training = False  # partly in eval mode
     next(model.parameters()).requires_grad_(False)
     before = state_of(model)
-    space = rc.latent_space(model, DataLoader(TensorDataset(x), 16, shuffle=True))
+    with pytest.warns(UserWarning, match="data is a DataLoader that shuffles: rows of mu"):
+        space = rc.latent_space(model, DataLoader(TensorDataset(x), 16, shuffle=True))
     space.decode(space.mu)
     space.low_cost_path(x[0], x[1], 8)
     space.pullback("reverse")(space.mu[:1])
@@ -197,7 +199,7 @@ def forms_of_images(x):
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 def test_images_come_in_batches_in_their_order(batch_size, x):
     for form in forms_of_images(x):
-        parts = list(batches(form, batch_size))
+        parts = [batch for batch, _ in batches(form, batch_size)]
         assert max(len(part) for part in parts) <= batch_size
         assert torch.equal(torch.cat(parts), x)
 

@@ -142,7 +142,7 @@ def test_a_space_remembers_the_model_as_it_was_when_it_encoded(x, tmp_path):
 
 def test_of_functions_dimension_and_shape_are_checked(x, tmp_path):
     w, path = torch.rand(64, 3, generator=rc.make_generator(0)), tmp_path / "space"
-    encode = lambda x: (x.flatten(1) @ w, x.flatten(1) @ w)  # noqa: E731
+    encode = lambda x: (x.flatten(1) @ w, -x.flatten(1) @ w)  # noqa: E731
     rc.latent_space((encode, lambda z: z @ w.T), x).save(path)
     assert rc.load_space(path, (encode, lambda z: z @ w.T + 1)).decode(torch.zeros(2, 3)).min() == 1
     refused(path, (encode, lambda z: z @ w[:, :2].T), "codes [3]", "RuntimeError", "made the space in")

@@ -66,7 +66,7 @@ Two = namedtuple("Two", "mean std")
         ((FLAT.long(), FLAT.long()), ("pair", "torch.int64")),
         (None, ("pair", "NoneType")),
         ((FLAT, FLAT[:, :1]), ("log_var of mu's shape [40, 2]", "[40, 1]")),
-        ((FLAT[:39], FLAT[:39]), ("mu as [40, ...] for 40 images", "[39, 2]")),
+        ((FLAT[:39], FLAT[:39]), ("mu as [40, ...] for 40 items", "[39, 2]")),
         ((FLAT[:, 0], FLAT[:, 0]), ("mu as [40, ...]", "[40]")),
         ((FLAT[:, :0], FLAT[:, :0]), ("mu as [40, ...]", "[40, 0]")),
         ((FLAT / 0, FLAT), ("finite numbers", "80 in mu")),
@@ -100,25 +100,27 @@ def test_what_decode_may_not_return_is_named(decode, got, x):
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (torch.zeros(3, 1, 8, 8, dtype=torch.uint8), ("floating", "torch.uint8")),
+        (
+            torch.zeros(3, 1, 8, 8, dtype=torch.uint8),
+            ("unsigned", "torch.uint8", "data.float() / 255", "long"),
+        ),
         (torch.zeros(3), ("[n, ...]", "a tensor [3]")),
-        ([{"image": torch.zeros(3, 64)}], ("tuples", "dict with image")),
         ([[]], ("got list of 0",)),
         (["a.png"], ("got str",)),
-        ([], ("at least one image",)),
-        (torch.zeros(0, 1, 8, 8), ("at least one image",)),
+        ([], ("at least one item",)),
+        (torch.zeros(0, 1, 8, 8), ("at least one item",)),
         ([torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 4, 4)], ("[n, 1, 8, 8]", "[2, 1, 4, 4]")),
     ],
 )
 def test_images_that_are_none_are_named(images, words):
-    with pytest.raises(ValueError, match="images must") as caught:
+    with pytest.raises(ValueError, match="data must") as caught:
         rc.latent_space(make("mlp"), images)
     properties.message_names(caught.value, *words)
 
 
 @pytest.mark.usefixtures("no_hook")
 def test_wrong_shapes_and_numbers_are_named(space, x):
-    with pytest.raises(ValueError, match=r"images must all be \[n, 1, 8, 8\], got a batch \[2, 8, 8\]"):
+    with pytest.raises(ValueError, match=r"data must all be \[n, 1, 8, 8\], got a batch \[2, 8, 8\]"):
         space.encode(torch.zeros(2, 8, 8))
     with pytest.raises(ValueError, match=r"z must be \[\*batch, 3\], got \(5, 2\)"):
         space.decode(torch.zeros(5, 2))

@@ -134,10 +134,10 @@ def test_the_checksum_is_the_one_that_is_described(whole, place):
 
 def test_a_newer_format_asks_for_an_upgrade(whole, place):
     place.write_bytes(written(whole, lambda head: head.update(format=FORMAT + 1, written_by="9.9.9")))
-    with pytest.raises(ValueError, match=r"some\.space was written by riemvae-core 9\.9\.9 with format 2"):
+    with pytest.raises(ValueError, match=r"some\.space was written by riemvae-core 9\.9\.9 with format 3"):
         rc.load_space(place)
     place.write_bytes(save({"other": torch.zeros(1)}, {KEY: json.dumps({"format": FORMAT + 1})}))
-    with pytest.raises(ValueError, match=f"this riemvae-core {rc.__version__} reads up to 1: upgrade it"):
+    with pytest.raises(ValueError, match=f"this riemvae-core {rc.__version__} reads up to 2: upgrade it"):
         rc.load_space(place)
 
 

@@ -179,8 +179,8 @@ def test_nothing_is_made_on_a_default_device(x, tmp_path):
         lambda space, x: space.decode(space.mu[:2]),
         lambda space, x: space.interpolate(space.mu[:2], 3),
         lambda space, x: space.pullback(),
-        lambda space, x: space.geodesic(x[0], x[1]),
-        lambda space, x: space.low_cost_path(space.mu[0], x[1]),
+        lambda space, x: space.geodesic(x[0], x[1], images=True),
+        lambda space, x: space.low_cost_path(x[:1], x[1:2], images=True),
     ],
     ids=["encode", "decode", "interpolate", "pullback", "geodesic", "low_cost_path"],
 )
