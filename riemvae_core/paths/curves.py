@@ -1,37 +1,23 @@
-r"""Curves on a latent space: their length and energy in any metric, and where a search for short ones starts.
+r"""Curves on a latent space: their length and energy in any metric, and how their points are spaced.
 
 A curve is a tensor ``[*batch, t, d]``: t points at equal times in [0, 1], joined by straight pieces. A metric
 is any callable that takes ``z [*batch, d]`` to ``G(z) [*batch, d, d]``.
 """
 
-import itertools
-import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.numerics import chunks
+from riemvae_core.paths.forms import form_of
 
 #: A metric as paths take it: any callable from points z ``[*batch, d]`` to matrices G(z) ``[*batch, d, d]``.
 Metric = Callable[[Tensor], Tensor]
 
 ORDER = 8  # Gauss points on each straight piece, for the numbers that are reported
-GRID = {2: (33, 2), 3: (13, 1)}  # points along an axis and reach of an edge, by dimension
-NEIGHBORS = 10  # of each given node
-
-
-def call_metric(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
-    """``metric(z)``; ValueError unless it is callable and gives a tensor ``[*batch, d, d]``."""
-    if not callable(metric):
-        raise ValueError(f"metric must be callable, z [*batch, d] to [*batch, d, d], got {metric!r}")
-    g, expected = metric(z), (*z.shape, z.shape[-1])
-    if not isinstance(g, Tensor) or g.shape != expected:
-        got = tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__
-        raise ValueError(f"metric must return a tensor of shape {expected} for z {tuple(z.shape)}, got {got}")
-    return g
 
 
 def gauss_rule(order: int, like: Tensor) -> tuple[Float[Tensor, " q"], Float[Tensor, " q"]]:
@@ -46,14 +32,13 @@ def piece_squares(
     metric: Metric, curve: Float[Tensor, "*batch t d"], order: int
 ) -> Float[Tensor, "*batch s q"]:
     r"""$\Delta^\top G\,\Delta$ of each of the s = t - 1 straight pieces $\Delta$ at its Gauss points."""
-    d = curve.shape[-1]
+    d, form = curve.shape[-1], form_of(metric)
     points, _ = gauss_rule(order, curve)
     step = curve.diff(dim=-2).reshape(-1, 1, d)
     z = curve[..., :-1, :].reshape(-1, 1, d) + points[:, None] * step
     parts = []
-    for s in chunks(len(z), 2 * order * d * d * curve.element_size()):
-        moved = torch.einsum("sqij,sj->sqi", call_metric(metric, z[s]), step[s, 0])
-        parts.append((moved * step[s]).sum(-1).clamp_min(0.0))
+    for s in chunks(len(z), 2 * order * form.numbers(d) * curve.element_size()):
+        parts.append(form.squares(z[s], step[s].expand_as(z[s])).clamp_min(0.0))
     return torch.cat(parts).reshape(*curve.shape[:-2], -1, order)
 
 
@@ -175,98 +160,3 @@ def at_mixed_spacing(
     own = piece_lengths(metric, points, 2)
     times = (own / own.sum(-1, keepdim=True)).nan_to_num(1.0) + 1e-6
     return points, times / times.sum(-1, keepdim=True)
-
-
-# --- where a search starts: shortest paths in graphs
-
-
-def grid_path(metric: Metric, a: Float[Tensor, " d"], b: Float[Tensor, " d"], n: int) -> Float[Tensor, "n d"]:
-    """Shortest path from a to b over a square grid (cubic in three dimensions) that is turned to hold both.
-
-    The grid reaches as far beyond the middle of a and b, each way, as a lies from b.
-    """
-    count, reach = GRID[len(a)]
-    axis = torch.arange(count, device=a.device) - count // 2
-    ticks = torch.cartesian_prod(*[axis] * len(a))
-    unit = (b - a) / (count // 2)
-    points = 0.5 * (a + b) + _turned(ticks.to(a.dtype), unit)
-    index = torch.arange(len(ticks), device=a.device)
-    edges = []
-    for offset in itertools.product(range(-reach, reach + 1), repeat=len(a)):
-        if offset > (0,) * len(a) and math.gcd(*offset) == 1:
-            inside = ((ticks + ticks.new_tensor(offset)).abs() <= count // 2).all(-1)
-            jump = sum(o * count**k for k, o in enumerate(reversed(offset)))
-            edges.append(torch.stack([index[inside], index[inside] + jump], -1))
-    edges = torch.cat(edges)
-    parts = [call_metric(metric, points[s]) for s in chunks(len(points), 2 * len(a) ** 2 * a.element_size())]
-    g, step = torch.cat(parts), (points[edges[:, 1]] - points[edges[:, 0]]).unsqueeze(-1)
-    ends = [(step.mT @ g[edges[:, k]] @ step).flatten().clamp_min(0.0).sqrt() for k in range(2)]
-    first = int((ticks == ticks.new_tensor([-(count // 4)] + [0] * (len(a) - 1))).all(-1).nonzero())
-    last = len(ticks) - 1 - first
-    return _polyline(a, b, points, _walk(edges, 0.5 * (ends[0] + ends[1]), len(points), first, last), n)
-
-
-def _turned(ticks: Float[Tensor, "m d"], unit: Float[Tensor, " d"]) -> Float[Tensor, "m d"]:
-    """Ticks times |unit|, mirrored so that the first axis points along ``unit`` (a Householder mirror)."""
-    size = torch.linalg.vector_norm(unit)
-    mirror = unit / size.clamp_min(torch.finfo(unit.dtype).tiny)
-    mirror = torch.cat([mirror[:1] + (1.0 if mirror[0] >= 0 else -1.0), mirror[1:]])
-    image = ticks - 2.0 * (ticks @ mirror)[:, None] * mirror / mirror.square().sum()
-    return -size * image if unit[0] >= 0 else size * image
-
-
-def node_edges(nodes: Float[Tensor, "m d"]) -> Int[Tensor, "e 2"]:
-    """Each node joined to its nearest ones, each edge once."""
-    m, near = len(nodes), []
-    for s in chunks(m, 2 * m * nodes.element_size()):
-        gaps = torch.cdist(nodes[s], nodes)
-        near.append(gaps.topk(min(NEIGHBORS + 1, m), largest=False).indices)
-    near = torch.cat(near)
-    ends = torch.stack([torch.arange(m, device=nodes.device)[:, None].expand_as(near), near], -1).reshape(
-        -1, 2
-    )
-    ends = ends[ends[:, 0] != ends[:, 1]].sort(-1).values
-    return ends.unique(dim=0)
-
-
-def node_path(
-    metric: Metric,
-    a: Float[Tensor, " d"],
-    b: Float[Tensor, " d"],
-    n: int,
-    nodes: Float[Tensor, "m d"],
-    edges: Int[Tensor, "e 2"],
-    lengths: Float[Tensor, " e"],
-) -> Float[Tensor, "n d"]:
-    """Shortest path from a to b over nodes joined by edges of given lengths, or straight if shorter."""
-    m, points = len(nodes), torch.cat([nodes, a[None], b[None]])
-    gaps = torch.cdist(torch.stack([a, b]), nodes)
-    near = gaps.topk(min(NEIGHBORS, m), largest=False).indices
-    source = near.new_tensor([[m], [m + 1]]).expand_as(near)
-    own = torch.stack([source, near], -1).reshape(-1, 2)
-    own = torch.cat([own, own.new_tensor([[m, m + 1]])])
-    weights = torch.cat([lengths, curve_length(metric, points[own])])
-    return _polyline(a, b, points, _walk(torch.cat([edges, own]), weights, m + 2, m, m + 1), n)
-
-
-def _walk(edges: Tensor, weights: Tensor, count: int, first: int, last: int) -> list[int]:
-    """Indices of the cheapest walk from ``first`` to ``last``; edges without a finite weight are left out."""
-    from scipy.sparse import coo_array  # slow to import, so only when asked for
-    from scipy.sparse.csgraph import dijkstra
-
-    weights, edges = weights.detach().double().cpu().numpy(), edges.cpu().numpy()
-    fit = np.isfinite(weights)
-    weights = np.maximum(weights[fit], np.finfo(float).tiny)
-    ends = edges[fit].T.astype(np.int32)  # the only kind that scipy 1.13 walks on
-    graph = coo_array((weights, ends), shape=(count, count)).tocsr()
-    _, before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
-    walk = [last]
-    while walk[-1] != first and before[walk[-1]] >= 0:
-        walk.append(int(before[walk[-1]]))
-    return walk[::-1] if walk[-1] == first else [first, last]
-
-
-def _polyline(a: Tensor, b: Tensor, points: Tensor, walk: list[int], n: int) -> Tensor:
-    """n points along a walk at equal distances of the plain kind, with a and b themselves at the ends."""
-    bends = torch.cat([a[None], points[walk[1:-1]], b[None]])
-    return respaced(bends, bends.diff(dim=0).norm(dim=-1), n)

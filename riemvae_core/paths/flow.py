@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.paths.curves import Metric, call_metric
+from riemvae_core.paths.curves import Metric
+from riemvae_core.paths.forms import call_metric
 
 # Dormand and Prince (1980): stages, the fifth-order solution (the last row), and its error's weights
 STAGES = (

@@ -6,21 +6,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from riemvae_core.numerics import chunks
 from riemvae_core.paths.curves import (
     ORDER,
     Metric,
     at_constant_speed,
     at_mixed_spacing,
-    call_metric,
     curve_energy,
     curve_length,
-    grid_path,
-    node_edges,
-    node_path,
     straight_line,
 )
 from riemvae_core.paths.descent import minimize_energy
+from riemvae_core.paths.starts import first_curves
 from riemvae_core.paths.flow import exponential_map
 
 __all__ = ["Geodesic", "curve_energy", "curve_length", "exponential_map", "geodesic", "low_cost_path"]
@@ -95,7 +91,7 @@ def geodesic(
     with torch.no_grad():
         search = max(n_points, SEARCH)
         line = straight_line(flat_a, flat_b, n_points)
-        starts = _starts(metric, flat_a, flat_b, 4 * search, nodes)
+        starts = first_curves(metric, flat_a, flat_b, 4 * search, nodes)
         tol = tol if tol is not None else (1e-8 if a.dtype == torch.float64 else 1e-6)
         found = [_descend(metric, start, n_points, search, max_steps, tol) for start in starts]
         straight = (line, curve_length(metric, line), curve_energy(metric, line))
@@ -126,19 +122,6 @@ def _check(a, b, n_points, nodes, max_steps, tol) -> None:
             "n_points must be at least 3, max_steps at least 1 and tol positive, "
             f"got {n_points}, {max_steps}, {tol}"
         )
-
-
-def _starts(metric: Metric, a: Tensor, b: Tensor, n: int, nodes: Tensor | None) -> list[Tensor]:
-    """Curves [pairs, n, d] to start from."""
-    starts, pairs = [straight_line(a, b, n)], list(zip(a, b, strict=True))
-    if a.shape[-1] in (2, 3):
-        starts.append(torch.stack([grid_path(metric, p, q, n) for p, q in pairs]))
-    if nodes is not None:
-        edges = node_edges(nodes)
-        lengths = [curve_length(metric, nodes[edges[s]]) for s in chunks(len(edges), 1, 4096)]
-        lengths = torch.cat(lengths) if lengths else nodes.new_zeros(0)
-        starts.append(torch.stack([node_path(metric, p, q, n, nodes, edges, lengths) for p, q in pairs]))
-    return starts
 
 
 def _shortest(found: list[Geodesic]) -> Geodesic:
@@ -233,5 +216,6 @@ def low_cost_path(
 def _log_volume(metric: Metric, z: Tensor) -> Tensor:
     if hasattr(metric, "log_volume"):
         return metric.log_volume(z)
+    from riemvae_core.paths.forms import call_metric
     factor, _ = torch.linalg.cholesky_ex(call_metric(metric, z))
     return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
