@@ -4,6 +4,7 @@ A metric is anything that maps points ``[*batch, d]`` to symmetric positive defi
 ``[*batch, d, d]``. Those of this module also have ``log_volume(z)``, the log of $\sqrt{\det G(z)}$.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -146,6 +147,13 @@ class PosteriorMetric:
 
         with torch.no_grad():
             return self._by_chunks(z, rows)
+
+    def in_double(self) -> "PosteriorMetric":
+        """The same metric for points in float64."""
+        same = copy.copy(self)
+        same.mu, same.log_var = self.mu.double(), self.log_var.double()
+        same._balls = BallSums(same.mu, same.log_var, same.rho)
+        return same
 
     @classmethod
     def fit(

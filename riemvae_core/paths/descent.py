@@ -19,6 +19,7 @@ from riemvae_core.paths.curves import gauss_rule
 from riemvae_core.paths.forms import applied, form_of, over
 
 MEMORY = 20  # pairs of step and change of gradient that L-BFGS keeps
+LEAST_LIFT, FIRMER, LOOSER = 1e-7, 10.0, 3.0  # how P is lifted after a refusal, and comes down again
 STEP_CAP = 0.5  # no point moves further in one step than this share of the curve's length
 
 
@@ -68,6 +69,7 @@ class _State(NamedTuple):
     decrement: Tensor  # [b], grad . P^-1 grad
     times: Tensor  # [b, s], the time that each piece takes
     row: Tensor  # [b], place in the whole batch
+    lift: Tensor  # [b], share of the stiffest piece that every piece gets on top
 
 
 def minimize_energy(
@@ -88,7 +90,9 @@ def minimize_energy(
     steps, row = torch.ones_like(budget), torch.arange(len(curve), device=curve.device)
     energy, grad, stiffness = energy_and_gradient(metric, curve, times, order)
     history = _History(curve)
-    state = _aim(history, _State(curve.clone(), energy, grad, stiffness, *[energy] * 4, times, row))
+    state = _aim(
+        history, _State(curve.clone(), energy, grad, stiffness, *[energy] * 4, times, row, 0.0 * times[:, 0])
+    )
     while len(state.row):
         done[state.row] = state.decrement <= tol * state.energy
         going = (
@@ -143,13 +147,12 @@ def solve_frozen(
     d, info = right.shape[-1], torch.finfo(right.dtype)
     source = torch.cat([torch.zeros_like(right[:, :1]), right.cumsum(1)], 1)
     if stiffness.ndim == 3:
-        lift = 4.0 * info.eps * stiffness.amax(-1, keepdim=True) + info.tiny**0.5
-        compliance = 0.5 / (stiffness + lift)
+        compliance = 0.5 / lifted(stiffness, 4.0 * info.eps * stiffness.amax(-1) + info.tiny**0.5)
         flux = (compliance * source).sum(1, keepdim=True) / compliance.sum(1, keepdim=True) - source
     else:
         lift = 4.0 * d * info.eps * stiffness.diagonal(dim1=-2, dim2=-1).sum(-1) + info.tiny**0.5
+        factor, failed = torch.linalg.cholesky_ex(2.0 * lifted(stiffness, lift))
         eye = torch.eye(d, dtype=right.dtype, device=right.device)
-        factor, failed = torch.linalg.cholesky_ex(2.0 * (stiffness + lift[..., None, None] * eye))
         compliance = torch.cholesky_inverse(torch.where((failed > 0)[..., None, None], eye, factor))
         total, pulled = compliance.sum(1), (compliance @ source.unsqueeze(-1)).sum(1)
         flux = torch.linalg.solve_ex(total, pulled)[0].squeeze(-1).unsqueeze(1) - source
@@ -157,9 +160,18 @@ def solve_frozen(
     return pieces[:, :-1].cumsum(1), (flux * pieces).sum((-2, -1))
 
 
+def lifted(stiffness: Tensor, lift: Float[Tensor, "b #s"]) -> Tensor:
+    """Stiffness plus ``lift`` times I."""
+    if stiffness.ndim == 3:
+        return stiffness + lift.unsqueeze(-1)
+    eye = torch.eye(stiffness.shape[-1], dtype=stiffness.dtype, device=stiffness.device)
+    return stiffness + lift[..., None, None] * eye
+
+
 def _aim(history: _History, state: _State) -> _State:
     """The next direction."""
-    r = history.direction(state.row, state.grad, state.stiffness)
+    lift = state.lift * state.stiffness.flatten(1).amax(-1)
+    r = history.direction(state.row, state.grad, lifted(state.stiffness, lift[:, None]))
     _, decrement = solve_frozen(state.stiffness, state.grad)
     metric = state.stiffness * over(state.stiffness, state.times)
     around = 0.5 * (metric[:, :-1] + metric[:, 1:])
@@ -171,7 +183,11 @@ def _aim(history: _History, state: _State) -> _State:
 
 
 def _try(metric, history: _History, state: _State, order: int) -> _State:
-    """One evaluation for each curve: accepted curves move and aim anew, the others halve their step."""
+    """One evaluation for each curve: accepted curves move, the others take shorter steps.
+
+    A refused curve also gets a firmer P: cheap stretches, where the metric changes most along a step, then
+    move less, and dear ones go on as before.
+    """
     step = state.size[:, None, None] * state.direction
     trial = torch.cat([state.curve[:, :1], state.curve[:, 1:-1] + step, state.curve[:, -1:]], 1)
     energy, grad, stiffness = energy_and_gradient(metric, trial, state.times, order)
@@ -181,17 +197,17 @@ def _try(metric, history: _History, state: _State, order: int) -> _State:
     # where rounding hides the fall of the energy, its slope still tells (Hager and Zhang, 2005)
     blurred = energy <= state.energy * (1.0 + 64 * torch.finfo(energy.dtype).eps)
     accept = finite & (falls | (blurred & (_dot(grad, state.direction) <= 0.8 * state.slope.abs())))
-    halved = state._replace(size=0.5 * state.size)
+    firmer = _aim(history, state._replace(lift=(FIRMER * state.lift).clamp_min(LEAST_LIFT)))
+    firmer = firmer._replace(size=torch.minimum(firmer.size, 0.7 * state.size))
     if not accept.any():
-        return halved
+        return firmer
     history.add(state.row[accept], step[accept], (grad - state.grad)[accept])
-    moved = state._replace(curve=trial, energy=energy, grad=grad, stiffness=stiffness)
+    looser = torch.where(state.lift > LEAST_LIFT, state.lift / LOOSER, 0.0)
+    moved = state._replace(curve=trial, energy=energy, grad=grad, stiffness=stiffness, lift=looser)
     moved = _aim(history, _State(*(part[accept] for part in moved)))
     if accept.all():
         return moved
-    for new, old in zip(moved, halved, strict=True):
-        old[accept] = new
-    return halved
+    return _State(*(old.index_put((accept,), new) for new, old in zip(moved, firmer, strict=True)))
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ def call_metric(metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d
         got = tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__
         raise ValueError(f"metric must return a tensor of shape {expected} for z {tuple(z.shape)}, got {got}")
     if g.dtype != z.dtype:
-        raise ValueError(f"metric must return {z.dtype} for z of {z.dtype}, got {g.dtype}: convert one of them")
+        raise ValueError(
+            f"metric must return {z.dtype} for z of {z.dtype}, got {g.dtype}: convert one of them"
+        )
     return g
 
 
@@ -31,7 +33,7 @@ def applied(g: Tensor, v: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"
     return g * v if g.ndim == v.ndim else (g @ v.unsqueeze(-1)).squeeze(-1)
 
 
-def over(g: Tensor, numbers: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 1"]:
+def over(g: Tensor, numbers: Float[Tensor, "*batch"]) -> Tensor:
     """One number for each G, with as many axes as G."""
     return numbers.reshape(numbers.shape + (1,) * (g.ndim - numbers.ndim))
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.numerics import chunks
-from riemvae_core.paths.curves import ORDER, piece_lengths, respaced, straight_line
+from riemvae_core.paths.curves import ORDER, piece_lengths, spaced, straight_line
 from riemvae_core.paths.forms import applied, form_of
 
 GRID = {2: (33, 2), 3: (13, 1)}  # points along an axis and reach of an edge, by dimension
@@ -104,7 +104,7 @@ def _walk(edges: Tensor, weights: Tensor, count: int, first: int, last: int) -> 
 def _polyline(a: Tensor, b: Tensor, points: Tensor, walk: list[int], n: int) -> Tensor:
     """n points along a walk at equal distances of the plain kind, with a and b themselves at the ends."""
     bends = torch.cat([a[None], points[walk[1:-1]], b[None]])
-    return respaced(bends, bends.diff(dim=0).norm(dim=-1), n)
+    return spaced(bends, bends.diff(dim=0).norm(dim=-1), n)
 
 
 def first_curves(metric, a: Tensor, b: Tensor, n: int, nodes: Tensor | None) -> list[Tensor]:
