@@ -4,6 +4,7 @@ A curve is a tensor ``[*batch, t, d]``: t points at equal times in [0, 1], joine
 is any callable that takes ``z [*batch, d]`` to ``G(z) [*batch, d, d]``.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -23,10 +24,15 @@ ORDER = 8  # Gauss points on each straight piece, for the numbers that are repor
 
 def gauss_rule(order: int, like: Tensor) -> tuple[Float[Tensor, " q"], Float[Tensor, " q"]]:
     """Points and weights of the Gauss-Legendre rule on [0, 1], with the device and dtype of ``like``."""
-    points, weights = np.polynomial.legendre.leggauss(order)
+    points, weights = _legendre(order)
     return tuple(
         torch.as_tensor(v, dtype=like.dtype, device=like.device) for v in ((points + 1) / 2, weights / 2)
     )
+
+
+@functools.cache
+def _legendre(order: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(order)
 
 
 def piece_squares(

@@ -197,17 +197,18 @@ def _try(metric, history: _History, state: _State, order: int) -> _State:
     # where rounding hides the fall of the energy, its slope still tells (Hager and Zhang, 2005)
     blurred = energy <= state.energy * (1.0 + 64 * torch.finfo(energy.dtype).eps)
     accept = finite & (falls | (blurred & (_dot(grad, state.direction) <= 0.8 * state.slope.abs())))
-    firmer = _aim(history, state._replace(lift=(FIRMER * state.lift).clamp_min(LEAST_LIFT)))
-    firmer = firmer._replace(size=torch.minimum(firmer.size, 0.7 * state.size))
-    if not accept.any():
-        return firmer
-    history.add(state.row[accept], step[accept], (grad - state.grad)[accept])
-    looser = torch.where(state.lift > LEAST_LIFT, state.lift / LOOSER, 0.0)
-    moved = state._replace(curve=trial, energy=energy, grad=grad, stiffness=stiffness, lift=looser)
-    moved = _aim(history, _State(*(part[accept] for part in moved)))
-    if accept.all():
-        return moved
-    return _State(*(old.index_put((accept,), new) for new, old in zip(moved, firmer, strict=True)))
+    new = []
+    if accept.any():
+        history.add(state.row[accept], step[accept], (grad - state.grad)[accept])
+        looser = torch.where(state.lift > LEAST_LIFT, state.lift / LOOSER, 0.0)
+        moved = state._replace(curve=trial, energy=energy, grad=grad, stiffness=stiffness, lift=looser)
+        new.append(_aim(history, _State(*(part[accept] for part in moved))))
+    if not accept.all():
+        lift = (FIRMER * state.lift).clamp_min(LEAST_LIFT)
+        refused = _State(*(part[~accept] for part in state._replace(lift=lift)))
+        firmer = _aim(history, refused)
+        new.append(firmer._replace(size=torch.minimum(firmer.size, 0.7 * refused.size)))
+    return _State(*(torch.cat(parts) for parts in zip(*new, strict=True)))
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:

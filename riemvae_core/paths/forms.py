@@ -111,6 +111,23 @@ class Conformal(Dense):
         return g, g * v, square, scale.unsqueeze(-1) * grad
 
 
+class Rounded:
+    """A metric in single precision for points in double: enough for the first rounds of a search."""
+
+    def __init__(self, metric) -> None:
+        self.metric = metric
+
+    def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        return self.metric.log_volume(z.float()).double()
+
+    def log_diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+        return self.metric.log_diagonal(z.float()).double()
+
+    def log_volume_and_grad(self, z: Float[Tensor, "*batch d"]) -> tuple[Tensor, Tensor]:
+        log_v, grad = self.metric.log_volume_and_grad(z.float())
+        return log_v.double(), grad.double()
+
+
 def form_of(metric) -> Dense:
     """The form of a metric: itself where it is one, else diagonal where it has a ``log_diagonal``."""
     if isinstance(metric, Dense):

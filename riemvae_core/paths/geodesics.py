@@ -10,7 +10,7 @@ from torch import Tensor
 from riemvae_core.paths.curves import Metric, curve_energy, curve_length, straight_line
 from riemvae_core.paths.descent import minimize_energy
 from riemvae_core.paths.flow import exponential_map
-from riemvae_core.paths.forms import Conformal, Dense, form_of
+from riemvae_core.paths.forms import Conformal, Dense, Rounded, form_of
 from riemvae_core.paths.notices import Clock, check_count, check_form, check_tensor, tell
 from riemvae_core.paths.search import SEARCH, Found, search_paths
 
@@ -85,8 +85,9 @@ def geodesic(
         (tensor(1.763), 1.763)
     """
     _check(a, b, n_points, nodes, max_steps, tol)
-    metric, *ends = _in_double(metric, a, b)
-    path = _solve(form_of(metric), a, ends, n_points, nodes, max_steps, tol)
+    own, *ends = _in_double(metric, a, b)
+    coarse = form_of(own if own is metric else Rounded(metric))
+    path = _solve(form_of(own), coarse, a, ends, n_points, nodes, max_steps, tol)
     tell(
         "geodesic",
         path.converged,
@@ -123,6 +124,7 @@ def _in_double(metric: Metric, *ends: Tensor) -> tuple:
 
 def _solve(
     form: Dense,
+    coarse: Dense,
     like: Tensor,
     ends: list[Tensor],
     n: int,
@@ -147,7 +149,7 @@ def _solve(
         line, one = straight_line(a, b, points), torch.ones_like(a[:, 0], dtype=torch.long)
         times = torch.full_like(line[:, 1:, 0], 1.0 / (points - 1))
         clock(lambda: minimize_energy(form, line, times, 2, one, tol))
-        best = search_paths(form, a, b, n, nodes if nodes is None else nodes.to(a), max_steps, tol)
+        best = search_paths(form, coarse, a, b, n, nodes if nodes is None else nodes.to(a), max_steps, tol)
     if not torch.isfinite(best.length).all():
         pair = int((~torch.isfinite(best.length)).nonzero()[0])
         raise FloatingPointError(
@@ -209,7 +211,8 @@ def low_cost_path(
             fit = costs[torch.isfinite(costs)]
             middle = 0.5 * (fit.amax() + fit.amin()).item() if len(fit) else 0.0
         form = Conformal(own, power, middle, limit)
-        path = _solve(form, a, ends, n_points, nodes, max_steps, tol)
+        coarse = Conformal(own if own is metric else Rounded(metric), power, middle, limit)
+        path = _solve(form, coarse, a, ends, n_points, nodes, max_steps, tol)
         held = (
             form.log_cost(path.curve.to(ends[0])).abs().amax(-1) < limit if len(ends[0]) else path.converged
         )

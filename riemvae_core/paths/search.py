@@ -40,15 +40,25 @@ class Found(NamedTuple):
 
 
 def search_paths(
-    form: Dense, a: Tensor, b: Tensor, n: int, nodes: Tensor | None, max_steps: int, tol: float
+    form: Dense,
+    coarse: Dense,
+    a: Tensor,
+    b: Tensor,
+    n: int,
+    nodes: Tensor | None,
+    max_steps: int,
+    tol: float,
 ) -> Found:
-    """The shortest curves found from all starts, and never longer than the straight lines."""
+    """The shortest curves found from all starts, and never longer than the straight lines.
+
+    The first rounds see the metric in its ``coarse`` form.
+    """
     search = max(n, SEARCH)
     parts = []
     for s in chunks(len(a), 4 * MEMORY * search * a.shape[1] * a.element_size(), BYTES):
         line = straight_line(a[s], b[s], n)
         starts = first_curves(form, a[s], b[s], 4 * search, nodes)
-        found = [_descend(form, start, n, search, max_steps, tol) for start in starts]
+        found = [_descend(form, coarse, start, n, search, max_steps, tol) for start in starts]
         none = torch.zeros_like(found[0].converged)
         found.append(Found(line, length_of(form, line), energy_of(form, line), none, none.long()))
         parts.append(_shortest([certified(form, f) for f in found]))
@@ -89,10 +99,10 @@ class _Search:
 
     def settle(self, cap: int, goal: float, fall: float) -> None:
         """Short rounds until the length falls by no more than a share from one to the next."""
-        rows, last = self.open(), length_of(self.form, self.curve)
+        rows, last = self.open(), length_of(self.form, self.curve, 2)
         while len(rows):
             self.descend(rows, cap, goal)
-            length = length_of(self.form, self.curve[rows], 4)
+            length = length_of(self.form, self.curve[rows], 2)
             settled = ~(length < (1.0 - fall) * last[rows])
             last[rows] = length
             rows = rows[~settled & (self.steps < self.budget)[rows]]
@@ -107,17 +117,20 @@ class _Search:
             self.done[rows] = reached & ((length - fine).abs() <= 1e-3 * fine)
 
 
-def _descend(form: Dense, curve: Tensor, n: int, search: int, max_steps: int, tol: float) -> Found:
+def _descend(
+    form: Dense, coarse: Dense, curve: Tensor, n: int, search: int, max_steps: int, tol: float
+) -> Found:
     """Few points first, then more, and twice as many for the curves that have not come to rest by then."""
-    way = _Search(form, curve, max_steps, tol)
+    way = _Search(coarse, curve, max_steps, tol)
     way.space(search // 2)
     way.settle(SHORT, 1e-4, 1e-3)
     way.space(search)
     way.settle(LONGER, 1e-5, 1e-4)
+    way.form = form
     way.finish()
     way.space(2 * search)
     way.finish()
-    mesh = length_of(form, way.curve, 2 * ORDER)
+    mesh = length_of(form, way.curve)
     curve, done, steps = at_constant_speed(form, way.curve, n), way.done, way.steps
     rows = (steps < max_steps).nonzero().flatten()
     if len(rows):
@@ -131,7 +144,7 @@ def _descend(form: Dense, curve: Tensor, n: int, search: int, max_steps: int, to
 def _polished(form: Dense, curve: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
     """Curves minimized at equal times where that shortens them and they still resolve the metric; steps."""
     times = torch.full_like(curve[:, 1:, 0], 1.0 / (curve.shape[1] - 1))
-    polished, _, steps = minimize_energy(form, curve, times, 4, budget, 1e-7)
+    polished, _, steps = minimize_energy(form, curve, times, 3, budget, 1e-7)
     length, fine = (length_of(form, polished, q) for q in (ORDER, 2 * ORDER))
     better = (length < length_of(form, curve)) & ((length - fine).abs() <= 1e-3 * fine)
     return torch.where(better[:, None, None], polished, curve), steps
