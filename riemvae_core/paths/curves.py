@@ -68,7 +68,7 @@ def _check_squares(metric, curve: Tensor, order: int) -> Tensor:
             *row, piece, _ = bad.nonzero()[0].tolist()
             raise FloatingPointError(
                 "metric must be finite and positive semidefinite, got a squared speed of "
-                f"{squares[bad][0].item()} between points {piece} and {piece + 1}{f' of curve {row}' if row else ''}"
+                f"{squares[bad][0].item()} on piece {piece}" + (f" of curve {row}" if row else "")
             )
     return squares.clamp_min(0.0)
 

@@ -36,7 +36,7 @@ def check_finite(name: str, values: Tensor) -> None:
     if bool(bad.any()):
         first = tuple(bad.nonzero()[0].tolist())
         raise ValueError(
-            f"{name} must be finite, got {values[first].item()} at {list(first)}, one of {int(bad.sum())} such"
+            f"{name} must be finite, got {values[first].item()} at {list(first)}, {int(bad.sum())} in all"
         )
 
 

@@ -19,7 +19,7 @@ from riemvae_core.paths.curves import (
     straight_line,
 )
 from riemvae_core.paths.descent import MEMORY, minimize_energy
-from riemvae_core.paths.forms import Dense
+from riemvae_core.paths.forms import Conformal, Dense
 from riemvae_core.paths.starts import first_curves
 
 POLISH = 60  # evaluations for the points at constant speed, at most
@@ -132,7 +132,7 @@ def _descend(
     way.finish()
     mesh = length_of(form, way.curve)
     curve, done, steps = at_constant_speed(form, way.curve, n), way.done, way.steps
-    rows = (steps < max_steps).nonzero().flatten()
+    rows = ((steps < max_steps) & (length_of(form, curve) > (1.0 + 1e-4) * mesh)).nonzero().flatten()
     if len(rows):
         curve[rows], more = _polished(form, curve[rows], (way.budget - steps)[rows].clamp_max(POLISH))
         steps[rows] += more
@@ -144,7 +144,7 @@ def _descend(
 def _polished(form: Dense, curve: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
     """Curves minimized at equal times where that shortens them and they still resolve the metric; steps."""
     times = torch.full_like(curve[:, 1:, 0], 1.0 / (curve.shape[1] - 1))
-    polished, _, steps = minimize_energy(form, curve, times, 3, budget, 1e-7)
+    polished, _, steps = minimize_energy(form, curve, times, 4, budget, 1e-7)
     length, fine = (length_of(form, polished, q) for q in (ORDER, 2 * ORDER))
     better = (length < length_of(form, curve)) & ((length - fine).abs() <= 1e-3 * fine)
     return torch.where(better[:, None, None], polished, curve), steps
@@ -157,9 +157,12 @@ def certified(form: Dense, found: Found) -> Found:
     """Found, with its length and energy integrated around the balls that are narrower than a piece.
 
     For metrics made of balls alone (``mu``, ``log_var`` and ``rho``). Where this changes a length by more
-    than 0.1%, the curve was found in a metric that was not seen, and has not converged.
+    than 0.1%, the curve was found in a metric that was not seen, and has not converged. A low-cost path is
+    cheaper in a ball: one that isn't seen leaves its length an upper bound.
     """
-    if not all(hasattr(form.metric, name) for name in ("mu", "log_var", "rho")):
+    if isinstance(form, Conformal) or not all(
+        hasattr(form.metric, name) for name in ("mu", "log_var", "rho")
+    ):
         return found
     length, energy, converged = found.length.clone(), found.energy.clone(), found.converged.clone()
     for row, curve in enumerate(found.curve):
@@ -179,6 +182,8 @@ def _unseen(form: Dense, curve: Float[Tensor, "t d"], length: Tensor) -> tuple[T
     mu, precision = form.metric.mu.to(curve), torch.exp(-form.metric.log_var.to(curve))
     rho, step, start = float(form.metric.rho), curve.diff(dim=0), curve[:-1]
     along = precision @ step.square().T  # [n, s], squared Mahalanobis lengths of the pieces
+    if not bool((along > (4.0 * rho) ** 2).any()):
+        return length.new_zeros(()), length.new_zeros(())
     toward = (precision * mu) @ step.T - precision @ (start * step).T
     narrow = (along.sqrt() > 4.0 * rho) & (toward > 0.0) & (toward < along)
     ball, piece = narrow.nonzero(as_tuple=True)
