@@ -2,15 +2,18 @@
 
 May import: laws, scores and all below them.
 Begin with ``latent_space`` in ``latent.py``; ``adapters.py`` says which models it understands and how,
-``health.py`` what the report measures, ``saving.py`` what is kept in a file. Chapter 9 shows it at work.
+``health.py`` what the report measures, with ``overlaps.py`` and, of single rows, ``crowds.py``, ``saving.py``
+what is kept in a file. Chapter 9 shows it at work.
 """
 
 from riemvae_core.space import health
+from riemvae_core.space.crowds import Crowd
 from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
 from riemvae_core.space.latent import LatentSpace, latent_space
 from riemvae_core.space.loading import load_space
 
 __all__ = [
+    "Crowd",
     "HealthReport",
     "LatentSpace",
     "MetricHealth",
