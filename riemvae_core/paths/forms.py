@@ -150,6 +150,7 @@ def _slope(total: Tensor, z: Tensor, g: Tensor) -> Tensor:
         (grad,) = torch.autograd.grad(total, z, allow_unused=True)
         return grad if grad is not None else torch.zeros_like(z)
     rows = g.flatten(0, z.ndim - 2)
+    rows = rows[torch.isfinite(rows).flatten(1).all(1)]
     if not torch.equal(rows, rows[:1].expand_as(rows)):
         raise ValueError("metric must be differentiable by autograd, got one that it can't follow")
     return torch.zeros_like(z)

@@ -216,9 +216,9 @@ def low_cost_path(
         held = (
             form.log_cost(path.curve.to(ends[0])).abs().amax(-1) < limit if len(ends[0]) else path.converged
         )
-    scale = math.exp(min(max(middle, -700.0), 700.0))
-    scaled = [(part.double() * scale**k).to(a.dtype) for k, part in ((1, path.length), (2, path.energy))]
-    fits = torch.isfinite(scaled[0]) & ((scaled[0] > 0) | (path.length == 0)) & (abs(middle) < 700.0)
+    logs = [part.double().log() + k * middle for k, part in ((1, path.length), (2, path.energy))]
+    scaled = [part.exp().to(a.dtype) for part in logs]
+    fits = torch.isfinite(scaled[0]) & ((scaled[0] > 0) | (path.length == 0))
     path = path._replace(length=scaled[0], energy=scaled[1], converged=path.converged & held & fits)
     steep = (
         ""

@@ -11,7 +11,7 @@ from riemvae_core.paths.forms import Conformal, Dense, call_metric
 MOST_BYTES = 2**33  # for the dense matrices of one pair
 MUCH_WORK = 1e12  # multiplications, in all matrices that a search might ask for
 MANY_NUMBERS = 1e8  # coordinates of all points that a search might ask for
-LONG = 60.0  # seconds
+LONG = 120.0  # seconds
 LOOKED_AT = 16  # ends whose metric is looked at beforehand
 
 

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import chunks
+from riemvae_core.space.overlaps import squares_of
 
 #: share of the uniform law in one crowd of fewer than half of all balls above which the report warns
 CROWD_SHARE = 0.5
 #: share of balls that have another one as near as near duplicates are, by chance
 NEAR_CHANCE = 1e-7
-#: how many robust deviations from the middle a row's center must be (root mean square over axes) to be unusual
+#: how many robust deviations, in root mean square over axes, make a row's center unusual
 FAR = 10.0
-#: how many nats a row's log variances must be from the middle (mean over axes) to be unusual
+#: how many nats from the middle, in the mean over axes, make a row's log variances unusual
 SMALL_OR_LARGE = 8.0
 
 
@@ -82,7 +83,7 @@ def unusual_rows(mu: Tensor, log_var: Tensor) -> Int[Tensor, " k"]:
 
 
 def read_wrongly(mu: Tensor, log_var: Tensor) -> str | None:
-    """What the log variances look like instead, by their signs and the second moment that each reading gives."""
+    """What the log variances look like instead, by their signs and the second moment each reading gives."""
     readings = {"log_var": log_var.exp(), "log sigma": (2.0 * log_var).exp()}
     if bool((log_var >= 0.0).all()):
         readings |= {"sigma": log_var.square(), "sigma^2": log_var}
@@ -101,10 +102,13 @@ def largest_crowd(metric, mu: Tensor) -> Crowd | None:
     the balls with at least half their weight at the center of one of them.
     """
     centers, log_var = metric.mu.to(mu), metric.log_var.to(mu)
-    diagonal = metric.in_double() if hasattr(metric, "in_double") and mu.dtype == torch.float64 else metric
-    parts = [diagonal.log_diagonal(centers[s]) + log_var[s] for s in chunks(len(centers), 1, 4096)]
-    relative = torch.cat(parts)
-    log_mass = 0.5 * relative.sum(1) - torch.log(torch.exp(relative).mean(1))
+    log_mass = []
+    for s in chunks(len(centers), 8 * 8 * len(centers)):
+        squares = squares_of(centers[s], centers, log_var, mu.new_tensor(80.0 * metric.rho**2))
+        there = torch.exp(-squares / metric.rho**2) @ torch.exp(-log_var)  # the metric without its background
+        relative = torch.log(there) + log_var[s]
+        log_mass.append(0.5 * relative.sum(1) - torch.logsumexp(relative, 1) + math.log(mu.shape[1]))
+    log_mass = torch.cat(log_mass)
     share = torch.softmax(log_mass, 0)
     best, rows = -1.0, None
     for k in share.topk(min(64, len(share))).indices.tolist():
@@ -120,7 +124,7 @@ def largest_crowd(metric, mu: Tensor) -> Crowd | None:
 
 def counted(n: int, noun: str) -> str:
     """A number and its noun, in the plural where there are several."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def numbers(rows: Tensor) -> str:
@@ -139,8 +143,8 @@ def warnings_of_rows(report) -> Iterator[str]:
         )
     if len(report.unusual):
         yield (
-            f"{counted(len(report.unusual), 'row')} of unusual leverage ({numbers(report.unusual)}): so far from "
-            "all others that one may move every number here. Look at the images, and at their range."
+            f"{counted(len(report.unusual), 'row')} of unusual leverage ({numbers(report.unusual)}): so far "
+            "from all others that one may move every number here. Look at the images, and at their range."
         )
     if len(report.same) + len(report.close) and not report.dead.all():
         yield (
@@ -150,11 +154,11 @@ def warnings_of_rows(report) -> Iterator[str]:
         )
     if report.crowd is not None and report.crowd.share > CROWD_SHARE and len(report.crowd.rows) < 0.5 * n:
         yield (
-            f"{report.crowd.share:.0%} of the uniform law lies in one crowd of {len(report.crowd.rows)} of {n} "
-            f"balls ({numbers(report.crowd.rows)})."
+            f"{report.crowd.share:.0%} of the uniform law lies in one crowd of {len(report.crowd.rows)} of "
+            f"{n} balls ({numbers(report.crowd.rows)})."
         )
-    if n <= d:
+    if n <= d or n == 1:
         yield (
-            f"{counted(n, 'ball')} in {counted(d, 'dimension')} can't tell axes in use from idle ones, nor how "
-            "the balls are spread: encode more images than axes."
+            f"{counted(n, 'ball')} in {counted(d, 'dimension')} can't tell axes in use from idle ones, nor "
+            "how the balls are spread: encode more images than axes."
         )

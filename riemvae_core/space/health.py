@@ -109,7 +109,7 @@ class HealthReport(NamedTuple):
         """A table of one line a fact, then the warnings."""
         rows = list(_rows(self))
         width = max(len(name) for name, _ in rows)
-        head = f"{self.n_balls:,} balls in {counted(len(self.kl), 'dimension')}"
+        head = f"{counted(self.n_balls, 'ball')} in {counted(len(self.kl), 'dimension')}"
         notes = [textwrap.fill(f"! {w}", COLUMNS, subsequent_indent="  ") for w in self.warnings]
         notes = notes or ["Nothing to warn of."]
         return "\n".join([head, *(f"  {name:<{width}}  {value}" for name, value in rows), *notes])
@@ -149,12 +149,10 @@ def _check(mu: Tensor, log_var: Tensor) -> None:
         raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
     for name, values in (("mu", mu), ("log_var", log_var)):
         if not bool(torch.isfinite(values).all()):
-            bad = ~torch.isfinite(values).all(1)
-            raise ValueError(
-                f"{name} must be finite, got {int((~torch.isfinite(values)).sum())} that are not, the first in "
-                f"row {int(bad.nonzero()[0])}"
-            )
-    for name, values, most in (("mu", mu, 1e100), ("log_var", log_var, 600.0)):
+            row = int((~torch.isfinite(values)).any(1).nonzero()[0])
+            count = int((~torch.isfinite(values)).sum())
+            raise ValueError(f"{name} must be finite, got {count} that are not, the first in row {row}")
+    for name, values, most in (("mu", mu, 1e15), ("log_var", log_var, 600.0)):
         if bool((values.abs() > most).any()):
             row = int((values.abs() > most).any(1).nonzero()[0])
             raise ValueError(
@@ -258,7 +256,7 @@ def _warnings(report: HealthReport) -> Iterator[str]:
             f"E mu^2 + E sigma^2 is off 1 by more than {MOMENT_TOLERANCE} on axes {_axes(off)}: draws of the "
             "prior are spread otherwise than what the decoder was trained on."
         )
-    if report.own_share.mean > LONELY_SHARE:
+    if report.n_balls > 1 and report.own_share.mean > LONELY_SHARE:
         yield (
             "The balls hardly touch: each image has a place of its own, and between them the decoder was "
             "never trained. The latent space is a list of points."

@@ -14,31 +14,35 @@ from riemvae_core.numerics import Interval, chunks, confidence_interval
 PROBES = 2048
 
 
+def squares_of(
+    z: Float[Tensor, "m d"], mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], most: Tensor
+) -> Float[Tensor, "m n"]:
+    """Squared Mahalanobis distances of points from balls: right to 1e-6 where they are at most ``most``.
+
+    Squares are expanded about the middle of the balls; where rounding could tell, differences replace them.
+    """
+    center, precision = mu.median(0).values, torch.exp(-log_var)
+    offset, gap = mu - center, z - center
+    own = (precision * offset.square()).sum(1)
+    outer = gap.square() @ precision.T
+    squares = (outer - 2.0 * gap @ (precision * offset).T + own).clamp_min(0.0)
+    size = 1e-14 * (outer + own)
+    i, j = ((squares <= most + size) & (size > 1e-6)).nonzero(as_tuple=True)
+    for part in chunks(len(i), 32 * z.shape[1]):
+        a, b = i[part], j[part]
+        squares[a, b] = ((z[a] - mu[b]).square() * precision[b]).sum(1)
+    return squares
+
+
 def log_aggregate(
     z: Float[Tensor, "m d"], own: Float[Tensor, " m"], rows: Int[Tensor, " m"], mu: Tensor, log_var: Tensor
 ) -> Float[Tensor, " m"]:
-    """Log of the balls' average density at draws z of the balls ``rows``, whose own log densities are known.
-
-    Squares are expanded, and taken by differences for the pairs in which rounding could tell.
-    """
-    n, d = mu.shape
-    center = mu.median(0).values
-    offset, precision = mu - center, torch.exp(-log_var)
-    constant = -0.5 * (log_var.sum(1) + d * math.log(2.0 * math.pi) + (precision * offset.square()).sum(1))
-    factors = torch.cat([-0.5 * precision, precision * offset], 1)
-    out = []
+    """Log of the balls' average density at draws z of the balls ``rows``, whose own densities are known."""
+    n, constant, out = len(mu), -0.5 * (log_var + math.log(2.0 * math.pi)).sum(1), []
     for s in chunks(len(z), 8 * 8 * n):
-        gap = z[s] - center
-        logs = torch.cat([gap.square(), gap], 1) @ factors.T + constant
-        size = gap.square() @ precision.T - 2.0 * constant
-        near = logs > own[s, None] - 60.0 - 1e-14 * size
-        i, j = (near & (size > 1e7)).nonzero(as_tuple=True)
-        for part in chunks(len(i), 32 * d):
-            a, b = i[part], j[part]
-            square = ((z[s][a] - mu[b]).square() * precision[b]).sum(1)
-            logs[a, b] = -0.5 * (square + log_var[b].sum(1) + d * math.log(2.0 * math.pi))
-        at = torch.arange(len(gap), device=z.device)
-        logs[at, rows[s]] = own[s]
+        near = 2.0 * (constant - own[s, None] + 60.0)
+        logs = constant - 0.5 * squares_of(z[s], mu, log_var, near)
+        logs[torch.arange(len(logs), device=z.device), rows[s]] = own[s]
         out.append(torch.logsumexp(logs, 1) - math.log(n))
     return torch.cat(out)
 
