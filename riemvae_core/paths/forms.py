@@ -118,12 +118,15 @@ class Rounded:
         self.metric = metric
 
     def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """The metric's own, in double."""
         return self.metric.log_volume(z.float()).double()
 
     def log_diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+        """The metric's own, in double."""
         return self.metric.log_diagonal(z.float()).double()
 
     def log_volume_and_grad(self, z: Float[Tensor, "*batch d"]) -> tuple[Tensor, Tensor]:
+        """The metric's own, in double."""
         log_v, grad = self.metric.log_volume_and_grad(z.float())
         return log_v.double(), grad.double()
 

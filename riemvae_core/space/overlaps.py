@@ -48,6 +48,7 @@ def log_aggregate(
 
 
 def probes(mu: Tensor, generator: torch.Generator) -> Tensor:
+    """Rows of random balls."""
     return torch.randint(len(mu), (PROBES,), generator=generator, device=generator.device).to(mu.device)
 
 
@@ -70,6 +71,7 @@ def _own(eps: Tensor, log_var: Tensor) -> Tensor:
 
 
 def overlap(mu: Tensor, log_var: Tensor, i: Tensor) -> Interval:
+    """Bhattacharyya coefficient of balls i with the one whose center is nearest."""
     if len(mu) == 1:
         return Interval(0.0, 0.0, 0.0)
     found = nearest(mu[i], mu, 2).indices

@@ -67,7 +67,7 @@ class Lies:
         (lambda: curve_length(FLAT, LINE, order=0), ("order must", "got 0")),
         (lambda: curve_length(FLAT, LINE.tolist()), ("curve must be a tensor", "list")),
         (lambda: curve_length(FLAT, LINE.long()), ("curve must have a floating dtype", "int64")),
-        (lambda: curve_length(lambda z: matrix((1.0, 0.0))(z), LINE.float()), ("must return", "float64")),
+        (lambda: curve_length(matrix((1.0, 0.0)), LINE.float()), ("must return", "float64")),
         (lambda: respaced(BAD, torch.ones(3).double(), 3), ("curve must be finite", "[2, 1]")),
         (lambda: respaced(TWO, torch.ones(4).double(), 3), ("pieces must", "(4,)")),
         (lambda: respaced(TWO, points(1.0, math.nan, 1.0), 3), ("pieces must", "nan", "[1]")),
@@ -81,7 +81,7 @@ class Lies:
         (lambda: geodesic(matrix((1.0, 0.5), (0.0, 1.0)), TWO, 2 * TWO), ("symmetric", "at a, pair 0")),
         (lambda: geodesic(matrix((1.0, 0.0), (0.0, -1.0)), TWO, 2 * TWO), ("semidefinite", "-1", "pair 0")),
         (lambda: geodesic(Lies(), TWO, 2 * TWO), ("diagonal where it has a log_diagonal", "at a, pair 0")),
-        (lambda: geodesic(FLAT, torch.zeros(2, 4096), torch.ones(2, 4096)), ("4096 x 4096", "GiB at 64 points")),
+        (lambda: geodesic(FLAT, torch.zeros(2, 4096), torch.ones(2, 4096)), ("4096 x 4096", "GiB")),
         (lambda: low_cost_path(FLAT, TWO, TWO, power=math.nan), ("power must", "nan")),
         (lambda: low_cost_path(FLAT, TWO, TWO, power=-1.0), ("power must", "at least 0", "-1.0")),
         (lambda: exponential_map(FLAT, BAD, TWO), ("z must be finite", "[2, 1]")),
@@ -193,7 +193,7 @@ def test_costs_beyond_what_numbers_hold_have_not_converged():
 
 @pytest.mark.parametrize("sigma", [1e-4, 1e-6])
 def test_a_lone_ball_on_the_way_is_never_left_out_of_a_length_that_is_certified(sigma):
-    """Through a ball of any radius a straight line is longer by rho sqrt(2 pi), minus what space there was."""
+    """A ball's own part of the length doesn't fall with its radius, and no Gauss point need lie in it."""
     mu = points((0.3217, 0.1), (0.0, 9.0))
     metric = PosteriorMetric(mu, torch.full_like(mu, 2 * math.log(sigma)), rho=1.0, lam=1.0, tau=0.0)
     a, b = points((-1.0, 0.1)), points((1.0, 0.1))
@@ -227,8 +227,8 @@ def test_a_fine_length_sees_what_lies_between_gauss_points():
 
 @settings(max_examples=40)
 @given(
-    st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]), st.integers(3, 9), st.floats(0.05, 3.0), st.integers(0, 10**6),
-    st.sampled_from([geodesic, low_cost_path]), st.sampled_from([torch.float32, torch.float64]),
+    st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]), st.integers(3, 9), st.floats(0.05, 3.0),
+    st.integers(0, 10**6), st.sampled_from([geodesic, low_cost_path]), st.sampled_from([torch.float32, torch.float64]),
     st.booleans(), st.booleans(),
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore::riemvae_core.PathWarning")
