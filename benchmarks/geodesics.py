@@ -1,6 +1,6 @@
 r"""Our geodesics beside stochman's and geomstats', on the half-plane and on a decoder: one table, one JSON.
 
-    python benchmarks/geodesics.py
+    python benchmarks/geodesics.py [--before FOLDER]
 
 Half-plane: from (-a, 1) to (a, 1) for a = 1, 2, 4, where the length is arccosh(1 + 2 a^2). Decoder: eight
 pairs of codes of test images in ``digits-vae-2d``, where no length is known and each is divided by the
@@ -12,10 +12,17 @@ the peers one after the other.
 ``stochman, patient`` has 16 nodes, 64 points and up to 2,000 steps. A peer's "converged" is its own word:
 stochman's largest gradient below 1e-4, L-BFGS-B's success.
 
+Balls: 20 pairs among the 500 balls of ``fashion-vae-16d``, which no peer takes on: processor seconds of one
+call, how many pairs converged, and, with ``--before FOLDER``, the same of the code in another checkout, run
+in turn with it, and the largest ratio of our lengths to its.
+
 geomstats 2.8.0 imports ``numpy.trapz``, which numpy 2.4 no longer has; ``trapezoid`` is put in its place.
 """
 
+import json
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -164,12 +171,59 @@ def compare(name: str, world: World) -> dict[str, dict[str, object]]:
     return rows
 
 
+AMONG_BALLS = """
+import json, sys, time, warnings, torch, riemvae_core as rc
+from riemvae_core.models import zoo
+warnings.simplefilter("ignore")
+images = rc.load_images("fashion", "test").images
+space, found = rc.latent_space(zoo.load("fashion-vae-16d"), images[:500]), {}
+a, b = space.mu[:20], space.mu[100:120]
+for name, find in (("low_cost", rc.low_cost_path), ("geodesic", rc.geodesic)):
+    began = time.process_time()
+    path = find(space.metric, a, b)
+    found[name] = [time.process_time() - began, path.converged.tolist(), path.length.tolist()]
+print(json.dumps(found))
+"""
+
+
+def among_balls(folders: dict[str, str], turns: int = 2) -> dict[str, object]:
+    """The code of each folder on the same pairs, in turn; the least processor time of the turns."""
+    found: dict[str, dict] = {}
+    for _ in range(turns):
+        for name, folder in folders.items():
+            told = subprocess.run(
+                [sys.executable, "-c", AMONG_BALLS],
+                check=True, capture_output=True, text=True, cwd=folder,
+                env=os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+            new = json.loads(told.stdout)
+            old = found.setdefault(name, new)
+            for way, (spent, *_) in new.items():
+                old[way][0] = min(old[way][0], spent)
+    rows = {}
+    for way in ("low_cost", "geodesic"):
+        rows[way] = {
+            name: {"processor_seconds": run[way][0], "converged": sum(run[way][1]), "pairs": len(run[way][1])}
+            for name, run in found.items()
+        }
+        if "before" in found:
+            ratio = [x / y for x, y in zip(found["ours"][way][2], found["before"][way][2], strict=True)]
+            rows[way]["largest_ratio_of_lengths"] = max(ratio)
+            rows[way]["least_ratio_of_lengths"] = min(ratio)
+        print(f"balls       {way:<20}{json.dumps(rows[way])}", flush=True)
+    return rows
+
+
 def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     print(f"{'world':<12}{'solver':<20}{'median exc.':>12}{'worst exc.':>12}", end="")
     print(f"{'s a pair':>10}{'x ours':>9}{'converged':>14}")
     for name, world in (("half-plane", half_plane()), ("decoder", decoder())):
         save("geodesics", name, compare(name, world))
+    folders = {"ours": os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
+    if "--before" in sys.argv:
+        folders["before"] = os.path.abspath(sys.argv[sys.argv.index("--before") + 1])
+    save("geodesics", "balls", among_balls(folders))
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ from riemvae_core.numerics import (
 )
 from riemvae_core.paths import (
     Geodesic,
+    PathWarning,
     curve_energy,
     curve_length,
     decoded_steps,
@@ -147,6 +148,7 @@ __all__ = [
     "LatentSpace",
     "ModelConfig",
     "NLLBound",
+    "PathWarning",
     "PosteriorMetric",
     "PrecisionRecall",
     "PullbackMetric",

@@ -4,6 +4,7 @@ A metric is anything that maps points ``[*batch, d]`` to symmetric positive defi
 ``[*batch, d, d]``. Those of this module also have ``log_volume(z)``, the log of $\sqrt{\det G(z)}$.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -180,6 +181,13 @@ class PosteriorMetric:
         check_values("log_volume", log_volume, z, REMEDY)
         check_values("the gradient of log_volume", gradient, z, REMEDY)
         return log_volume, gradient
+
+    def in_double(self) -> "PosteriorMetric":
+        """The same metric for points in float64."""
+        same = copy.copy(self)
+        same.mu, same.log_var = self.mu.double(), self.log_var.double()
+        same._balls = BallSums(same.mu, same.log_var, same.rho)
+        return same
 
     @classmethod
     def fit(

@@ -1,65 +1,76 @@
-r"""Curves on a latent space: their length and energy in any metric, and where a search for short ones starts.
+r"""Curves on a latent space: their length and energy in any metric, and how their points are spaced.
 
 A curve is a tensor ``[*batch, t, d]``: t points at equal times in [0, 1], joined by straight pieces. A metric
 is any callable that takes ``z [*batch, d]`` to ``G(z) [*batch, d, d]``.
 """
 
-import itertools
-import math
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.numerics import chunks
+from riemvae_core.paths.forms import form_of
+from riemvae_core.paths.notices import check_count, check_tensor
 
 #: A metric as paths take it: any callable from points z ``[*batch, d]`` to matrices G(z) ``[*batch, d, d]``.
 Metric = Callable[[Tensor], Tensor]
 
 ORDER = 8  # Gauss points on each straight piece, for the numbers that are reported
-GRID = {2: (33, 2), 3: (13, 1)}  # points along an axis and reach of an edge, by dimension
-NEIGHBORS = 10  # of each given node
-
-
-def call_metric(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
-    """``metric(z)``; ValueError unless it is callable and gives a tensor ``[*batch, d, d]``."""
-    if not callable(metric):
-        raise ValueError(f"metric must be callable, z [*batch, d] to [*batch, d, d], got {metric!r}")
-    g, expected = metric(z), (*z.shape, z.shape[-1])
-    if not isinstance(g, Tensor) or g.shape != expected:
-        got = tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__
-        raise ValueError(f"metric must return a tensor of shape {expected} for z {tuple(z.shape)}, got {got}")
-    return g
 
 
 def gauss_rule(order: int, like: Tensor) -> tuple[Float[Tensor, " q"], Float[Tensor, " q"]]:
     """Points and weights of the Gauss-Legendre rule on [0, 1], with the device and dtype of ``like``."""
-    points, weights = np.polynomial.legendre.leggauss(order)
+    points, weights = _legendre(order)
     return tuple(
         torch.as_tensor(v, dtype=like.dtype, device=like.device) for v in ((points + 1) / 2, weights / 2)
     )
 
 
+@functools.cache
+def _legendre(order: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(order)
+
+
 def piece_squares(
-    metric: Metric, curve: Float[Tensor, "*batch t d"], order: int
+    metric, curve: Float[Tensor, "*batch t d"], order: int, signed: bool = False
 ) -> Float[Tensor, "*batch s q"]:
     r"""$\Delta^\top G\,\Delta$ of each of the s = t - 1 straight pieces $\Delta$ at its Gauss points."""
-    d = curve.shape[-1]
+    d, form = curve.shape[-1], form_of(metric)
     points, _ = gauss_rule(order, curve)
     step = curve.diff(dim=-2).reshape(-1, 1, d)
     z = curve[..., :-1, :].reshape(-1, 1, d) + points[:, None] * step
     parts = []
-    for s in chunks(len(z), 2 * order * d * d * curve.element_size()):
-        moved = torch.einsum("sqij,sj->sqi", call_metric(metric, z[s]), step[s, 0])
-        parts.append((moved * step[s]).sum(-1).clamp_min(0.0))
-    return torch.cat(parts).reshape(*curve.shape[:-2], -1, order)
+    for s in chunks(len(z), 2 * order * form.numbers(d) * curve.element_size()):
+        parts.append(form.squares(z[s], step[s].expand_as(z[s])))
+    squares = torch.cat(parts) if parts else z[..., 0]
+    squares = squares.reshape(*curve.shape[:-2], curve.shape[-2] - 1, order)
+    return squares if signed else squares.clamp_min(0.0)
 
 
 def _check_curve(curve: Tensor) -> None:
+    check_tensor("curve", curve)
     if curve.ndim < 2 or curve.shape[-2] < 2 or curve.shape[-1] < 1:
         raise ValueError(f"curve must be [*batch, t, d] with t at least 2, got {tuple(curve.shape)}")
+
+
+def _check_squares(metric, curve: Tensor, order: int) -> Tensor:
+    """The pieces' squares; FloatingPointError, by curve and point, where one is NaN, infinite or negative."""
+    _check_curve(curve)
+    check_count("order", order, 1)
+    squares = piece_squares(metric, curve, order, signed=True)
+    if squares.numel():
+        bad = ~torch.isfinite(squares) | (squares < -1e-6 * squares.detach().abs().amax())
+        if bool(bad.any()):
+            *row, piece, _ = bad.nonzero()[0].tolist()
+            raise FloatingPointError(
+                "metric must be finite and positive semidefinite, got a squared speed of "
+                f"{squares[bad][0].item()} on piece {piece}" + (f" of curve {row}" if row else "")
+            )
+    return squares.clamp_min(0.0)
 
 
 def curve_length(
@@ -68,16 +79,18 @@ def curve_length(
     r"""Length of a curve, $\int_0^1\sqrt{\dot\gamma^\top G(\gamma)\,\dot\gamma}\,dt$, in the metric's units.
 
     The curve is taken as straight pieces between its points, each integrated with ``order`` Gauss points, so
-    a metric that changes within a piece is seen. Chadebec and Allassonniere (2022), eq. (4). Raises
-    ValueError for a curve of fewer than two points or a metric of a wrong shape.
+    a metric that changes within a piece is seen. Chadebec and Allassonniere (2022), eq. (4). A metric
+    with a ``log_diagonal`` is asked for that alone. Raises ValueError for a curve of fewer than two points or
+    with numbers that aren't finite, or a metric of a wrong shape; FloatingPointError where the metric isn't
+    finite and positive semidefinite along the curve.
 
     Example:
         >>> from riemvae_core.metrics import HalfPlaneMetric
         >>> rc.curve_length(HalfPlaneMetric(), torch.tensor([[0.0, 1.0], [0.0, math.e]]))  # log e
         tensor(1.000)
     """
-    _check_curve(curve)
-    return piece_lengths(metric, curve, order).sum(-1)
+    squares = _check_squares(metric, curve, order)
+    return (squares.sqrt() * gauss_rule(order, curve)[1]).sum((-2, -1))
 
 
 def curve_energy(
@@ -95,10 +108,19 @@ def curve_energy(
         >>> rc.curve_length(plain, uneven) ** 2, rc.curve_energy(plain, uneven)
         (tensor(16.00), tensor(20.00))
     """
-    _check_curve(curve)
-    _, weights = gauss_rule(order, curve)
-    squares = piece_squares(metric, curve, order)
-    return squares.shape[-2] * (squares * weights).sum((-2, -1))
+    squares = _check_squares(metric, curve, order)
+    return squares.shape[-2] * (squares * gauss_rule(order, curve)[1]).sum((-2, -1))
+
+
+def length_of(form, curve: Float[Tensor, "*batch t d"], order: int = ORDER) -> Float[Tensor, "*batch"]:
+    """``curve_length`` within a search, where a curve may have none that is finite."""
+    return piece_lengths(form, curve, order).sum(-1)
+
+
+def energy_of(form, curve: Float[Tensor, "*batch t d"]) -> Float[Tensor, "*batch"]:
+    """``curve_energy`` within a search."""
+    _, weights = gauss_rule(ORDER, curve)
+    return (curve.shape[-2] - 1) * (piece_squares(form, curve, ORDER) * weights).sum((-2, -1))
 
 
 def straight_line(
@@ -106,20 +128,25 @@ def straight_line(
 ) -> Float[Tensor, "*batch n d"]:
     r"""n points from a to b at equal distances, both ends exact: $a+t(b-a)$ for t from 0 to 1.
 
-    n is at least 2.
+    n is at least 2. Raises ValueError for ends of different shapes or dtypes, or that are not finite.
 
     Example:
         >>> from riemvae_core.paths import straight_line
         >>> straight_line(torch.tensor([0.0]), torch.tensor([4.0]), n=3).flatten()
         tensor([0.00, 2.00, 4.00])
     """
+    for name, end in (("a", a), ("b", b)):
+        check_tensor(name, end)
+    if a.shape != b.shape or a.ndim < 1 or a.dtype != b.dtype:
+        raise ValueError(
+            f"b must have a's shape and dtype, {tuple(a.shape)} {a.dtype}, got {tuple(b.shape)} {b.dtype}"
+        )
+    check_count("n", n, 2)
     t = torch.arange(n, dtype=a.dtype, device=a.device)[:, None] / (n - 1)
     return torch.lerp(a.unsqueeze(-2), b.unsqueeze(-2), t)
 
 
-def piece_lengths(
-    metric: Metric, curve: Float[Tensor, "*batch t d"], order: int
-) -> Float[Tensor, "*batch s"]:
+def piece_lengths(metric, curve: Float[Tensor, "*batch t d"], order: int) -> Float[Tensor, "*batch s"]:
     """Length of each straight piece of a curve."""
     _, weights = gauss_rule(order, curve)
     return (piece_squares(metric, curve, order).sqrt() * weights).sum(-1)
@@ -130,14 +157,33 @@ def respaced(
 ) -> Float[Tensor, "*batch n d"]:
     """n points at equal distances along a curve whose pieces have the lengths ``pieces``; the ends stay.
 
-    ``pieces`` may be measured in any metric. A curve of no finite, positive
-    length keeps its own spacing. Used in chapter 7.
+    ``pieces`` may be measured in any metric. A curve of no finite, positive length keeps its own spacing.
+    Raises ValueError for shapes that don't fit and numbers that are NaN or, in ``curve``, not finite. Used in
+    chapter 7.
 
     Example:
         >>> from riemvae_core.paths import respaced
         >>> respaced(torch.tensor([[0.0], [1.0], [4.0]]), torch.tensor([1.0, 3.0]), n=3).flatten()
         tensor([0.00, 2.00, 4.00])
     """
+    _check_curve(curve)
+    check_count("n", n, 2)
+    if pieces.shape != (*curve.shape[:-2], curve.shape[-2] - 1):
+        raise ValueError(
+            f"pieces must be one length for each piece of a curve {tuple(curve.shape)}, got "
+            f"{tuple(pieces.shape)}"
+        )
+    bad = pieces.isnan() | (pieces < 0.0)
+    if bool(bad.any()):
+        first = bad.nonzero()[0].tolist()
+        raise ValueError(f"pieces must be at least 0, got {pieces[bad][0].item()} at {first}")
+    return spaced(curve, pieces, n)
+
+
+def spaced(
+    curve: Float[Tensor, "*batch t d"], pieces: Float[Tensor, "*batch s"], n: int
+) -> Float[Tensor, "*batch n d"]:
+    """``respaced`` within a search, where lengths may be NaN."""
     total = pieces.sum(-1, keepdim=True)
     pieces = torch.where(torch.isfinite(total) & (total > 0), pieces, torch.ones_like(pieces))
     along = torch.cat([torch.zeros_like(total), pieces.cumsum(-1)], -1)
@@ -151,18 +197,16 @@ def respaced(
     return torch.cat([curve[..., :1, :], inner, curve[..., -1:, :]], -2)
 
 
-def at_constant_speed(
-    metric: Metric, curve: Float[Tensor, "*batch t d"], n: int
-) -> Float[Tensor, "*batch n d"]:
+def at_constant_speed(metric, curve: Float[Tensor, "*batch t d"], n: int) -> Float[Tensor, "*batch n d"]:
     """n points on a curve at equal distances along it, measured in the metric; the ends stay."""
     within = torch.arange(1, 5, dtype=curve.dtype, device=curve.device)[:, None] / 4
     inner = torch.lerp(curve[..., :-1, None, :], curve[..., 1:, None, :], within).flatten(-3, -2)
     dense = torch.cat([curve[..., :1, :], inner], -2)
-    return respaced(dense, piece_lengths(metric, dense, 2), n)
+    return spaced(dense, piece_lengths(metric, dense, 2), n)
 
 
 def at_mixed_spacing(
-    metric: Metric, curve: Float[Tensor, "*batch t d"], n: int
+    metric, curve: Float[Tensor, "*batch t d"], n: int
 ) -> tuple[Float[Tensor, "*batch n d"], Float[Tensor, "*batch s"]]:
     """n points whose distances along the curve are equal in half plain length, half length in the metric.
 
@@ -171,102 +215,7 @@ def at_mixed_spacing(
     """
     plain, own = curve.diff(dim=-2).norm(dim=-1), piece_lengths(metric, curve, 2)
     mixed = plain / plain.sum(-1, keepdim=True) + own / own.sum(-1, keepdim=True)
-    points = respaced(curve, mixed, n)
+    points = spaced(curve, mixed, n)
     own = piece_lengths(metric, points, 2)
     times = (own / own.sum(-1, keepdim=True)).nan_to_num(1.0) + 1e-6
     return points, times / times.sum(-1, keepdim=True)
-
-
-# --- where a search starts: shortest paths in graphs
-
-
-def grid_path(metric: Metric, a: Float[Tensor, " d"], b: Float[Tensor, " d"], n: int) -> Float[Tensor, "n d"]:
-    """Shortest path from a to b over a square grid (cubic in three dimensions) that is turned to hold both.
-
-    The grid reaches as far beyond the middle of a and b, each way, as a lies from b.
-    """
-    count, reach = GRID[len(a)]
-    axis = torch.arange(count, device=a.device) - count // 2
-    ticks = torch.cartesian_prod(*[axis] * len(a))
-    unit = (b - a) / (count // 2)
-    points = 0.5 * (a + b) + _turned(ticks.to(a.dtype), unit)
-    index = torch.arange(len(ticks), device=a.device)
-    edges = []
-    for offset in itertools.product(range(-reach, reach + 1), repeat=len(a)):
-        if offset > (0,) * len(a) and math.gcd(*offset) == 1:
-            inside = ((ticks + ticks.new_tensor(offset)).abs() <= count // 2).all(-1)
-            jump = sum(o * count**k for k, o in enumerate(reversed(offset)))
-            edges.append(torch.stack([index[inside], index[inside] + jump], -1))
-    edges = torch.cat(edges)
-    parts = [call_metric(metric, points[s]) for s in chunks(len(points), 2 * len(a) ** 2 * a.element_size())]
-    g, step = torch.cat(parts), (points[edges[:, 1]] - points[edges[:, 0]]).unsqueeze(-1)
-    ends = [(step.mT @ g[edges[:, k]] @ step).flatten().clamp_min(0.0).sqrt() for k in range(2)]
-    first = int((ticks == ticks.new_tensor([-(count // 4)] + [0] * (len(a) - 1))).all(-1).nonzero())
-    last = len(ticks) - 1 - first
-    return _polyline(a, b, points, _walk(edges, 0.5 * (ends[0] + ends[1]), len(points), first, last), n)
-
-
-def _turned(ticks: Float[Tensor, "m d"], unit: Float[Tensor, " d"]) -> Float[Tensor, "m d"]:
-    """Ticks times |unit|, mirrored so that the first axis points along ``unit`` (a Householder mirror)."""
-    size = torch.linalg.vector_norm(unit)
-    mirror = unit / size.clamp_min(torch.finfo(unit.dtype).tiny)
-    mirror = torch.cat([mirror[:1] + (1.0 if mirror[0] >= 0 else -1.0), mirror[1:]])
-    image = ticks - 2.0 * (ticks @ mirror)[:, None] * mirror / mirror.square().sum()
-    return -size * image if unit[0] >= 0 else size * image
-
-
-def node_edges(nodes: Float[Tensor, "m d"]) -> Int[Tensor, "e 2"]:
-    """Each node joined to its nearest ones, each edge once."""
-    m, near = len(nodes), []
-    for s in chunks(m, 2 * m * nodes.element_size()):
-        gaps = torch.cdist(nodes[s], nodes)
-        near.append(gaps.topk(min(NEIGHBORS + 1, m), largest=False).indices)
-    near = torch.cat(near)
-    ends = torch.stack([torch.arange(m, device=nodes.device)[:, None].expand_as(near), near], -1).reshape(
-        -1, 2
-    )
-    ends = ends[ends[:, 0] != ends[:, 1]].sort(-1).values
-    return ends.unique(dim=0)
-
-
-def node_path(
-    metric: Metric,
-    a: Float[Tensor, " d"],
-    b: Float[Tensor, " d"],
-    n: int,
-    nodes: Float[Tensor, "m d"],
-    edges: Int[Tensor, "e 2"],
-    lengths: Float[Tensor, " e"],
-) -> Float[Tensor, "n d"]:
-    """Shortest path from a to b over nodes joined by edges of given lengths, or straight if shorter."""
-    m, points = len(nodes), torch.cat([nodes, a[None], b[None]])
-    gaps = torch.cdist(torch.stack([a, b]), nodes)
-    near = gaps.topk(min(NEIGHBORS, m), largest=False).indices
-    source = near.new_tensor([[m], [m + 1]]).expand_as(near)
-    own = torch.stack([source, near], -1).reshape(-1, 2)
-    own = torch.cat([own, own.new_tensor([[m, m + 1]])])
-    weights = torch.cat([lengths, curve_length(metric, points[own])])
-    return _polyline(a, b, points, _walk(torch.cat([edges, own]), weights, m + 2, m, m + 1), n)
-
-
-def _walk(edges: Tensor, weights: Tensor, count: int, first: int, last: int) -> list[int]:
-    """Indices of the cheapest walk from ``first`` to ``last``; edges without a finite weight are left out."""
-    from scipy.sparse import coo_array  # slow to import, so only when asked for
-    from scipy.sparse.csgraph import dijkstra
-
-    weights, edges = weights.detach().double().cpu().numpy(), edges.cpu().numpy()
-    fit = np.isfinite(weights)
-    weights = np.maximum(weights[fit], np.finfo(float).tiny)
-    ends = edges[fit].T.astype(np.int32)  # the only kind that scipy 1.13 walks on
-    graph = coo_array((weights, ends), shape=(count, count)).tocsr()
-    _, before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
-    walk = [last]
-    while walk[-1] != first and before[walk[-1]] >= 0:
-        walk.append(int(before[walk[-1]]))
-    return walk[::-1] if walk[-1] == first else [first, last]
-
-
-def _polyline(a: Tensor, b: Tensor, points: Tensor, walk: list[int], n: int) -> Tensor:
-    """n points along a walk at equal distances of the plain kind, with a and b themselves at the ends."""
-    bends = torch.cat([a[None], points[walk[1:-1]], b[None]])
-    return respaced(bends, bends.diff(dim=0).norm(dim=-1), n)

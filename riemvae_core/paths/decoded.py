@@ -9,6 +9,7 @@ from torch import Tensor
 
 from riemvae_core.paths.curves import straight_line
 from riemvae_core.paths.geodesics import Geodesic
+from riemvae_core.paths.notices import check_count, check_tensor, tell
 
 Decode = Callable[[Tensor], Tensor]
 
@@ -18,13 +19,26 @@ def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[T
 
     Their sum is the decoded length, a sum of chords: never more than the curve's length in the pullback
     metric $J^\top J$, and nearly as much where points are dense; in gray levels (chapter 7). ``decode`` maps
-    codes ``[n, d]`` to images ``[n, ...]``. Raises ValueError for a curve of fewer than two points, or images
-    that are not one for each code.
+    codes ``[n, d]`` to images ``[n, ...]``. Raises ValueError for a curve of fewer than two points or with
+    numbers that aren't finite, or images that are not one of floating numbers for each code;
+    FloatingPointError where images aren't finite.
 
     Example:
         >>> rc.decoded_steps(lambda z: z**2, torch.tensor([[0.0], [1.0], [2.0]]))
         tensor([1.00, 3.00])
     """
+    steps = _steps(decode, curve)
+    bad = ~torch.isfinite(steps)
+    if bool(bad.any()):
+        *row, step = bad.nonzero()[0].tolist()
+        raise FloatingPointError(
+            f"decode must return finite images, got others at step {step}{f' of curve {row}' if row else ''}"
+        )
+    return steps
+
+
+def _steps(decode: Decode, curve: Tensor) -> Tensor:
+    check_tensor("curve", curve)
     if curve.ndim < 2 or curve.shape[-2] < 2 or curve.shape[-1] < 1:
         raise ValueError(f"curve must be [*batch, t, d] with t at least 2, got {tuple(curve.shape)}")
     flat = curve.reshape(-1, curve.shape[-1])
@@ -32,6 +46,8 @@ def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[T
     if not isinstance(images, Tensor) or images.shape[:1] != flat.shape[:1]:
         came = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"decode must return a tensor [{len(flat)}, ...], got {came}")
+    if not images.is_floating_point():
+        raise ValueError(f"decode must return floating numbers, got {images.dtype}, whose differences wrap")
     pixels = images.flatten(1) if images.ndim > 1 else images[:, None]
     pixels = pixels.reshape(*curve.shape[:-1], pixels.shape[1])
     return torch.linalg.vector_norm(pixels.diff(dim=-2), dim=-1)
@@ -57,8 +73,10 @@ def shortest_decoded(
 
     ``length`` is the sum of the chords, ``energy`` as above. A path has converged when its length does not
     change by more than 0.5% with four times the points, and a gradient step would lower its energy by no more
-    than ``tol`` of it. ``max_steps`` iterations of L-BFGS, which moves all pairs together. Raises ValueError
-    for ends of different shapes and for settings out of range.
+    than ``tol`` of it; others are told by a ``PathWarning``. ``max_steps`` iterations of L-BFGS, which moves
+    all pairs together. Raises ValueError for ends of different shapes or with numbers that aren't finite, for
+    settings out of range and for a ``decode`` that autograd can't follow; FloatingPointError for images on a
+    straight line that aren't finite.
 
     Example:
         >>> polar = lambda z: z[:, :1] * torch.stack([z[:, 1].cos(), z[:, 1].sin()], -1)
@@ -66,15 +84,16 @@ def shortest_decoded(
         >>> rc.shortest_decoded(polar, a, b).length.item()  # the chord of a quarter circle
         1.414
     """
+    for name, end in (("a", a), ("b", b)):
+        check_tensor(name, end)
     if a.ndim != 2 or a.shape != b.shape or a.shape[1] < 1 or a.dtype != b.dtype:
         raise ValueError(
             f"a and b must both be [n, d], got {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}"
         )
-    if n_points < 3 or waves < 1 or max_steps < 1 or not tol > 0:
-        raise ValueError(
-            f"n_points must be at least 3, waves and max_steps at least 1 and tol positive, got "
-            f"{n_points}, {waves}, {max_steps}, {tol}"
-        )
+    for name, value, least in (("n_points", n_points, 3), ("waves", waves, 1), ("max_steps", max_steps, 1)):
+        check_count(name, value, least)
+    if not 0 < tol < math.inf:
+        raise ValueError(f"tol must be positive, got {tol}")
     line, reach = straight_line(a, b, n_points).detach(), (b - a).detach().norm(dim=-1)[:, None, None]
     size = a.new_zeros(len(a), waves, a.shape[1]).requires_grad_()
 
@@ -87,15 +106,19 @@ def shortest_decoded(
         return base + reach * torch.einsum("bmd,mt->btd", sizes, shapes)
 
     def energies(sizes: Tensor) -> Tensor:
-        return (n_points - 1) * decoded_steps(decode, bent(sizes, n_points)).square().sum(-1)
+        return (n_points - 1) * _steps(decode, bent(sizes, n_points)).square().sum(-1)
 
     with torch.no_grad():
+        if len(a):
+            decoded_steps(decode, line)
         start = energies(size).clamp_min(torch.finfo(a.dtype).tiny)
     search = torch.optim.LBFGS([size], max_iter=max_steps, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         with torch.enable_grad():
             total = (energies(size) / start).sum()
+            if not total.requires_grad:
+                raise ValueError("decode must be followed by autograd, got images without a graph")
             (grad,) = torch.autograd.grad(total, size)
         size.grad = grad.contiguous()
         return total.detach()
@@ -105,10 +128,11 @@ def shortest_decoded(
         closure()
     with torch.no_grad():
         curve = bent(size, n_points)
-        steps, fine = (decoded_steps(decode, bent(size, n)) for n in (n_points, 4 * n_points - 3))
+        steps, fine = (_steps(decode, bent(size, n)) for n in (n_points, 4 * n_points - 3))
         energy, length = (n_points - 1) * steps.square().sum(-1), steps.sum(-1)
         # what a step wins where the Hessian is 2, as in a flat metric
         gain = 0.25 * size.grad.square().sum((1, 2)) * start if len(a) else energy
         done = (gain <= tol * energy) & ((fine.sum(-1) - length).abs() <= 5e-3 * length)
         spent = torch.full_like(length, search.state[size]["func_evals"] if len(a) else 0, dtype=torch.long)
+    tell("shortest_decoded", done, spent >= max_steps, "Raise max_steps, n_points or waves (chapter 7).")
     return Geodesic(curve.detach(), length, energy, done, spent)

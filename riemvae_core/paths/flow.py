@@ -1,10 +1,14 @@
 """Straight ahead on a latent space: the geodesic with a given start and velocity, in any metric."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.paths.curves import Metric, call_metric
+from riemvae_core.paths.curves import Metric
+from riemvae_core.paths.forms import applied, form_of
+from riemvae_core.paths.notices import check_count, check_tensor
 
 # Dormand and Prince (1980): stages, the fifth-order solution (the last row), and its error's weights
 STAGES = (
@@ -35,9 +39,9 @@ def exponential_map(
     length.
 
     ``metric`` is any callable that autograd can differentiate. Raises ValueError for v of another shape or
-    dtype than z, or a metric of a wrong shape; FloatingPointError where G stops being finite and positive
-    definite or ``max_steps`` steps don't reach time 1 (as where a geodesic leaves the space). Derived in
-    chapter 7, after do Carmo (1992).
+    dtype than z, numbers that aren't finite, or a metric of a wrong shape; FloatingPointError where G stops
+    being finite and positive definite or ``max_steps`` steps don't reach time 1 (as where a geodesic leaves
+    the space). Derived in chapter 7, after do Carmo (1992).
 
     Example:
         >>> from riemvae_core.metrics import HalfPlaneMetric
@@ -45,21 +49,25 @@ def exponential_map(
         >>> rc.exponential_map(HalfPlaneMetric(), up, up)  # a unit of way from height 1 to height e
         tensor([0.000, 2.718])
     """
+    for name, values in (("z", z), ("v", v)):
+        check_tensor(name, values)
     if v.shape != z.shape or z.ndim < 1 or z.shape[-1] < 1:
         raise ValueError(f"v must have z's shape [*batch, d], {tuple(z.shape)}, got {tuple(v.shape)}")
     if v.dtype != z.dtype or not z.is_floating_point():
         raise ValueError(f"z and v must have the same floating dtype, got {z.dtype} and {v.dtype}")
-    if max_steps < 1 or (tol is not None and not tol > 0):
-        raise ValueError(f"max_steps must be at least 1 and tol positive, got {max_steps}, {tol}")
+    check_count("max_steps", max_steps, 1)
+    if tol is not None and not 0 < tol < math.inf:
+        raise ValueError(f"tol must be positive, got {tol}")
     tol = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)
     with torch.no_grad():
         start, velocity = (part.detach().reshape(-1, z.shape[-1]) for part in (z, v))
-        p = (call_metric(metric, start) @ velocity.unsqueeze(-1)).squeeze(-1)
+        metric = form_of(metric)
+        p = applied(metric.at(start), velocity)
         end = _travel(metric, start, torch.cat([start, p], -1), velocity.norm(dim=-1), tol, max_steps)
     return end.reshape(z.shape)
 
 
-def _travel(metric: Metric, start: Tensor, y: Tensor, speed: Tensor, tol: float, max_steps: int) -> Tensor:
+def _travel(metric, start: Tensor, y: Tensor, speed: Tensor, tol: float, max_steps: int) -> Tensor:
     """Carry the states ``y [n, 2d]`` (z and p) from time 0 to time 1."""
     n, d = start.shape
     time, step = y.new_zeros(n), y.new_full((n,), 0.02)
@@ -94,15 +102,18 @@ def _travel(metric: Metric, start: Tensor, y: Tensor, speed: Tensor, tol: float,
     return y[:, :d]
 
 
-def _slope(metric: Metric, y: Tensor) -> Tensor:
+def _slope(metric, y: Tensor) -> Tensor:
     """Hamilton's equations; NaN where the metric isn't positive definite or y isn't finite."""
     z, p = y.nan_to_num(1.0, 1.0, 1.0).chunk(2, dim=-1)
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        g = call_metric(metric, z)
-        factor, failed = torch.linalg.cholesky_ex(g.detach())
-        velocity = torch.cholesky_solve(p.unsqueeze(-1), factor).squeeze(-1)
-        kinetic = 0.5 * ((g @ velocity.unsqueeze(-1)).squeeze(-1) * velocity).sum()
+        g = metric.at(z)
+        if g.ndim == z.ndim:
+            velocity, failed = p / g.detach(), ~(g.detach() > 0.0).all(-1)
+        else:
+            factor, failed = torch.linalg.cholesky_ex(g.detach())
+            velocity = torch.cholesky_solve(p.unsqueeze(-1), factor).squeeze(-1)
+        kinetic = 0.5 * (applied(g, velocity) * velocity).sum()
         force = None
         if kinetic.requires_grad:
             (force,) = torch.autograd.grad(kinetic, z, allow_unused=True)

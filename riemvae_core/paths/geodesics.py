@@ -1,32 +1,22 @@
 """Shortest paths on a latent space in any metric, a callable from ``z [*batch, d]`` to ``[*batch, d, d]``."""
 
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from riemvae_core.numerics import chunks
-from riemvae_core.paths.curves import (
-    ORDER,
-    Metric,
-    at_constant_speed,
-    at_mixed_spacing,
-    call_metric,
-    curve_energy,
-    curve_length,
-    grid_path,
-    node_edges,
-    node_path,
-    straight_line,
-)
+from riemvae_core.paths.curves import Metric, curve_energy, curve_length, straight_line
 from riemvae_core.paths.descent import minimize_energy
 from riemvae_core.paths.flow import exponential_map
+from riemvae_core.paths.forms import Conformal, Dense, Rounded, form_of
+from riemvae_core.paths.notices import Clock, check_count, check_form, check_tensor, tell
+from riemvae_core.paths.search import SEARCH, Found, search_paths
 
 __all__ = ["Geodesic", "curve_energy", "curve_length", "exponential_map", "geodesic", "low_cost_path"]
 
-POLISH = 60  # evaluations for the points at constant speed, at most
-SEARCH = 64  # points of a curve in the search, at least
+LIMIT = {torch.float64: 300.0, torch.float32: 35.0}  # logs of costs, from the middle of their range
 
 
 class Geodesic(NamedTuple):
@@ -75,11 +65,18 @@ def geodesic(
     ``descent``) is at most ``tol`` times the energy, 1e-8 by default and 1e-6 in single precision, and
     when finer integration and the last spacing change the length by at most 0.1% and 0.5%. Each start
     spends at most ``max_steps`` evaluations. The result is never longer than the straight line of
-    ``n_points`` points: where the search ends so, this line comes back, not converged.
+    ``n_points`` points: where the search ends so, this line comes back, not converged. Paths that have not
+    converged are told by a ``PathWarning``, as is a search that may take minutes.
 
-    Chadebec and Allassonniere (2022), eq. (4). Raises ValueError for ends of different
-    shapes, dtypes or with numbers that aren't finite, a metric of a wrong shape or one that autograd can't
-    follow, and bad settings; FloatingPointError where no start has a finite energy.
+    A metric is seen at up to 16 points a piece, and what is narrower may be missed. Of a metric made of balls
+    (``mu``, ``log_var``, ``rho``) narrow balls are integrated one by one, and a path that met one unseen has
+    not converged. A metric with a ``log_diagonal`` is worked on as d numbers a point, not d x d; one with an
+    ``in_double`` is searched in float64 for ends in float32.
+
+    Chadebec and Allassonniere (2022), eq. (4). Raises ValueError for ends of different shapes, dtypes or with
+    numbers that aren't finite, a metric of a wrong shape, one that isn't symmetric and positive semidefinite
+    at the ends or that autograd can't follow, dense matrices beyond 8 GiB a pair, and bad settings;
+    FloatingPointError where no start has a finite energy.
 
     Example:
         >>> from riemvae_core.metrics import HalfPlaneMetric
@@ -88,106 +85,82 @@ def geodesic(
         (tensor(1.763), 1.763)
     """
     _check(a, b, n_points, nodes, max_steps, tol)
-    flat_a, flat_b = (end.detach().reshape(-1, a.shape[-1]) for end in (a, b))
-    if len(flat_a) == 0:
-        none = a.new_zeros(a.shape[:-1])
-        return Geodesic(straight_line(a, b, n_points), none, none, none.bool(), none.long())
-    with torch.no_grad():
-        search = max(n_points, SEARCH)
-        line = straight_line(flat_a, flat_b, n_points)
-        starts = _starts(metric, flat_a, flat_b, 4 * search, nodes)
-        tol = tol if tol is not None else (1e-8 if a.dtype == torch.float64 else 1e-6)
-        found = [_descend(metric, start, n_points, search, max_steps, tol) for start in starts]
-        straight = (line, curve_length(metric, line), curve_energy(metric, line))
-        found.append(
-            Geodesic(*straight, torch.zeros_like(found[0].converged), torch.zeros_like(found[0].steps))
+    own, *ends = _in_double(metric, a, b)
+    coarse = form_of(own if own is metric else Rounded(metric))
+    path = _solve(form_of(own), coarse, a, ends, n_points, nodes, max_steps, tol)
+    tell(
+        "geodesic",
+        path.converged,
+        path.steps >= max_steps,
+        "Raise max_steps or n_points or give nodes; where a path runs far out there may be none (chapter 7).",
+    )
+    return path
+
+
+def _check(a, b, n_points, nodes, max_steps, tol) -> None:
+    for name, end in (("a", a), ("b", b)):
+        check_tensor(name, end)
+    if a.shape != b.shape or a.ndim < 1 or a.shape[-1] < 1:
+        raise ValueError(f"b must have a's shape [*batch, d], {tuple(a.shape)}, got {tuple(b.shape)}")
+    if a.dtype != b.dtype or a.dtype not in LIMIT:
+        raise ValueError(f"a and b must have the same dtype, float32 or float64, got {a.dtype} and {b.dtype}")
+    if nodes is not None:
+        check_tensor("nodes", nodes)
+        if nodes.ndim != 2 or len(nodes) == 0 or nodes.shape[1] != a.shape[-1]:
+            raise ValueError(f"nodes must be [m, {a.shape[-1]}] with m at least 1, got {tuple(nodes.shape)}")
+    check_count("n_points", n_points, 3)
+    check_count("max_steps", max_steps, 1)
+    if tol is not None and not (tol > 0 and math.isfinite(tol)):
+        raise ValueError(f"tol must be positive, got {tol}")
+
+
+def _in_double(metric: Metric, *ends: Tensor) -> tuple:
+    """Metric and ends ``[pairs, d]``, in float64 if the metric has an ``in_double`` and the device that."""
+    ends = tuple(end.detach().reshape(-1, end.shape[-1]) for end in ends)
+    if ends[0].dtype == torch.float64 or ends[0].device.type == "mps" or not hasattr(metric, "in_double"):
+        return metric, *ends
+    return metric.in_double(), *(end.double() for end in ends)
+
+
+def _solve(
+    form: Dense,
+    coarse: Dense,
+    like: Tensor,
+    ends: list[Tensor],
+    n: int,
+    nodes: Tensor | None,
+    max_steps: int,
+    tol: float | None,
+) -> Geodesic:
+    """Search, and give the result the shape and dtype of ``like``."""
+    a, b = ends
+    if len(a) == 0:
+        none = like.new_zeros(like.shape[:-1])
+        return Geodesic(
+            like.new_zeros((*none.shape, n, like.shape[-1])), none, none, none.bool(), none.long()
         )
-        best = _shortest(found)
+    with torch.no_grad():
+        points = max(n, SEARCH)
+        check_form(form, a, b, points)
+        tol = tol if tol is not None else (1e-8 if a.dtype == torch.float64 else 1e-6)
+        clock = Clock(
+            form, len(a), a.shape[1], points, max_steps, 1 + (nodes is not None) + (a.shape[1] in (2, 3))
+        )
+        line, one = straight_line(a, b, points), torch.ones_like(a[:, 0], dtype=torch.long)
+        times = torch.full_like(line[:, 1:, 0], 1.0 / (points - 1))
+        clock(lambda: minimize_energy(form, line, times, 2, one, tol))
+        best = search_paths(form, coarse, a, b, n, nodes if nodes is None else nodes.to(a), max_steps, tol)
     if not torch.isfinite(best.length).all():
         pair = int((~torch.isfinite(best.length)).nonzero()[0])
         raise FloatingPointError(
             f"the metric isn't finite along any start of pair {pair}: a or b lies outside it"
         )
-    return Geodesic(*(part.reshape(a.shape[:-1] + part.shape[1:]) for part in best))
+    return _shaped(best, like)
 
 
-def _check(a, b, n_points, nodes, max_steps, tol) -> None:
-    if a.shape != b.shape or a.ndim < 1 or a.shape[-1] < 1:
-        raise ValueError(f"b must have a's shape [*batch, d], {tuple(a.shape)}, got {tuple(b.shape)}")
-    if a.dtype != b.dtype or not a.is_floating_point():
-        raise ValueError(f"a and b must have the same floating dtype, got {a.dtype} and {b.dtype}")
-    for name, end in (("a", a), ("b", b)):
-        if not torch.isfinite(end).all():
-            raise ValueError(f"{name} must be finite, got {end}")
-    if nodes is not None and (nodes.ndim != 2 or len(nodes) == 0 or nodes.shape[1] != a.shape[-1]):
-        raise ValueError(f"nodes must be [m, {a.shape[-1]}] with m at least 1, got {tuple(nodes.shape)}")
-    if n_points < 3 or max_steps < 1 or (tol is not None and not tol > 0):
-        raise ValueError(
-            "n_points must be at least 3, max_steps at least 1 and tol positive, "
-            f"got {n_points}, {max_steps}, {tol}"
-        )
-
-
-def _starts(metric: Metric, a: Tensor, b: Tensor, n: int, nodes: Tensor | None) -> list[Tensor]:
-    """Curves [pairs, n, d] to start from."""
-    starts, pairs = [straight_line(a, b, n)], list(zip(a, b, strict=True))
-    if a.shape[-1] in (2, 3):
-        starts.append(torch.stack([grid_path(metric, p, q, n) for p, q in pairs]))
-    if nodes is not None:
-        edges = node_edges(nodes)
-        lengths = [curve_length(metric, nodes[edges[s]]) for s in chunks(len(edges), 1, 4096)]
-        lengths = torch.cat(lengths) if lengths else nodes.new_zeros(0)
-        starts.append(torch.stack([node_path(metric, p, q, n, nodes, edges, lengths) for p, q in pairs]))
-    return starts
-
-
-def _shortest(found: list[Geodesic]) -> Geodesic:
-    """For each pair the shortest curve; of curves equally long to rounding's order, one that converged."""
-    lengths = torch.stack([f.length.nan_to_num(torch.inf, torch.inf) for f in found])
-    converged = torch.stack([f.converged for f in found])
-    near = lengths <= lengths.amin(0) * (1.0 + 1e-5)
-    choice = (near.int() + (near & converged).int()).argmax(0)
-    rows = torch.arange(len(choice), device=choice.device)
-    return Geodesic(*(torch.stack(parts)[choice, rows] for parts in zip(*found, strict=True)))
-
-
-def _descend(metric: Metric, curve: Tensor, n: int, search: int, max_steps: int, tol: float) -> Geodesic:
-    """Minimize, spacing the points anew between rounds; integrate finer where that was too coarse."""
-    budget = torch.full(curve.shape[:1], max_steps, device=curve.device)
-    done, steps = torch.zeros_like(budget, dtype=torch.bool), torch.zeros_like(budget)
-    rows = torch.arange(len(curve), device=curve.device)
-    curve = at_mixed_spacing(metric, curve, search)[0]
-    for order, goal in ((2, 1e-3), (2, 1e-5), (2, tol), (ORDER, tol)):
-        points, times = at_mixed_spacing(metric, curve[rows], search)
-        curve[rows], reached, more = minimize_energy(
-            metric, points, times, order, (budget - steps)[rows], goal
-        )
-        steps[rows] += more
-        length, fine = (curve_length(metric, curve, order=q) for q in (order, 2 * ORDER))
-        if goal == tol:
-            done[rows] = reached & ((length - fine).abs() <= 1e-3 * fine)[rows]
-        rows = rows[~done[rows] & (steps < budget)[rows]]
-        if len(rows) == 0:
-            break
-    mesh = curve_length(metric, curve, order=2 * ORDER)
-    curve = at_constant_speed(metric, curve, n)
-    rows = (steps < budget).nonzero().flatten()
-    if len(rows):
-        spare = (budget - steps)[rows].clamp_max(POLISH)
-        curve[rows], more = _polished(metric, curve[rows], spare, tol)
-        steps[rows] += more
-    length = curve_length(metric, curve)
-    done &= (length - mesh).abs() <= 5e-3 * mesh
-    return Geodesic(curve, length, curve_energy(metric, curve), done, steps)
-
-
-def _polished(metric: Metric, curve: Tensor, budget: Tensor, tol: float) -> tuple[Tensor, Tensor]:
-    """Curves minimized at equal times where that shortens them and they still resolve the metric; steps."""
-    times = torch.full_like(curve[:, 1:, 0], 1.0 / (curve.shape[1] - 1))
-    polished, _, steps = minimize_energy(metric, curve, times, ORDER, budget, tol)
-    length, fine = (curve_length(metric, polished, order=q) for q in (ORDER, 2 * ORDER))
-    better = (length < curve_length(metric, curve)) & ((length - fine).abs() <= 1e-3 * fine)
-    return torch.where(better[:, None, None], polished, curve), steps
+def _shaped(found: Found, like: Tensor) -> Geodesic:
+    parts = (part.to(like.dtype) if part.is_floating_point() else part for part in found)
+    return Geodesic(*(part.reshape(like.shape[:-1] + part.shape[1:]) for part in parts))
 
 
 def low_cost_path(
@@ -195,43 +168,67 @@ def low_cost_path(
     a: Float[Tensor, "*batch d"],
     b: Float[Tensor, "*batch d"],
     n_points: int = 64,
-    **settings: Any,
+    *,
+    power: float = 1.0,
+    nodes: Float[Tensor, "m d"] | None = None,
+    max_steps: int = 500,
+    tol: float | None = None,
 ) -> Geodesic:
-    r"""The path of least cost where space is dear: $\inf_\gamma\int_0^1 V(\gamma)\,\|\dot\gamma\|\,dt$ with
-    $V = 1/\sqrt{\det G}$.
+    r"""The path of least cost where space is dear, $\inf_\gamma\int_0^1 V(\gamma)^{\text{power}}\,
+    \|\dot\gamma\|\,dt$ with $V = 1/\sqrt{\det G}$.
 
     Chadebec and Allassonniere (2022), eq. (12), with the speed $\|\dot\gamma\|$ that it leaves out, and
     without which a curve may leap to where V is least and wait there. So it is the shortest path in the
-    metric $V^2 I$, found as ``geodesic`` finds its own, with the same settings; ``length`` is the
-    integral above, ``energy`` that of its square. In the metric itself, measure with ``curve_length``.
+    metric $V^{2\,\text{power}}I$, found as ``geodesic`` finds its own, with the same settings; ``length`` is
+    the integral above, ``energy`` that of its square. In the metric itself, measure with ``curve_length``.
 
-    ``metric`` gives log V by its ``log_volume`` where it has one, else by a Cholesky factor. Costs are taken
-    relative to the middle of their range on the straight lines, and ratios of V beyond e^35 (e^300 in double
-    precision) from there count as that. Derived in chapter 7. Raises what ``geodesic`` raises.
+    ``power``, at least 0: 1 is the paper's cost; a metric stretched by c has a cost of $c^{-d}$ then, so that
+    costs in many dimensions span dozens of orders of magnitude, and a path is all but given by its dearest
+    place. 1/d keeps the contrast of a length: $c^{-1}$. At 0 paths are straight.
+
+    ``metric`` gives log V by its ``log_volume`` where it has one (``log_volume_and_grad`` spares autograd),
+    else by its ``log_diagonal`` or a Cholesky factor; d numbers a point are kept, not d x d. Costs are taken
+    relative to the middle of their range on the straight lines; a path that comes to ratios beyond e^35 from
+    there (e^300 in double precision) has not converged, nor one whose cost is beyond the dtype's numbers.
+    Derived in chapter 7. Warns (``PathWarning``) and raises as ``geodesic`` does.
 
     Example:
         >>> from riemvae_core.metrics import ConstantMetric
         >>> metric = ConstantMetric(4.0 * torch.eye(2))  # V = 1/4
         >>> rc.low_cost_path(metric, torch.zeros(2), torch.tensor([3.0, 4.0])).length
         tensor(1.25)
+        >>> rc.low_cost_path(metric, torch.zeros(2), torch.tensor([3.0, 4.0]), power=0.5).length
+        tensor(2.50)
     """
-    _check(a, b, n_points, settings.get("nodes"), 1, None)
+    _check(a, b, n_points, nodes, max_steps, tol)
+    if isinstance(power, bool) or not isinstance(power, int | float) or not 0 <= power < math.inf:
+        raise ValueError(f"power must be a finite number of at least 0, got {power!r}")
+    own, *ends = _in_double(metric, a, b)
+    limit, middle = LIMIT[ends[0].dtype], 0.0
     with torch.no_grad():
-        log_v = -_log_volume(metric, straight_line(a.detach(), b.detach(), n_points))
-        middle = 0.5 * (log_v.amax() + log_v.amin()) if log_v.numel() else a.new_zeros(())
-    limit = 300.0 if a.dtype == torch.float64 else 35.0
-
-    def cost(z: Tensor) -> Tensor:
-        log_v = (-_log_volume(metric, z) - middle).clamp(-limit, limit)
-        eye = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
-        return torch.exp(2.0 * log_v)[..., None, None] * eye
-
-    path, scale = geodesic(cost, a, b, n_points, **settings), middle.exp()
-    return path._replace(length=path.length * scale, energy=path.energy * scale**2)
-
-
-def _log_volume(metric: Metric, z: Tensor) -> Tensor:
-    if hasattr(metric, "log_volume"):
-        return metric.log_volume(z)
-    factor, _ = torch.linalg.cholesky_ex(call_metric(metric, z))
-    return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        if len(ends[0]):
+            costs = Conformal(own, power).log_cost(straight_line(*ends, n_points))
+            fit = costs[torch.isfinite(costs)]
+            middle = 0.5 * (fit.amax() + fit.amin()).item() if len(fit) else 0.0
+        form = Conformal(own, power, middle, limit)
+        coarse = Conformal(own if own is metric else Rounded(metric), power, middle, limit)
+        path = _solve(form, coarse, a, ends, n_points, nodes, max_steps, tol)
+        held = (
+            form.log_cost(path.curve.to(ends[0])).abs().amax(-1) < limit if len(ends[0]) else path.converged
+        )
+    logs = [part.double().log() + k * middle for k, part in ((1, path.length), (2, path.energy))]
+    scaled = [part.exp().to(a.dtype) for part in logs]
+    fits = torch.isfinite(scaled[0]) & ((scaled[0] > 0) | (path.length == 0))
+    path = path._replace(length=scaled[0], energy=scaled[1], converged=path.converged & held & fits)
+    steep = (
+        ""
+        if bool((held & fits).all())
+        else f"Costs lie beyond e^{limit:.0f} from each other: take power=1/d. "
+    )
+    tell(
+        "low_cost_path",
+        path.converged,
+        path.steps >= max_steps,
+        f"{steep}Raise max_steps or n_points, give nodes (centers of balls), or take a smaller power.",
+    )
+    return path

@@ -3,16 +3,19 @@
 May import: laws, scores and all below them.
 Begin with ``latent_space`` in ``making.py`` and ``LatentSpace`` in ``latent.py``; ``adapters.py`` says which
 models are understood, ``outputs.py`` what they may return, ``inputs.py`` and ``conditions.py`` what they get,
-``health.py`` what the report measures, ``files.py`` what is kept. Chapter 9 shows it at work.
+``health.py`` what the report measures, with ``overlaps.py`` and, of single rows, ``crowds.py``, ``files.py``
+what is kept. Chapter 9 shows it at work.
 """
 
 from riemvae_core.space import health
+from riemvae_core.space.crowds import Crowd
 from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
 from riemvae_core.space.latent import LatentSpace
 from riemvae_core.space.loading import load_space
 from riemvae_core.space.making import latent_space
 
 __all__ = [
+    "Crowd",
     "HealthReport",
     "LatentSpace",
     "MetricHealth",

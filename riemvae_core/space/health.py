@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from riemvae_core.balls import bhattacharyya, log_prob, reparameterize
-from riemvae_core.laws import BallMixture, mixture_of_metric
-from riemvae_core.neighbors import nearest
-from riemvae_core.numerics import Interval, confidence_interval, make_generator, standard_normal
+from riemvae_core.laws import mixture_of_metric
+from riemvae_core.numerics import Interval, make_generator, standard_normal
+from riemvae_core.space.crowds import (
+    Crowd,
+    counted,
+    duplicates,
+    largest_crowd,
+    near_duplicates,
+    numbers,
+    read_wrongly,
+    unusual_rows,
+    warnings_of_rows,
+)
+from riemvae_core.space.overlaps import at_draws, overlap, probes
 
 #: variance of the centers along an axis above which it is active (Burda et al., 2016)
 ACTIVE_VARIANCE = 0.01
@@ -26,8 +36,6 @@ LONELY_SHARE = 0.9
 PRIOR_GAP_NATS = 1.0
 #: share of the uniform law in the empty background above which the report warns
 BACKGROUND_SHARE = 0.05
-#: how many random balls the intervals are estimated from
-PROBES = 2048
 #: the quantiles over balls that are the rows of ``HealthReport.radii``
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 #: width of the printed report, characters
@@ -64,6 +72,11 @@ class HealthReport(NamedTuple):
     ``prior_gap`` ($\mathrm{KL}(q(z)\|p(z))$), both in nats; their sum is the mean KL. ``metric`` is None
     without a metric that is made of balls. ``warnings`` says in words what is wrong.
 
+    Rows by number: ``same`` repeat an earlier ball exactly, ``close`` have a center next to another one, much
+    nearer than by chance, ``unusual`` lie far from all others by center or radii, farthest first. ``crowd``,
+    with ``metric`` only, is the place that holds most of the uniform law. ``radii_look_like`` is None, or
+    what ``log_var`` seems to hold instead: "sigma", "sigma^2" or "log sigma".
+
     Used in chapter 9.
 
     Example:
@@ -86,19 +99,20 @@ class HealthReport(NamedTuple):
     prior_gap: Interval
     metric: MetricHealth | None
     warnings: tuple[str, ...]
+    same: Int[Tensor, " k"]
+    close: Int[Tensor, " k2"]
+    unusual: Int[Tensor, " k3"]
+    crowd: Crowd | None
+    radii_look_like: str | None
 
     def __str__(self) -> str:
         """A table of one line a fact, then the warnings."""
         rows = list(_rows(self))
         width = max(len(name) for name, _ in rows)
-        head = f"{self.n_balls:,} balls in {_count(len(self.kl), 'dimension')}"
+        head = f"{counted(self.n_balls, 'ball')} in {counted(len(self.kl), 'dimension')}"
         notes = [textwrap.fill(f"! {w}", COLUMNS, subsequent_indent="  ") for w in self.warnings]
         notes = notes or ["Nothing to warn of."]
         return "\n".join([head, *(f"  {name:<{width}}  {value}" for name, value in rows), *notes])
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _rows(report: HealthReport) -> Iterator[tuple[str, str]]:
@@ -114,24 +128,35 @@ def _rows(report: HealthReport) -> Iterator[tuple[str, str]]:
     yield "  + aggregate to prior", f"{report.prior_gap:.2f} nats"
     yield "second moment of an axis (1 at rest)", f"{moment.min().item():.2f} to {moment.max().item():.2f}"
     yield "radius 5/50/95%, of the median axis", f"{low:.3g} / {middle:.3g} / {high:.3g}"
-    yield "overlap with the nearest ball", f"{report.overlap:.3f}"
+    yield "overlap with the nearest ball", "no other" if report.n_balls == 1 else f"{report.overlap:.3f}"
     yield "own share of density in a ball", f"{report.own_share:.3g}"
+    if len(report.same) + len(report.close):
+        yield "balls that repeat another, nearly", f"{len(report.same):,}, {len(report.close):,}"
     if report.metric is not None:
         n, rho, lam, tau, share = report.metric
         yield "centroids of the metric", f"{n:,}"
         yield "rho, lambda, tau", f"{rho:.3g}, {lam:.3g}, {tau:.3g}"
         yield "background of its uniform law", f"{share:.2%}"
+    if report.crowd is not None:
+        share, rows = report.crowd
+        yield "largest crowd of its uniform law", f"{share:.2%} in {counted(len(rows), 'ball')}"
 
 
 def _check(mu: Tensor, log_var: Tensor) -> None:
-    if mu.ndim != 2 or len(mu) < 2 or mu.shape[1] < 1:
-        raise ValueError(f"mu must be [n, d] with n at least 2, got {list(mu.shape)}")
+    if mu.ndim != 2 or len(mu) < 1 or mu.shape[1] < 1:
+        raise ValueError(f"mu must be [n, d] with n and d at least 1, got {list(mu.shape)}")
     if log_var.shape != mu.shape:
         raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
     for name, values in (("mu", mu), ("log_var", log_var)):
         if not bool(torch.isfinite(values).all()):
+            row = int((~torch.isfinite(values)).any(1).nonzero()[0])
+            count = int((~torch.isfinite(values)).sum())
+            raise ValueError(f"{name} must be finite, got {count} that are not, the first in row {row}")
+    for name, values, most in (("mu", mu, 1e15), ("log_var", log_var, 600.0)):
+        if bool((values.abs() > most).any()):
+            row = int((values.abs() > most).any(1).nonzero()[0])
             raise ValueError(
-                f"{name} must be finite, got {int((~torch.isfinite(values)).sum())} that are not"
+                f"{name} must lie within {most:g} of 0, got {values[row].abs().max():g} in row {row}"
             )
 
 
@@ -151,8 +176,12 @@ def latent_health(
     is the Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are
     apart (derived in chapter 6): overlap makes it smaller in three dimensions or more.
 
+    All is computed in float64 (on the CPU, where the device has none). One ball, or fewer than there are
+    axes, are reported with what they can't tell. B copies of a ball count $B^{d/2}$ times in the uniform law,
+    and so in the crowd's share.
+
     Without a generator the draws come from seed 0, and a report is the same each time. Raises ValueError for
-    shapes, fewer than 2 balls, or numbers that are not finite.
+    shapes, or numbers that are not finite or beyond what a variance can be.
 
     Example:
         >>> report = rc.latent_health(torch.zeros(100, 2), torch.zeros(100, 2))  # balls the size of the world
@@ -163,50 +192,40 @@ def latent_health(
     """
     _check(mu, log_var)
     generator = generator if generator is not None else make_generator(0)
+    dtype, device = mu.dtype, mu.device
+    i = probes(mu, generator)
+    eps = standard_normal((len(i), mu.shape[1]), mu, generator)
+    mu, log_var, i, eps = (t.cpu() if device.type == "mps" else t for t in (mu, log_var, i, eps))
+    mu, log_var, eps = mu.double(), log_var.double(), eps.double()
     kl = 0.5 * (mu.square() + torch.expm1(log_var) - log_var).mean(0)
     rows = [round(q * (len(mu) - 1)) for q in QUANTILES]
-    information, own_share, prior_gap = _at_draws(mu, log_var, generator)
-    facts = {
-        "n_balls": len(mu),
+    information, own_share, prior_gap = at_draws(mu, log_var, i, eps)
+    variance, same = mu.var(0, correction=min(1, len(mu) - 1)), duplicates(mu, log_var)
+    by_axis = {
         "kl": kl,
-        "center_variance": mu.var(0),
+        "center_variance": variance,
         "second_moment": mu.square().mean(0) + torch.exp(log_var).mean(0),
-        "dead": kl < DEAD_NATS,
-        "active": mu.var(0) > ACTIVE_VARIANCE,
         "radii": torch.exp(0.5 * log_var.sort(0).values[rows]),
-        "overlap": _overlap(mu, log_var, generator),
-        "own_share": own_share,
-        "information": information,
-        "prior_gap": prior_gap,
-        "metric": _of_metric(metric),
     }
-    report = HealthReport(**facts, warnings=())
-    return report._replace(warnings=tuple(_warnings(report)))
-
-
-def _probes(mu: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randint(len(mu), (PROBES,), generator=generator, device=generator.device).to(mu.device)
-
-
-def _at_draws(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> tuple[Interval, Interval, Interval]:
-    """Information, own share and prior gap, at one draw of each probe's ball."""
-    i = _probes(mu, generator)
-    z = reparameterize(mu[i], log_var[i], standard_normal((len(i), mu.shape[1]), mu, generator))
-    aggregate = BallMixture(mu, log_var, torch.full_like(mu[:, 0], -math.log(len(mu)))).log_density(z)
-    own = log_prob(z, mu[i], log_var[i])
-    prior = log_prob(z, torch.zeros_like(z), torch.zeros_like(z))
-    share = torch.exp(own - aggregate - math.log(len(mu))).clamp(max=1.0)
-    information, own_share, gap = (
-        confidence_interval(v) for v in (own - aggregate, share, aggregate - prior)
+    found = _of_metric(metric)
+    report = HealthReport(
+        n_balls=len(mu),
+        **{name: values.to(dtype) for name, values in by_axis.items()},
+        dead=kl < DEAD_NATS,
+        active=variance > ACTIVE_VARIANCE,
+        overlap=overlap(mu, log_var, probes(mu, generator)),
+        own_share=own_share,
+        information=information,
+        prior_gap=prior_gap,
+        metric=found,
+        warnings=(),
+        same=same,
+        close=near_duplicates(mu, same, int((variance > ACTIVE_VARIANCE).sum())),
+        unusual=unusual_rows(mu, log_var),
+        crowd=largest_crowd(metric, mu) if found and hasattr(metric, "log_diagonal") else None,
+        radii_look_like=read_wrongly(mu, log_var),
     )
-    return information, own_share, gap
-
-
-def _overlap(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Interval:
-    i = _probes(mu, generator)
-    found = nearest(mu[i], mu, 2).indices
-    other = torch.where(found[:, 0] == i, found[:, 1], found[:, 0])
-    return confidence_interval(torch.exp(-bhattacharyya(mu[i], log_var[i], mu[other], log_var[other])))
+    return report._replace(warnings=tuple(_warnings(report)))
 
 
 def _of_metric(metric) -> MetricHealth | None:
@@ -222,8 +241,7 @@ def _of_metric(metric) -> MetricHealth | None:
 
 
 def _axes(mask: Tensor) -> str:
-    found = [str(i) for i in mask.nonzero().flatten().tolist()]
-    return ", ".join(found) if len(found) <= 8 else f"{', '.join(found[:8])} and {len(found) - 8} more"
+    return numbers(mask.nonzero().flatten())
 
 
 def _warnings(report: HealthReport) -> Iterator[str]:
@@ -238,7 +256,7 @@ def _warnings(report: HealthReport) -> Iterator[str]:
             f"E mu^2 + E sigma^2 is off 1 by more than {MOMENT_TOLERANCE} on axes {_axes(off)}: draws of the "
             "prior are spread otherwise than what the decoder was trained on."
         )
-    if report.own_share.mean > LONELY_SHARE:
+    if report.n_balls > 1 and report.own_share.mean > LONELY_SHARE:
         yield (
             "The balls hardly touch: each image has a place of its own, and between them the decoder was "
             "never trained. The latent space is a list of points."
@@ -253,3 +271,4 @@ def _warnings(report: HealthReport) -> Iterator[str]:
             f"{report.metric.background_share:.0%} of the uniform law lies in the empty background: "
             "raise tau, or fit the metric with a smaller background."
         )
+    yield from warnings_of_rows(report)

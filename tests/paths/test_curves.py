@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad
 
 from riemvae_core.metrics import ConstantMetric, HalfPlaneMetric, SphereMetric
-from riemvae_core.paths import curves
+from riemvae_core.paths import curves, forms, starts
 
 HALF_PLANE, SPHERE = HalfPlaneMetric(), SphereMetric()
 FLAT = ConstantMetric(torch.eye(2, dtype=torch.float64))
@@ -131,10 +131,10 @@ def test_mixed_spacing_leaves_neither_cheap_nor_dear_stretches_bare():
 
 def test_grid_path_of_a_flat_metric_is_the_straight_line():
     for a, b in [((0.0, 0.0), (1.0, 2.0)), ((1.0, -1.0), (-3.0, 0.5)), ((2.0, 2.0), (2.0, 2.0))]:
-        path = curves.grid_path(FLAT, vector(*a), vector(*b), 12)
+        path = starts.grid_path(FLAT, vector(*a), vector(*b), 12)
         properties.close(path, curves.straight_line(vector(*a), vector(*b), 12))
     ends = properties.random_tensors(2, (3,))
-    path = curves.grid_path(ConstantMetric(torch.eye(3, dtype=torch.float64)), *ends, 9)
+    path = starts.grid_path(ConstantMetric(torch.eye(3, dtype=torch.float64)), *ends, 9)
     properties.close(path, curves.straight_line(*ends, 9))
 
 
@@ -144,7 +144,7 @@ def test_grid_path_goes_around_a_wall():
         return high[..., None, None] * torch.eye(2, dtype=z.dtype)
 
     a, b = vector(-1.0, 0.0), vector(1.0, 0.0)
-    path = curves.grid_path(wall, a, b, 100)
+    path = starts.grid_path(wall, a, b, 100)
     assert path[:, 1].max() > 0.5
     assert curves.curve_length(wall, path) < 0.2 * curves.curve_length(wall, curves.straight_line(a, b, 100))
 
@@ -158,12 +158,12 @@ def test_node_path_follows_the_nodes_where_that_is_cheaper():
             2
         ).double()
 
-    edges = curves.node_edges(nodes)
-    path = curves.node_path(
+    edges = starts.node_edges(nodes)
+    path = starts.node_path(
         road, nodes[0], nodes[-1], 50, nodes, edges, curves.curve_length(road, nodes[edges])
     )
     assert (path.norm(dim=-1) - 1.0).abs().max() < 0.02
-    straight = curves.node_path(
+    straight = starts.node_path(
         FLAT, nodes[0], nodes[-1], 50, nodes, edges, curves.curve_length(FLAT, nodes[edges])
     )
     properties.close(straight, curves.straight_line(nodes[0], nodes[-1], 50))
@@ -171,11 +171,11 @@ def test_node_path_follows_the_nodes_where_that_is_cheaper():
 
 def test_node_edges_join_nearest_neighbors_once():
     nodes = torch.arange(30, dtype=torch.float64, device="cpu")[:, None]
-    edges = {tuple(e) for e in curves.node_edges(nodes).tolist()}
-    assert len(edges) == len(curves.node_edges(nodes))
+    edges = {tuple(e) for e in starts.node_edges(nodes).tolist()}
+    assert len(edges) == len(starts.node_edges(nodes))
     assert all(i < j and j - i <= 10 for i, j in edges)
     assert {(k, k + 1) for k in range(29)} <= edges
-    assert len(curves.node_edges(nodes[:1])) == 0
+    assert len(starts.node_edges(nodes[:1])) == 0
 
 
 # --- errors
@@ -188,8 +188,8 @@ def test_node_edges_join_nearest_neighbors_once():
         (lambda: curves.curve_length(FLAT, torch.zeros(2).double()), ("curve", "[*batch, t, d]", "(2,)")),
         (lambda: curves.curve_energy(FLAT, torch.zeros(1, 2).double()), ("curve", "at least 2", "(1, 2)")),
         (lambda: curves.curve_length("flat", torch.zeros(3, 2)), ("metric", "callable", "'flat'")),
-        (lambda: curves.call_metric(lambda z: z, torch.zeros(3, 2)), ("metric", "(3, 2, 2)", "(3, 2)")),
-        (lambda: curves.call_metric(lambda z: np.eye(2), torch.zeros(2)), ("metric", "(2, 2)", "ndarray")),
+        (lambda: forms.call_metric(lambda z: z, torch.zeros(3, 2)), ("metric", "(3, 2, 2)", "(3, 2)")),
+        (lambda: forms.call_metric(lambda z: np.eye(2), torch.zeros(2)), ("metric", "(2, 2)", "ndarray")),
     ],
 )
 def test_wrong_input_is_named(call, words):

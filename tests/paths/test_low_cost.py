@@ -57,6 +57,7 @@ def test_low_cost_path_where_the_closed_form_is_known():
     properties.close(path.length, half_plane_distance(a, b), rtol=2e-4)
 
 
+@pytest.mark.filterwarnings("ignore::riemvae_core.PathWarning")
 def test_the_path_is_never_longer_than_the_straight_line():
     mu, metric = half_ring(sigma=0.02)
     a, b = mu[[0, 2, 5, 12]], mu[[24, 9, 23, 13]]

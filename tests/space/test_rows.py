@@ -1,0 +1,152 @@
+"""What single rows do to a latent space: duplicates, crowds, unusual rows, misread radii."""
+
+import math
+
+import properties
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riemvae_core.balls import log_prob
+from riemvae_core.metrics import PosteriorMetric
+from riemvae_core.space.crowds import duplicates, largest_crowd, near_duplicates, unusual_rows
+from riemvae_core.space.health import latent_health
+from riemvae_core.space.overlaps import log_aggregate, squares_of
+
+
+def balls(n=200, d=4, seed=0, log_var=-3.0):
+    mu, spread = properties.random_tensors(2, (n, d), seed)
+    return mu, log_var + 0.3 * spread
+
+
+def test_exact_and_near_duplicates_are_counted_by_row():
+    mu, log_var = balls()
+    assert len(duplicates(mu, log_var)) == len(latent_health(mu, log_var).close) == 0
+    mu, log_var = torch.cat([mu, mu[[3, 7, 3]], mu[[5]] + 1e-5]), torch.cat([log_var, log_var[[3, 7, 3, 5]]])
+    for dtype in (torch.float64, torch.float32):
+        report = latent_health(mu.to(dtype), log_var.to(dtype))
+        assert report.same.tolist() == [200, 201, 202]
+        assert report.close.tolist() == [5, 203]
+        assert "3 balls repeat an earlier one (200, 201, 202), 2 lie next to another (5, 203)" in str(
+            report.warnings
+        )
+        assert "balls that repeat another, nearly     3, 2" in str(report)
+    log_var[200] += 1.0  # the same place, another ball
+    assert duplicates(mu, log_var).tolist() == [201, 202]
+    assert near_duplicates(mu, duplicates(mu, log_var), 4).tolist() == [3, 5, 200, 203]
+
+
+@pytest.mark.parametrize("d", [2, 5, 16])
+def test_copies_of_a_ball_hold_the_share_of_the_closed_form(d):
+    """B copies have B times the metric, and so B^(d/2) times the volume of one ball, whatever its radii."""
+    log_var = properties.random_tensors(1, (60, d))[0]
+    mu = 1e4 * torch.arange(60, dtype=torch.float64, device="cpu")[:, None].expand(60, d).contiguous()
+    mu[11:20], log_var[11:20] = mu[4], log_var[4]
+    metric = PosteriorMetric(mu, log_var, rho=d**0.5, lam=1e-6, tau=1e-9)
+    report = latent_health(mu, log_var, metric)
+    assert report.crowd.rows.tolist() == [4, *range(11, 20)]
+    assert report.crowd.share == pytest.approx(10 ** (d / 2) / (10 ** (d / 2) + 50), rel=1e-9)
+    assert any("in one crowd of 10 of 60 balls (4, 11" in w for w in report.warnings) == (d > 3)
+    kept = torch.arange(1, 60, 2, device="cpu")  # every other ball as a centroid: rows are still those of mu
+    few = largest_crowd(PosteriorMetric(mu[kept], log_var[kept], d**0.5, 1e-6, 1e-9), mu)
+    assert set(few.rows.tolist()) <= {4, *range(11, 20)}
+
+
+def test_rows_of_unusual_leverage_are_named():
+    mu, log_var = balls(600, 8)
+    assert len(unusual_rows(mu, log_var)) == 0
+    mu[417] *= 255.0
+    log_var[20] = -35.0
+    report = latent_health(mu, log_var)
+    assert sorted(report.unusual.tolist()) == [20, 417]
+    assert report.unusual[0] == 417
+    assert any("2 rows of unusual leverage (417, 20)" in w for w in report.warnings)
+    # a list of two crowds has no unusual rows, nor have tails of a Laplace law
+    assert len(unusual_rows(torch.cat([mu[:300], mu[500:] + 50.0]), log_var[200:])) == 0
+    tails = torch.distributions.Laplace(0.0, 1.0).icdf(torch.linspace(1e-4, 1 - 1e-4, 5000).double())
+    assert len(unusual_rows(tails[:, None], torch.zeros(5000, 1).double())) == 0
+
+
+def test_radii_that_are_no_log_variances_are_told_by_what_they_are():
+    mu, _ = balls(2000, 3)
+    sigma = 0.2 + 0.2 * torch.sigmoid(properties.random_tensors(1, (2000, 3), 5)[0])
+    mu *= (1.0 - sigma.square().mean()).sqrt()
+    readings = {"sigma": sigma, "sigma^2": sigma.square(), "log sigma": sigma.log(), None: 2 * sigma.log()}
+    for name, values in readings.items():
+        report = latent_health(mu, values)
+        assert report.radii_look_like == name
+        assert any("looks like" in w for w in report.warnings) == (name is not None)
+
+
+def test_the_density_at_draws_is_that_of_differences():
+    """Small balls far from the origin, where an expanded square has no digit left: cdist tells the truth."""
+    mu, log_var = balls(40, 6, log_var=-28.0)
+    mu = 5.0 + 1e-6 * mu
+    mu[0] = 300.0
+    log_var[0] = -500.0
+    eps = properties.random_tensors(1, (40, 6), 2)[0]
+    z = mu + eps * torch.exp(0.5 * log_var)
+    z[0] = mu[0]
+    exact = torch.stack([log_prob(p.expand_as(mu), mu, log_var) for p in z])
+    own = exact.diagonal().clone()
+    found = log_aggregate(z, own, torch.arange(40), mu, log_var)
+    properties.close(found, torch.logsumexp(exact, 1) - math.log(40), rtol=1e-9)
+    squares = ((z[:, None] - mu) ** 2 * torch.exp(-log_var)).sum(-1)
+    near = squares < 1e4
+    got = squares_of(z, mu, log_var, mu.new_tensor(1e4))
+    properties.close(got[near], squares[near], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lone_balls_have_all_of_their_own_density_in_single_precision_too(dtype):
+    mu, log_var = balls(300, 256, log_var=-27.5)
+    report = latent_health((0.3 * mu).to(dtype), log_var.to(dtype))
+    assert report.own_share.low == report.own_share.high == pytest.approx(1.0, abs=1e-12)
+    assert report.information.mean == pytest.approx(math.log(300), rel=1e-12)
+
+
+def test_what_few_balls_can_not_tell_is_said():
+    mu, log_var = balls(1, 3)
+    one = latent_health(mu, log_var, PosteriorMetric(mu, log_var, 1.0, 0.1, 0.1))
+    assert one.information == (0.0, 0.0, 0.0)
+    assert "1 ball in 3 dimensions\n" in str(one)
+    assert "no other" in str(one)
+    assert any("1 ball in 3 dimensions can't tell" in w for w in one.warnings)
+    few = latent_health(*balls(5, 8))
+    assert any("5 balls in 8 dimensions can't tell" in w for w in few.warnings)
+    assert not any("can't tell" in w for w in latent_health(*balls(9, 8)).warnings)
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("mu", math.nan, "row 3"), ("mu", 1e20, "within 1e+15 of 0"), ("log_var", 2000.0, "in row 3")],
+)
+def test_bad_rows_are_named(name, value, words):
+    given_balls = dict(zip(("mu", "log_var"), balls(9, 2), strict=True))
+    given_balls[name][3, 1] = value
+    with pytest.raises(ValueError, match="must") as caught:
+        latent_health(**given_balls)
+    properties.message_names(caught.value, name, words)
+
+
+@settings(max_examples=120)
+@given(
+    st.integers(1, 12), st.integers(1, 5), st.floats(-500.0, 20.0), st.floats(0.0, 60.0),
+    st.integers(0, 10**6), st.sampled_from([0, 1, 3]), st.sampled_from([torch.float32, torch.float64]),
+)  # fmt: skip
+def test_a_report_never_says_nan(n, d, level, spread, seed, copies, dtype):
+    """Any balls that numbers can hold: every number of the report is one, and within its bounds."""
+    mu, log_var = (t.to(dtype) for t in balls(n, d, seed))
+    mu, log_var = spread * mu, level + spread * log_var
+    if copies and n > copies:
+        mu[:copies], log_var[:copies] = mu[-1], log_var[-1]
+    log_var = log_var.clamp(-590.0, 80.0)
+    report = latent_health(mu, log_var)
+    assert "nan" not in str(report).lower()
+    slack = 1e-9 * (1.0 + math.log(n))
+    assert -slack <= report.information.mean <= math.log(n) + slack
+    assert 1 / n - 1e-9 <= report.own_share.mean <= 1.0
+    assert 0.0 <= report.overlap.mean <= 1.0 + 1e-9
+    assert len(report.same) >= (copies if n > copies else 0)
