@@ -228,7 +228,8 @@ def test_a_fine_length_sees_what_lies_between_gauss_points():
 @settings(max_examples=40)
 @given(
     st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]), st.integers(3, 9), st.floats(0.05, 3.0),
-    st.integers(0, 10**6), st.sampled_from([geodesic, low_cost_path]), st.sampled_from([torch.float32, torch.float64]),
+    st.integers(0, 10**6), st.sampled_from([geodesic, low_cost_path]),
+    st.sampled_from([torch.float32, torch.float64]),
     st.booleans(), st.booleans(),
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore::riemvae_core.PathWarning")
