@@ -19,7 +19,7 @@ LARGEST = 1e150
 # of how many roundings of a point's own square its distances must be clear to be believed
 ROUNDINGS = 32
 # how many times the median square the largest may be for single precision to keep the others' digits
-FAR = 2**13
+FAR = 64
 
 
 class Neighbors(NamedTuple):
@@ -93,6 +93,17 @@ def _by_differences(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Ten
         yield rows, torch.cdist(points[rows], others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
+def middle(others: Tensor) -> Tensor:
+    """The mean of many rows, or the median of a few, whose mean one far row would carry along unseen.
+
+    Example:
+        >>> from riemvae_core.neighbors import middle
+        >>> middle(torch.tensor([[0.0], [1.0], [900.0]]))
+        tensor([1.00])
+    """
+    return others.mean(0) if len(others) >= FAR else others.median(0).values
+
+
 def _lost(y: Tensor) -> bool:
     """Whether a row lies so far out that, in single precision, the others' digits are lost beside it."""
     squares = _squares(y)
@@ -103,7 +114,7 @@ def _search(points: Tensor, others: Tensor, k: int) -> Neighbors:
     """The nearest by matrix products; doubtful rows again, in double precision and then by differences."""
     single = points.dtype != torch.float64
     # a mean follows the one row that lies far out, a median stays with the others
-    center = others.mean(0) if single else others.median(0).values
+    center = middle(others) if single else others.median(0).values
     x, y = points - center, others - center
     if single and _lost(y):
         found = _search(points.double(), others.double(), k)
@@ -187,7 +198,7 @@ def count_containing(
     others, radii = others[radii > 0], radii[radii > 0].to(others.dtype)
     if not len(others):
         return counts
-    center = others.mean(0)
+    center = middle(others)
     x, y = points - center, others - center
     if _lost(y):
         points, others, radii = points.double(), others.double(), radii.double()

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from riemvae_core.neighbors import FAR
+from riemvae_core.neighbors import FAR, middle
 from riemvae_core.numerics import check_finite, check_floats, check_number, check_points, chunks
 
 # Bytes of products at a time: on a processor they stay in its cache, which makes the search 3 times as fast.
@@ -64,7 +64,7 @@ def nearest_code(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -
             f"codebook must be of z's dtype and device, {z.dtype} on {z.device}, got {codebook.dtype} on "
             f"{codebook.device}"
         )
-    center = codebook.mean(0)
+    center = middle(codebook)
     e = codebook - center
     half_norm = 0.5 * e.square().sum(-1)
     points = z.reshape(-1, z.shape[-1])

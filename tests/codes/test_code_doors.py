@@ -1,4 +1,4 @@
-"""Points, codes and laws that are no numbers, and codes far from the others: never a wrong code in silence."""
+"""Points, codes and laws that are no numbers, codes far from the others: no wrong code in silence."""
 
 import math
 

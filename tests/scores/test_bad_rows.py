@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from riemvae_core import scores
-from riemvae_core.neighbors import count_containing, nearest
+from riemvae_core.neighbors import count_containing, middle, nearest
 
 CALLS = [
     (scores.frechet_distance, ("one", "other")),
@@ -86,6 +86,13 @@ def test_one_far_row_costs_the_others_no_digit(far):
     radii = torch.full((300,), 1.5)
     inside = (torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist") <= radii).sum(1)
     assert (count_containing(points, others, radii) - inside).abs().max() <= 1
+
+
+def test_the_middle_of_few_rows_is_their_median_and_of_many_their_mean():
+    rows = torch.cat([drawn(62, 2), torch.full((1, 2), 1e9)])
+    assert middle(rows).abs().max() < 1.0
+    many = drawn(100, 2)
+    properties.close(middle(many), many.mean(0))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e18, 1e30])
