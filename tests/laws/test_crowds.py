@@ -145,12 +145,15 @@ def test_a_ball_is_never_less_than_it_is_alone():
     properties.message_names(error.value, "3 ", "float64", "log_var from -3 to -3")
 
 
-def test_one_crowd_is_found_in_the_middle_of_a_sphere():
+def test_the_middle_of_a_sphere_and_the_copies_are_found_where_masses_know_of_neither():
     metric = sphere(1000, 16, math.sqrt(48.0), 40)
     plain = mixture_of_metric(metric)
     found = crowds.crowds_between(metric, plain, metric.log_volume(metric.mu))
-    assert found.mu.norm(dim=1).max() < 1.0
-    assert torch.equal(found.mu[0], found.mu[-1])  # once as wide as it is bent there, once wider
+    from_origin = found.mu[:2].norm(dim=1).sort().values
+    assert len(found.mu) == 4
+    assert from_origin[0] < 1.0
+    assert abs(from_origin[1] - 60.0) < 0.1
+    assert torch.equal(found.mu[:2], found.mu[2:])  # once as wide as it is bent there, once wider
     assert found.log_total <= plain.log_total + math.log(9.0) + 1e-9
 
 
