@@ -71,10 +71,10 @@ def sample_gaussian(
     flat = (scale <= noise).nonzero().flatten().tolist()
     if not flat:  # of each axis, the share of its variance that the axes before it don't tell
         root, failed = torch.linalg.cholesky_ex(covariance / scale / scale[:, None])
+        told = root.diagonal().square()
         least = 4.0 * d * torch.finfo(scale.dtype).eps + (noise / scale).square()
-        flat = (
-            [int(failed) - 1] if failed else (root.diagonal().square() <= least).nonzero().flatten().tolist()
-        )
+        before = torch.cat([torch.ones_like(told[:1]), told[:-1]]).cummin(0).values  # which rounding is over
+        flat = [int(failed) - 1] if failed else (told * before <= least).nonzero().flatten().tolist()
     if flat:
         raise ValueError(
             f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} varies only as the "

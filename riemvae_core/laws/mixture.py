@@ -116,7 +116,8 @@ class BallMixture:
     def average(self, z: Float[Tensor, "m d"]) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d"]]:
         r"""Where the pulls of the components at z balance, and their mean precision there.
 
-        $\sum_iw_iP_i\mu_i/\sum_iw_iP_i$, the mean shift of Comaniciu and Meer (2002), and $\sum_iw_iP_i$.
+        $\sum_iw_i\mu_i/\sigma_i^2$ over $\sum_iw_i/\sigma_i^2$, the mean shift of Comaniciu and Meer (2002),
+        and the latter.
         """
 
         def rows(z: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:

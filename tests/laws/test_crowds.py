@@ -143,3 +143,25 @@ def test_a_ball_is_never_less_than_it_is_alone():
     with pytest.raises(FloatingPointError, match=r"log_volume is .* at the center of ball 3, where") as error:
         crowds.proposal_of_metric(Drowned(mu, torch.full_like(mu, -3.0), 1.0, 0.0, 0.0))
     properties.message_names(error.value, "3 ", "float64", "log_var from -3 to -3")
+
+
+def test_the_middle_of_a_sphere_and_the_copies_are_found_where_masses_know_of_neither():
+    metric = sphere(1000, 16, math.sqrt(48.0), 40)
+    plain = mixture_of_metric(metric)
+    found = crowds.crowds_between(metric, plain, metric.log_volume(metric.mu))
+    from_origin = found.mu[:2].norm(dim=1).sort().values
+    assert len(found.mu) == 4
+    assert from_origin[0] < 1.0
+    assert abs(from_origin[1] - 60.0) < 0.1
+    assert torch.equal(found.mu[:2], found.mu[2:])  # once as wide as it is bent there, once wider
+    assert found.log_total <= plain.log_total + math.log(9.0) + 1e-9
+
+
+def test_means_are_compared_by_what_draws_are_worth():
+    x, y = properties.random_tensors(2, (2000, 2))
+    weights = torch.full((2000,), 1 / 2000).double()
+    assert samplers.same_means(x, weights, y, (2000.0, 2000.0))
+    assert not samplers.same_means(x, weights, y + 0.3, (2000.0, 2000.0))
+    assert samplers.same_means(x, weights, y + 0.3, (50.0, 2000.0))
+    assert uniform.agree(draws_of("smc", 10.0, False), draws_of("hmc", 10.1, True))
+    assert not uniform.agree(draws_of("smc", 10.0, False), draws_of("hmc", 10.4, True))

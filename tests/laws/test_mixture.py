@@ -46,6 +46,9 @@ def test_the_last_share_is_the_last_balls_responsibility():
     (z,) = properties.random_tensors(1, (20, 3), seed=5)
     log_parts = torchs(mixture).component_distribution.log_prob(z[:, None]) + mixture.log_mass
     properties.close(mixture.value_and_grad(z).last_share, torch.softmax(log_parts, -1)[:, -1])
+    log_density, share = mixture.log_density_and_last_share(z)
+    properties.close(share, torch.softmax(log_parts, -1)[:, -1])
+    properties.close(log_density, torch.logsumexp(log_parts, -1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
