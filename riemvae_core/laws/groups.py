@@ -52,7 +52,7 @@ def proposal_by_groups(metric) -> BallMixture:
     Balls of radii $\sigma$ with centers scattered about $\bar\mu$ add up to a metric that falls as
     $e^{-(z-\bar\mu)^2/(\rho^2\sigma^2+2\mathrm{Var}(\mu))}$, axis by axis, whose law is a Gaussian
     of that denominator over d for variance; its mass is what $\sqrt{\det G(\bar\mu)}$ makes it, unless one of
-    its draws says that $\bar\mu$ is an exception, over the nine levels of groups that share the law. A ball at
+    its draws says that $\bar\mu$ is an exception, over the nine levels of groups that share it. A ball at
     whose center the balls of its own group, and the others as if Gaussian, make $\sqrt{\det G}$ four times
     the groups' density is added with the mass that this crowd gives it, as in ``proposal_of_metric``: so a
     few balls in one place are found among many, and balls that don't overlap are all there. For this, groups
