@@ -49,15 +49,15 @@ def halves(
 def proposal_by_groups(metric) -> BallMixture:
     r"""Gaussians for groups of balls, of all to each 256th, for balls that stand apart, for the background.
 
-    Balls with centers of variance S about $\bar\mu$ and radii $\sigma$ add up to a metric that falls as
-    $e^{-(z-\bar\mu)^2/(\rho^2\sigma^2+2S)}$, axis by axis, whose law is
-    $N(\bar\mu,(\rho^2\sigma^2+2S)/d)$; its mass is what $\sqrt{\det G(\bar\mu)}$ makes it, unless a draw says
-    that the place is no like of the group's, over the nine levels of groups that share the law. A ball at
-    whose center the balls of its own group make $\sqrt{\det G}$ four times the groups' density is added with
-    the mass that this crowd gives it, as in ``proposal_of_metric``: so a few balls in one place are found
-    among many, and balls that don't overlap are all there. For this groups are cut in two ways, as a cut may
-    part a crowd. Linear in the number of balls. Raises ValueError as ``mixture_of_metric`` does. Defined for
-    this book.
+    Balls of radii $\sigma$ with centers scattered about $\bar\mu$ add up to a metric that falls as
+    $e^{-(z-\bar\mu)^2/(\rho^2\sigma^2+2\mathrm{Var}(\mu))}$, axis by axis, whose law is a Gaussian
+    of that denominator over d for variance; its mass is what $\sqrt{\det G(\bar\mu)}$ makes it, unless one of
+    its draws says that $\bar\mu$ is an exception, over the nine levels of groups that share it. A ball at
+    whose center the balls of its own group, and the others as if Gaussian, make $\sqrt{\det G}$ four times
+    the groups' density is added with the mass that this crowd gives it, as in ``proposal_of_metric``: so a
+    few balls in one place are found among many, and balls that don't overlap are all there. For this, groups
+    are cut in two ways, as a cut may part a crowd. Linear in the number of balls. Raises ValueError as
+    ``mixture_of_metric`` does. Defined for this book.
     """
     mu, log_var, (n, d) = metric.mu, metric.log_var, metric.mu.shape
     alone = mixture_of_metric(metric)

@@ -15,6 +15,7 @@ from riemvae_core.metrics import (
     matched_rho,
     nearest_neighbor_rho,
 )
+from riemvae_core.metrics.places import check_places, check_values
 
 METRICS = [ConstantMetric(torch.eye(2)), HalfPlaneMetric(), SphereMetric(), PullbackMetric(torch.sinh)]
 TWO = torch.ones(5, 2)
@@ -66,3 +67,20 @@ def test_a_decoder_that_leaves_the_floats_is_named_with_its_place(mode):
     properties.close(g, torch.diag_embed(torch.cosh(z.double()).square()))
     with pytest.raises(FloatingPointError, match="is nan at z"):
         PullbackMetric(lambda z: z / (z - z), mode)(z)
+
+
+@pytest.mark.parametrize("z", [torch.zeros(2), torch.zeros(3, 2), torch.zeros(0, 2), torch.zeros(2, 0, 2)])
+def test_what_is_finite_passes_in_any_shape(z):
+    check_places(z, 2)
+    for values in (torch.ones(z.shape), torch.ones(z.shape[:-1]), torch.ones((*z.shape, 2))):
+        check_values("G", values, z, "", positive=True)
+
+
+def test_only_a_positive_one_must_be_above_zero():
+    z, least = torch.zeros(2, 2), torch.finfo(torch.float32).tiny
+    check_values("a log", torch.tensor([-1.0, 0.0]), z, "")
+    for value in (-1.0, 0.0, 0.5 * least):
+        with pytest.raises(
+            FloatingPointError, match=r"G is .* at z = \[0.0, 0.0\], out of torch.float32's range: go"
+        ):
+            check_values("G", torch.tensor([1.0, value]), z, "go", positive=True)
