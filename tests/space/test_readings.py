@@ -171,6 +171,7 @@ def test_what_a_function_gets():
     with pytest.raises(ValueError, match="neither encode nor decode takes a second input"):
         check_handed(Z, none, none)
     adapter = adapt((lambda x, y: x, lambda z: z))
+    assert adapter.encodes_with(Z)
     assert not adapter.decodes_with(Z)
     with pytest.raises(ValueError, match="model's encode needs y"):
         adapter.check_condition(None)
