@@ -80,7 +80,7 @@ class Diagonal(Dense):
 
 
 class Conformal(Dense):
-    r"""The metric $V^{2y}I$ with $V=1/\sqrt{\det G}$ and y the ``power``, over exp(2 ``middle``).
+    r"""The metric $V^{2\,\text{power}}I$ with $V=1/\sqrt{\det G}$, over exp(2 ``middle``).
 
     Logs beyond ``limit`` from the middle count as that.
     """
@@ -95,7 +95,7 @@ class Conformal(Dense):
 
     def log_cost(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """Log of what a plain unit of way costs, over that of the middle."""
-        return -self.power * log_volume(self.metric, z) - self.middle
+        return -self.power * log_volume_of(self.metric, z) - self.middle
 
     def at(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch 1"]:
         return torch.exp(2.0 * self.log_cost(z).clamp(-self.limit, self.limit)).unsqueeze(-1)
@@ -138,7 +138,7 @@ def form_of(metric) -> Dense:
     return Diagonal(metric) if callable(getattr(metric, "log_diagonal", None)) else Dense(metric)
 
 
-def log_volume(metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+def log_volume_of(metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     """Log of sqrt det G by the metric's own ``log_volume``, its ``log_diagonal`` or a Cholesky factor."""
     if hasattr(metric, "log_volume"):
         return metric.log_volume(z)

@@ -100,8 +100,8 @@ class HealthReport(NamedTuple):
     metric: MetricHealth | None
     warnings: tuple[str, ...]
     same: Int[Tensor, " k"]
-    close: Int[Tensor, " k2"]
-    unusual: Int[Tensor, " k3"]
+    close: Int[Tensor, " m"]
+    unusual: Int[Tensor, " e"]
     crowd: Crowd | None
     radii_look_like: str | None
 
