@@ -15,14 +15,20 @@ PROBES = 2048
 
 
 def squares_of(
-    z: Float[Tensor, "m d"], mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], most: Tensor
+    z: Float[Tensor, "m d"],
+    mu: Float[Tensor, "n d"],
+    log_var: Float[Tensor, "n d"],
+    most: Tensor,
+    step: Float[Tensor, "m d"] | float = 0.0,
 ) -> Float[Tensor, "m n"]:
     """Squared Mahalanobis distances of points from balls: right to 1e-6 where they are at most ``most``.
 
-    Squares are expanded about the middle of the balls; where rounding could tell, differences replace them.
+    Points are ``z + step``, a sum that would lose a step far smaller than z. Squares are expanded about the
+    middle of the balls; where rounding could tell, differences replace them.
     """
     center, precision = mu.median(0).values, torch.exp(-log_var)
-    offset, gap = mu - center, z - center
+    step = torch.as_tensor(step, dtype=z.dtype, device=z.device).expand_as(z)
+    offset, gap = mu - center, z - center + step
     own = (precision * offset.square()).sum(1)
     outer = gap.square() @ precision.T
     squares = (outer - 2.0 * gap @ (precision * offset).T + own).clamp_min(0.0)
@@ -30,19 +36,19 @@ def squares_of(
     i, j = ((squares <= most + size) & (size > 1e-6)).nonzero(as_tuple=True)
     for part in chunks(len(i), 32 * z.shape[1]):
         a, b = i[part], j[part]
-        squares[a, b] = ((z[a] - mu[b]).square() * precision[b]).sum(1)
+        squares[a, b] = ((z[a] - mu[b] + step[a]).square() * precision[b]).sum(1)
     return squares
 
 
 def log_aggregate(
-    z: Float[Tensor, "m d"], own: Float[Tensor, " m"], rows: Int[Tensor, " m"], mu: Tensor, log_var: Tensor
+    step: Float[Tensor, "m d"], own: Float[Tensor, " m"], rows: Int[Tensor, " m"], mu: Tensor, log_var: Tensor
 ) -> Float[Tensor, " m"]:
-    """Log of the balls' average density at draws z of the balls ``rows``, whose own densities are known."""
+    """Log of the balls' average density a step from the centers of ``rows``, whose own densities are known."""
     n, constant, out = len(mu), -0.5 * (log_var + math.log(2.0 * math.pi)).sum(1), []
-    for s in chunks(len(z), 8 * 8 * n):
+    for s in chunks(len(step), 8 * 8 * n):
         near = 2.0 * (constant - own[s, None] + 60.0)
-        logs = constant - 0.5 * squares_of(z[s], mu, log_var, near)
-        logs[torch.arange(len(logs), device=z.device), rows[s]] = own[s]
+        logs = constant - 0.5 * squares_of(mu[rows[s]], mu, log_var, near, step[s])
+        logs[torch.arange(len(logs), device=mu.device), rows[s]] = own[s]
         out.append(torch.logsumexp(logs, 1) - math.log(n))
     return torch.cat(out)
 
@@ -56,7 +62,7 @@ def at_draws(mu: Tensor, log_var: Tensor, i: Tensor, eps: Tensor) -> tuple[Inter
     """Information, own share and prior gap, at one draw of each probe's ball."""
     z = reparameterize(mu[i], log_var[i], eps)
     own = _own(eps, log_var[i])
-    aggregate = log_aggregate(z, own, i, mu, log_var)
+    aggregate = log_aggregate(torch.exp(0.5 * log_var[i]) * eps, own, i, mu, log_var)
     prior = log_prob(z, torch.zeros_like(z), torch.zeros_like(z))
     share = torch.exp(own - aggregate - math.log(len(mu))).clamp(max=1.0)
     information, own_share, gap = (

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from riemvae_core.data import load_images
-from riemvae_core.models import catalogue, read_tensors, save_atomically, train_zoo, training, zoo
+from riemvae_core.models import catalogue, checkpoints, read_tensors, save_atomically, train_zoo, zoo
 from riemvae_core.models.classifier import ClassifierConfig
 from riemvae_core.models.noise import with_noise
 from riemvae_core.models.retraining import retrain_decoder
@@ -150,7 +150,7 @@ def die_at(monkeypatch, call, moment):
         if count == call:
             raise Killed
 
-    for module in (zoo, training):
+    for module in (zoo, checkpoints):
         monkeypatch.setattr(module, "save_atomically", saving)
 
 

@@ -229,6 +229,7 @@ def test_codes_follow_the_models_dtype(dtype, x):
     properties.close(space.mu.double(), exact, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.filterwarnings("ignore::riemvae_core.PathWarning")  # four points resolve little
 @pytest.mark.usefixtures("meta_by_default")
 @pytest.mark.parametrize("name", ["ours", "lambdas"])
 def test_nothing_is_made_on_a_default_device(name, x):

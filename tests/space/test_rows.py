@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from riemvae_core.balls import log_prob
 from riemvae_core.metrics import PosteriorMetric
+from riemvae_core.numerics import Interval
 from riemvae_core.space.crowds import (
     Crowd,
     duplicates,
@@ -95,11 +96,12 @@ def test_the_density_at_draws_is_that_of_differences():
     mu[0] = 300.0
     log_var[0] = -500.0
     eps = properties.random_tensors(1, (40, 6), 2)[0]
-    z = mu + eps * torch.exp(0.5 * log_var)
-    z[0] = mu[0]
+    step = eps * torch.exp(0.5 * log_var)
+    step[0] = 0.0
+    z = mu + step
     exact = torch.stack([log_prob(p.expand_as(mu), mu, log_var) for p in z])
     own = exact.diagonal().clone()
-    found = log_aggregate(z, own, torch.arange(40), mu, log_var)
+    found = log_aggregate(step, own, torch.arange(40), mu, log_var)
     properties.close(found, torch.logsumexp(exact, 1) - math.log(40), rtol=1e-9)
     assert at_draws(mu[:1], log_var[:1], torch.tensor([0, 0]), eps[:2])[0] == (0.0, 0.0, 0.0)
     squares = ((z[:, None] - mu) ** 2 * torch.exp(-log_var)).sum(-1)
@@ -157,8 +159,11 @@ def test_a_report_never_says_nan(n, d, level, spread, seed, copies, dtype):
     report = latent_health(mu, log_var)
     assert "nan" not in str(report).lower()
     slack = 1e-9 * (1.0 + math.log(n))
-    assert -slack <= report.information.high
-    assert report.information.mean <= math.log(n) + slack  # an estimate: it may lie a little below 0
-    assert 1 / n - 1e-9 <= report.own_share.mean <= 1.0
+    far = {
+        name: 4.0 * v.high - 3.0 * v.mean for name, v in report._asdict().items() if isinstance(v, Interval)
+    }
+    assert -slack <= far["information"]  # an estimate, so its bound holds up to eight standard errors
+    assert report.information.mean <= math.log(n) + slack
+    assert 1 / n - 1e-9 <= far["own_share"] and report.own_share.mean <= 1.0
     assert 0.0 <= report.overlap.mean <= 1.0 + 1e-9
     assert len(report.same) >= (copies if n > copies else 0)
