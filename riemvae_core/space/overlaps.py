@@ -43,7 +43,7 @@ def squares_of(
 def log_aggregate(
     step: Float[Tensor, "m d"], own: Float[Tensor, " m"], rows: Int[Tensor, " m"], mu: Tensor, log_var: Tensor
 ) -> Float[Tensor, " m"]:
-    """Log of the balls' average density a step from the centers of ``rows``, whose own densities are known."""
+    """Log of the balls' average density a step from centers ``rows``, where ``own`` is that ball's alone."""
     n, constant, out = len(mu), -0.5 * (log_var + math.log(2.0 * math.pi)).sum(1), []
     for s in chunks(len(step), 8 * 8 * n):
         near = 2.0 * (constant - own[s, None] + 60.0)

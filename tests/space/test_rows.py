@@ -164,6 +164,7 @@ def test_a_report_never_says_nan(n, d, level, spread, seed, copies, dtype):
     }
     assert -slack <= far["information"]  # an estimate, so its bound holds up to eight standard errors
     assert report.information.mean <= math.log(n) + slack
-    assert 1 / n - 1e-9 <= far["own_share"] and report.own_share.mean <= 1.0
+    assert 1 / n - 1e-9 <= far["own_share"]
+    assert report.own_share.mean <= 1.0
     assert 0.0 <= report.overlap.mean <= 1.0 + 1e-9
     assert len(report.same) >= (copies if n > copies else 0)
