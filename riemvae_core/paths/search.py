@@ -27,6 +27,12 @@ POLISH = 60  # evaluations for the points at constant speed, at most
 SEARCH = 64  # points of a curve in the search, at least
 SHORT, LONGER = 12, 100  # evaluations between two spacings
 ROUNDS = 3  # of the longer ones at each number of points
+FEW = 3  # dimensions, at most, in which no round is rough
+SHARES, EASE = (
+    (0.5, 0.2, 0.1, 0.05, 0.02, 0.01),
+    20,
+)  # of plain length on the way to none; evaluations at each
+KEPT = 150  # evaluations for that way and its polish
 BYTES = 2**30  # for the steps that are remembered, by groups of pairs
 
 
@@ -52,7 +58,7 @@ def search_paths(
 ) -> Found:
     """The shortest curves found from all starts, and never longer than the straight lines.
 
-    The first rounds see the metric in its ``coarse`` form.
+    Beyond ``FEW`` dimensions the first rounds see the metric in its ``coarse`` form.
     """
     search = max(n, SEARCH)
     parts = []
@@ -117,12 +123,12 @@ class _Search:
             last[rows] = length
             rows = rows[~settled & (self.steps < self.budget)[rows]]
 
-    def finish(self) -> None:
+    def finish(self, cap: int = LONGER, rounds: int = ROUNDS) -> None:
         """Longer rounds to the goal itself, where finer integration agrees."""
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             if len(rows := self.open()) == 0:
                 return
-            reached = self.descend(rows, LONGER, self.tol)
+            reached = self.descend(rows, cap, self.tol)
             length, fine = length_of(self.form, self.curve[rows], 2), fine_length(self.form, self.curve[rows])
             self.done[rows] = reached & ((length - fine).abs() <= 1e-3 * fine)
 
@@ -130,8 +136,31 @@ class _Search:
 def _descend(
     form: Dense, coarse: Dense, curve: Tensor, n: int, search: int, max_steps: int, tol: float
 ) -> Found:
-    """Few points first, then more, and twice as many for the curves that have not come to rest by then."""
+    """Descend by a rough way or a careful one, then put the points at constant speed."""
     way = _Search(coarse, curve, max_steps, tol)
+    if curve.shape[2] <= FEW:
+        _careful(way, form, n, search, max_steps)
+    else:
+        _rough(way, form, search)
+    mesh = fine_length(form, way.curve)
+    curve, done, steps = at_constant_speed(form, way.curve, n), way.done, way.steps
+    spare, length = max_steps - steps, length_of(form, curve)
+    far = (length > 1.005 * mesh) & (spare > EASE * len(SHARES)) & (curve.shape[2] <= FEW)
+    if far.any():
+        curve[far], more = _eased(form, way.curve[far], curve[far])
+        steps[far] += more
+        length = length_of(form, curve)
+    rows = ((steps < max_steps) & (far | (length > (1.0 + 1e-4) * mesh))).nonzero().flatten()
+    if len(rows):
+        curve[rows], more = _polished(form, curve[rows], (max_steps - steps)[rows].clamp_max(POLISH))
+        steps[rows] += more
+    length = length_of(form, curve)
+    done &= (length - mesh).abs() <= 5e-3 * mesh
+    return Found(curve, length, energy_of(form, curve), done, steps)
+
+
+def _rough(way: _Search, form: Dense, search: int) -> None:
+    """Few points first, then more, and twice as many for the curves that have not come to rest by then."""
     way.space(search // 2)
     way.settle(SHORT, 1e-4, 1e-3)
     way.space(search)
@@ -140,15 +169,46 @@ def _descend(
     way.finish()
     way.space(2 * search)
     way.finish()
-    mesh = fine_length(form, way.curve)
-    curve, done, steps = at_constant_speed(form, way.curve, n), way.done, way.steps
-    rows = ((steps < max_steps) & (length_of(form, curve) > (1.0 + 1e-4) * mesh)).nonzero().flatten()
-    if len(rows):
-        curve[rows], more = _polished(form, curve[rows], (way.budget - steps)[rows].clamp_max(POLISH))
-        steps[rows] += more
-    length = length_of(form, curve)
-    done &= (length - mesh).abs() <= 5e-3 * mesh
-    return Found(curve, length, energy_of(form, curve), done, steps)
+
+
+def _careful(way: _Search, form: Dense, n: int, search: int, max_steps: int) -> None:
+    """All points and the metric itself from the first round on, and no round cut short.
+
+    In few dimensions balls are crowded and a curve winds between them: few points would cut its bends, and
+    it would end in another, longer minimum. A curve that n points at constant speed don't follow keeps
+    evaluations for these.
+    """
+    kept = KEPT if max_steps >= 3 * KEPT else 0
+    way.form, way.budget = form, way.budget - kept
+    way.space(search)
+    for goal in (1e-3, 1e-5):
+        if len(rows := way.open()):
+            way.descend(rows, max_steps, goal)
+    way.finish(max_steps, 1)
+    way.space(2 * search)
+    way.finish()
+    if kept:
+        fits = length_of(form, at_constant_speed(form, way.curve, n)) <= 1.005 * fine_length(form, way.curve)
+        way.budget += kept * fits
+        way.finish()
+
+
+def _eased(form: Dense, curve: Tensor, cut: Tensor) -> tuple[Tensor, Tensor]:
+    """Curves brought to the constant speed of ``cut`` little by little, where that is shorter; steps.
+
+    At constant speed a cheap stretch has long pieces. Cut at once they run through dear places; here the
+    curve is bent anew at each spacing.
+    """
+    budget = torch.full_like(curve[:, 0, 0], EASE, dtype=torch.long)
+    steps, n = torch.zeros_like(budget), cut.shape[1]
+    for share in SHARES:
+        points, times = at_mixed_spacing(form, curve, n, share, 4)
+        curve, _, more = minimize_energy(form, points, times, 4, budget, 1e-6)
+        steps += more
+    curve = at_constant_speed(form, curve, n)
+    length, fine = length_of(form, curve), fine_length(form, curve)
+    better = (length < length_of(form, cut)) & ((length - fine).abs() <= 1e-2 * fine)
+    return torch.where(better[:, None, None], curve, cut), steps
 
 
 def _polished(form: Dense, curve: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
