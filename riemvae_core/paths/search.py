@@ -28,10 +28,8 @@ SEARCH = 64  # points of a curve in the search, at least
 SHORT, LONGER = 12, 100  # evaluations between two spacings
 ROUNDS = 3  # of the longer ones at each number of points
 FEW = 3  # dimensions, at most, in which no round is rough
-SHARES, EASE = (
-    (0.5, 0.2, 0.1, 0.05, 0.02, 0.01),
-    20,
-)  # of plain length on the way to none; evaluations at each
+SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # of plain length in the spacing, on the way to none
+EASE = 20  # evaluations at each of these
 KEPT = 150  # evaluations for that way and its polish
 BYTES = 2**30  # for the steps that are remembered, by groups of pairs
 

@@ -121,7 +121,7 @@ def test_values_that_are_not_finite_are_named(call, words):
 @pytest.mark.filterwarnings("ignore::riemvae_core.PathWarning")
 def test_a_diagonal_metric_gives_the_numbers_of_its_matrices():
     mu, metric = half_ring()
-    a, b = mu[[0, 2]], mu[[4, 5]]
+    a, b = mu[[2]], mu[[5]]
     dense, slim = (geodesic(m, a, b, 16) for m in (metric.__call__, metric))
     assert isinstance(form_of(metric), Diagonal)
     properties.close(slim.length, dense.length, rtol=1e-6)
@@ -225,7 +225,7 @@ def test_a_fine_length_sees_what_lies_between_gauss_points():
 # --- any cheap input
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(
     st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]), st.integers(3, 9), st.floats(0.05, 3.0),
     st.integers(0, 10**6), st.sampled_from([geodesic, low_cost_path]),
