@@ -95,7 +95,7 @@ class Conformal(Dense):
 
     def log_cost(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """Log of what a plain unit of way costs, over that of the middle."""
-        return -self.power * log_volume_of(self.metric, z) - self.middle
+        return -self.power * _log_volume(self.metric, z) - self.middle
 
     def at(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch 1"]:
         return torch.exp(2.0 * self.log_cost(z).clamp(-self.limit, self.limit)).unsqueeze(-1)
@@ -138,7 +138,7 @@ def form_of(metric) -> Dense:
     return Diagonal(metric) if callable(getattr(metric, "log_diagonal", None)) else Dense(metric)
 
 
-def log_volume_of(metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+def _log_volume(metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     """Log of sqrt det G by the metric's own ``log_volume``, its ``log_diagonal`` or a Cholesky factor."""
     if hasattr(metric, "log_volume"):
         return metric.log_volume(z)
