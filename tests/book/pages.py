@@ -12,11 +12,30 @@ PAGES = [*toc_pages(ROOT), "search", "genindex"]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf8")
 
 # Every violation of axe's rules, best practices included, with the elements it was found on.
-RUN_AXE = """async () => {
-  const found = await axe.run(document, {preload: false, resultTypes: ["violations"]});
-  const where = (v) => v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(" | ");
-  return found.violations.map((v) => `axe ${v.id} (${v.impact}): ${v.help}: ${where(v)}`);
+RUN_AXE = """async (options, where = document) => {
+  const found = await axe.run(where, {preload: false, resultTypes: ["violations"], ...options});
+  const first = (v) => v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(" | ");
+  return found.violations.map((v) => `axe ${v.id} (${v.impact}): ${v.help}: ${first(v)}`);
 }"""
+ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+
+# Contrast alone would take most of axe's time, for it asks each word of code and each letter of a formula.
+# Letters have the color of their text; of words, one of each look is asked, in a cell of samples.
+RUN_CONTRAST = f"""async () => {{
+  const looks = new Map(), cells = [...document.querySelectorAll(".highlight")];
+  for (const word of document.querySelectorAll(".highlight pre span[class]")) {{
+    const {{color, fontWeight}} = getComputedStyle(word);
+    if (!word.firstElementChild) looks.set([word.className, color, fontWeight].join(), word);
+  }}
+  const shown = cells.find((cell) => cell.checkVisibility()), samples = shown?.cloneNode(true);
+  samples?.querySelector("pre").replaceChildren(...[...looks.values()].map((word) => word.cloneNode(true)));
+  samples?.setAttribute("data-samples", "");
+  shown?.before(samples);
+  const where = {{exclude: [".highlight:not([data-samples]) pre", "mjx-container"]}};
+  const problems = await ({RUN_AXE})({{runOnly: ["color-contrast"]}}, where);
+  samples?.remove();
+  return problems;
+}}"""
 
 SETTLE = """async () => {
   await document.fonts.ready;
@@ -77,8 +96,14 @@ class Visit:
     address: str
     problems: list[str] = field(default_factory=list)
 
-    def look(self, script: str) -> None:
-        self.problems += self.page.evaluate(script)
+    def look(self, script: str, argument: object = None) -> None:
+        self.problems += self.page.evaluate(script, argument)
+
+    def turn(self, theme: str) -> None:
+        """Change the system's theme, which a page follows until its reader says otherwise."""
+        self.page.emulate_media(color_scheme=theme)
+        self.page.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
+        self.page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
 
 
 def visit(browser: Browser, base: str, name: str, theme: str, width: int) -> Visit:

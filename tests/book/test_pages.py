@@ -1,21 +1,37 @@
-"""Every page of the built book in a browser: once for each theme and width, and once from a folder."""
+"""Every page of the built book in a browser: at both widths in both themes, and once from a folder."""
 
 from pathlib import Path
 
 import nbformat
 import pytest
-from pages import AXE, PAGES, RUN_AXE, visit
+from pages import (
+    ALL_BUT_CONTRAST,
+    AXE,
+    LOOK_AT_FIGURES,
+    LOOK_AT_WIDTH,
+    PAGES,
+    RUN_AXE,
+    RUN_CONTRAST,
+    visit,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "theme", "other"), [(1280, "light", "dark"), (390, "dark", "light")])
 @pytest.mark.parametrize("name", PAGES)
-def test_page_over_http(browser, served, name, theme, width):
+def test_page_over_http(browser, served, name, width, theme, other):
+    """Each width in both themes. Contrast depends on the theme, the other rules on the width."""
     seen = visit(browser, served, name, theme, width)
     seen.page.evaluate(AXE)
-    seen.look(RUN_AXE)
+    seen.look(RUN_AXE, ALL_BUT_CONTRAST)
+    if width == 1280:
+        seen.look(RUN_CONTRAST)
+    seen.turn(other)
+    if width == 1280:
+        seen.look(RUN_CONTRAST)
+    seen.look(LOOK_AT_FIGURES)
+    seen.look(LOOK_AT_WIDTH)
     seen.page.context.close()
     assert seen.problems == []
 
