@@ -105,7 +105,7 @@ export function* examineRows(latents, active, metric) {
   };
 }
 
-const whole = (n) => n.toLocaleString("en-US"), counted = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
+const inGroups = (n) => n.toLocaleString("en-US"), counted = (n, noun) => `${inGroups(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 // The first eight in words, and how many there are more.
 export function listed(found) {
