@@ -17,7 +17,6 @@ from riemvae_core.figures.widgets.reader_latents import (
 )
 from riemvae_core.laws import crowds, sample_by_importance
 from riemvae_core.numerics import make_generator
-from riemvae_core.space.crowds import warnings_of_rows
 
 OWN = 0
 IDLE = "() => !document.querySelector('figure').__rv.state.busy"
@@ -92,8 +91,10 @@ def check_health(seen, expected, tolerance):
         seen_interval = [seen[name][part] for part in ("mean", "low", "high")]
         assert seen_interval == pytest.approx(list(getattr(expected, name)), abs=tolerance), name
     assert seen["metric"]["share"] == pytest.approx(expected.metric.background_share, abs=1e-3)
-    of_rows = set(warnings_of_rows(expected))  # the core's alone: the page shows the rows themselves
-    assert seen["warnings"] == [w for w in expected.warnings if w not in of_rows]
+    for name in ("same", "close", "unusual"):
+        assert seen["rows"][name] == getattr(expected, name).tolist(), name
+    assert seen["rows"]["crowd"]["share"] == pytest.approx(expected.crowd.share, abs=1e-3)
+    assert seen["warnings"] == list(expected.warnings)
 
 
 MU, LOG_VAR = latents(20, 2, dtype="f8")

@@ -1,7 +1,7 @@
 // Chapter 9: a reader's own latents: the field that their balls draw, draws from its uniform law, and a report on their health.
 import { makeButton, makeMenu, makeSlider } from "../stage/controls.js";
 import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers, traceDots } from "../stage/field.js";
-import { axisFacts, HEALTH_STEPS, latentHealth } from "../mathematics/health.js";
+import { axisFacts, healthSteps, latentHealth } from "../mathematics/health.js";
 import { sampleByImportance, verdict } from "../mathematics/importance.js";
 import { makeJobs } from "../stage/jobs.js";
 import { fitMetric, gridWithin, makeMetric, pickBalls } from "../mathematics/metric.js";
@@ -180,10 +180,11 @@ export async function mount(stage, host) {
     })());
   }
   function* examine() {
-    const share = backgroundShare(mixtureOfMetric(balls, latents.d)), job = latentHealth(latents, facts, { n: metric.n, share });
+    const share = backgroundShare(mixtureOfMetric(balls, latents.d)), of = { n: metric.n, share, balls, rows: keep };
+    const job = latentHealth(latents, facts, of), steps = healthSteps(latents, of);
     let step = job.next();
     for (let done = 0; !step.done; done++, step = job.next()) {
-      if (done % 64 === 0) health.wait(done / HEALTH_STEPS);
+      if (done % 64 === 0) health.wait(done / steps);
       yield;
     }
     health.show((report = step.value));

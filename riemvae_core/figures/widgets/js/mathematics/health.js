@@ -2,6 +2,7 @@
 // No DOM here.
 import { logSumExp, makeMixture } from "./mixture.js";
 import { format, klBarrier, significant } from "./numbers.js";
+import { examineRows, listed, median, nearestOther, NEAR_LIMIT, rowSteps, rowWarnings } from "./rows.js";
 import { makeTorchRandom } from "./torch_random.js";
 
 export const ACTIVE_VARIANCE = 0.01, DEAD_NATS = 0.005; // of an axis's centers; of its mean KL
@@ -51,17 +52,6 @@ function* atDraws({ mu, logVar, n, d, dtype }, random) {
   return [information, share, gap].map(interval);
 }
 
-function nearestOther(mu, i, n, d) {
-  let best = Infinity, index = -1;
-  for (let j = 0; j < n; j++) {
-    if (j === i) continue;
-    let sum = 0;
-    for (let k = 0; k < d && sum < best; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2;
-    if (sum < best) [best, index] = [sum, j];
-  }
-  return index;
-}
-
 // The Bhattacharyya coefficient of balls i and j, from 0 to 1.
 export function overlapOf({ mu, logVar, d }, i, j) {
   let distance = 0;
@@ -72,24 +62,24 @@ export function overlapOf({ mu, logVar, d }, i, j) {
   return Math.exp(-distance);
 }
 
-// `axes` holds the facts of each, `metric` is {n, share}: its balls, and the share of its uniform law in the background.
-export const HEALTH_STEPS = 2 * PROBES; // so many times this yields
+// `axes` holds the facts of each; `metric` is {n, share, balls, rows}: how many balls it has, the share of its uniform law
+// in the background, the balls, and which rows they are (all, where that is undefined).
+export const healthSteps = (latents, metric) => 2 * PROBES + rowSteps(latents, metric); // so many times this yields
 export function* latentHealth(latents, axes, metric) {
   const { n, d } = latents, random = makeTorchRandom(0);
   const [information, own_share, prior_gap] = yield* atDraws(latents, random), overlaps = [];
   const probes = Array.from({ length: PROBES }, () => random.below(n));
   for (const i of probes) {
-    overlaps.push(overlapOf(latents, i, nearestOther(latents.mu, i, n, d)));
+    overlaps.push(overlapOf(latents, i, nearestOther(latents.mu, i, n, d).index));
     yield;
   }
-  const report = { n_balls: n, axes, overlap: interval(overlaps), own_share, information, prior_gap, metric };
+  const rows = yield* examineRows(latents, axes.filter(({ active }) => active).length, metric);
+  const report = { n_balls: n, axes, overlap: interval(overlaps), own_share, information, prior_gap, metric, rows };
   return { ...report, warnings: healthWarnings(report) };
 }
 
-const median = (values) => values.sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]; // torch's: the lower of two
-
 // Rows of a name and a value, in the order of the core's table.
-export function healthRows({ n_balls: n, axes, overlap, own_share: own, information, prior_gap: gap, metric }) {
+export function healthRows({ n_balls: n, axes, overlap, own_share: own, information, prior_gap: gap, metric, rows }) {
   const d = axes.length, counted = (what) => `${axes.filter((axis) => axis[what]).length} of ${d}`;
   const span = ({ mean, low, high }, write) => `${write(mean)} [${write(low)}, ${write(high)}]`, two = (v) => format(v);
   const moments = axes.map(({ moment }) => moment), radius = (q) => significant(median(axes.map(({ radii }) => radii[q])));
@@ -104,22 +94,20 @@ export function healthRows({ n_balls: n, axes, overlap, own_share: own, informat
     ["overlap", span(overlap, (v) => format(v, 3)), "with the nearest ball, 0 to 1"],
     ["own share", span(own, (v) => format(v, 3)), "of a ball in the density at its draws"],
     ["background", `${format(100 * metric.share)}%`, "of the uniform law, if balls are apart"],
+    ["largest crowd", `${format(100 * rows.crowd.share)}%`, `of the uniform law in ${rows.crowd.rows.length} of ${metric.n} balls`],
+    ["copies", rows.same.length.toLocaleString("en-US"), "balls that repeat an earlier one"],
+    ["near copies", rows.close ? rows.close.length.toLocaleString("en-US") : "–", `looked for among ${NEAR_LIMIT.toLocaleString("en-US")} balls at most`],
   ];
 }
 
-function axesIn(found) {
-  const shown = found.slice(0, 8).join(", ");
-  return found.length <= 8 ? shown : `${shown} and ${found.length - 8} more`;
-}
-
 // What is wrong, in the core's own words; axes are counted from 0, as there.
-export function healthWarnings({ axes, own_share: own, prior_gap: gap, metric }) {
+export function healthWarnings({ n_balls: n, axes, own_share: own, prior_gap: gap, metric, rows }) {
   const where = (test) => axes.flatMap((axis, k) => (test(axis) ? [k] : [])), d = axes.length, said = [];
   const dead = where((axis) => axis.dead), off = where(({ moment }) => Math.abs(moment - 1) > MOMENT_TOLERANCE);
   if (dead.length === d) said.push("Every axis is dead: the posterior has collapsed, and all images decode to one.");
-  else if (dead.length) said.push(`${dead.length} of ${d} axes are dead (${axesIn(dead)}): they bring the decoder nothing but noise.`);
+  else if (dead.length) said.push(`${dead.length} of ${d} axes are dead (${listed(dead)}): they bring the decoder nothing but noise.`);
   if (off.length)
-    said.push(`E mu^2 + E sigma^2 is off 1 by more than ${MOMENT_TOLERANCE} on axes ${axesIn(off)}: draws of the prior are spread ` +
+    said.push(`E mu^2 + E sigma^2 is off 1 by more than ${MOMENT_TOLERANCE} on axes ${listed(off)}: draws of the prior are spread ` +
       "otherwise than what the decoder was trained on.");
   if (own.mean > LONELY_SHARE)
     said.push("The balls hardly touch: each image has a place of its own, and between them the decoder was never trained. The " +
@@ -129,5 +117,5 @@ export function healthWarnings({ axes, own_share: own, prior_gap: gap, metric })
   if (metric.share > BACKGROUND_SHARE)
     said.push(`${(100 * metric.share).toFixed(0)}% of the uniform law lies in the empty background: raise tau, or fit the metric ` +
       "with a smaller background.");
-  return said;
+  return [...said, ...rowWarnings(rows, n, d, dead.length === d)];
 }

@@ -1,0 +1,133 @@
+// What single rows do to a latent space, as `space/crowds.py` of the core finds it: duplicates, a crowd, rows of unusual
+// leverage, log variances that are something else. No DOM here.
+import { logSumExp } from "./mixture.js";
+
+export const NEAR_LIMIT = 10_000; // balls among which near duplicates are looked for: pairs grow with their square
+const CROWD_SHARE = 0.5, NEAR_CHANCE = 1e-7, FAR = 10, SMALL_OR_LARGE = 8, TINY = 2 ** -1022;
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]; // torch's: the lower
+
+const column = (values, k, d) => values.filter((_, at) => at % d === k);
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+
+export function nearestOther(mu, i, n, d, skip = new Set()) {
+  let best = Infinity, index = -1;
+  for (let j = 0; j < n; j++) {
+    if (j === i || skip.has(j)) continue;
+    let sum = 0;
+    for (let k = 0; k < d && sum < best; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2;
+    if (sum < best) [best, index] = [sum, j];
+  }
+  return { index, distance: Math.sqrt(best) };
+}
+
+// Rows that repeat an earlier one, center and log variances.
+function duplicates({ mu, logVar, n, d }) {
+  const first = new Map(), words = (i) => [mu, logVar].map((values) => values.subarray(i * d, (i + 1) * d).join()).join();
+  for (let i = 0; i < n; i++) if (!first.has(words(i))) first.set(words(i), i);
+  const kept = new Set(first.values());
+  return range(n).filter((i) => !kept.has(i));
+}
+
+// Rows whose center is much nearer to another one than by chance, on so many active axes, though not the same.
+function* nearDuplicates({ mu, n, d }, same, active) {
+  const skip = new Set(same), distances = new Float64Array(n).fill(NaN);
+  for (let i = 0; i < n; i++) {
+    if (!skip.has(i)) distances[i] = nearestOther(mu, i, n, d, skip).distance;
+    yield;
+  }
+  if (n - same.length < 3) return [];
+  const limit = Math.min(0.1, NEAR_CHANCE ** (1 / Math.max(active, 1))) * median(distances.filter((x) => x === x));
+  return range(n).filter((i) => distances[i] < limit);
+}
+
+// Rows far from all others by center or by radii, measured by medians; the farthest first.
+function unusualRows({ mu, logVar, n, d }) {
+  if (n < 5) return [];
+  const centers = range(d).map((k) => median(column(mu, k, d))), middle = range(d).map((k) => median(column(logVar, k, d)));
+  const away = mu.map((m, at) => Math.abs(m - centers[at % d]));
+  const spread = range(d).map((k) => 1.4826 * median(column(away, k, d)));
+  const least = 0.1 * Math.sqrt(mean(spread.map((s) => s * s))), scale = spread.map((s) => Math.max(s, least, TINY));
+  const of = (i, value) => mean(range(d).map((k) => value(i * d + k, k)));
+  const turn = range(n).map((i) => Math.abs(of(i, (at, k) => logVar[at] - middle[k]))), most = SMALL_OR_LARGE + 10 * median(turn);
+  const score = turn.map((t, i) => Math.max(t / most, Math.sqrt(of(i, (at, k) => (away[at] / scale[k]) ** 2)) / FAR));
+  const rows = range(n).filter((i) => score[i] > 1);
+  return rows.length <= 0.05 * n ? rows.sort((a, b) => score[b] - score[a]) : [];
+}
+
+// What the log variances look like instead, by their signs and the second moment that each reading gives; or null.
+function readWrongly({ mu, logVar, d }) {
+  const readings = { log_var: Math.exp, "log sigma": (v) => Math.exp(2 * v), sigma: (v) => v * v, "sigma^2": (v) => v };
+  const squares = range(d).map((k) => mean(column(mu, k, d).map((m) => m * m)));
+  const off = (name) => squares.map((s, k) => Math.abs(s + mean(column(logVar, k, d).map(readings[name])) - 1));
+  if (logVar.every((v) => v >= 0) && logVar.some((v) => v > 0)) {
+    return median(off("sigma")) <= median(off("sigma^2")) ? "sigma" : "sigma^2";
+  }
+  return median(off("log_var")) > 0.15 && off("log sigma").every((x) => x < 0.05) ? "log sigma" : null;
+}
+
+// The balls about one place with the largest share of the volume that balls take, of a metric's balls; `rows` names them.
+function* largestCrowd({ mu, logVar, rho }, d, rows) {
+  const n = mu.length / d, logMass = [], square = (i, j) => {
+    let sum = 0;
+    for (let k = 0; k < d; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2 * Math.exp(-logVar[j * d + k]);
+    return sum;
+  };
+  for (let i = 0; i < n; i++) {
+    const there = new Float64Array(d);
+    for (let j = 0; j < n; j++) {
+      const weight = Math.exp(-square(i, j) / rho ** 2);
+      if (weight > 1e-35) for (let k = 0; k < d; k++) there[k] += weight * Math.exp(-logVar[j * d + k]);
+    }
+    const relative = there.map((g, k) => Math.log(g) + logVar[i * d + k]);
+    logMass.push(0.5 * relative.reduce((a, b) => a + b, 0) - logSumExp(relative));
+    yield;
+  }
+  const total = logSumExp(logMass), order = range(n).sort((i, j) => logMass[j] - logMass[i]).slice(0, 64);
+  let crowd = { share: -1, rows: [] };
+  for (const i of order) {
+    const members = range(n).filter((j) => j === i || square(i, j) < Math.LN2 * rho ** 2);
+    const share = members.reduce((sum, j) => sum + Math.exp(logMass[j] - total), 0);
+    if (share > crowd.share + 1e-12) crowd = { share, rows: members };
+  }
+  return { share: crowd.share, rows: crowd.rows.map((i) => (rows ? rows[i] : i)) };
+}
+
+// How often `examineRows` yields, with a metric of so many balls.
+export const rowSteps = ({ n }, metric) => (n <= NEAR_LIMIT ? n : 0) + metric.n;
+
+// `metric` is {n, balls, rows}: of how many balls, which, and which rows of the latents they are (all, if undefined).
+export function* examineRows(latents, active, metric) {
+  const same = duplicates(latents), few = latents.n <= NEAR_LIMIT;
+  return {
+    same, close: few ? yield* nearDuplicates(latents, same, active) : null, unusual: unusualRows(latents),
+    crowd: yield* largestCrowd(metric.balls, latents.d, metric.rows), looks: readWrongly(latents),
+  };
+}
+
+const inGroups = (n) => n.toLocaleString("en-US"), counted = (n, noun) => `${inGroups(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+// The first eight in words, and how many there are more.
+export function listed(found) {
+  const shown = found.slice(0, 8).join(", ");
+  return found.length <= 8 ? shown : `${shown} and ${found.length - 8} more`;
+}
+
+// What rows do, and what so few can't tell, in the core's own words.
+export function rowWarnings({ same, close, unusual, crowd, looks }, n, d, collapsed) {
+  const said = [], near = close ?? [];
+  if (looks) said.push(`log_var looks like ${looks}, not log sigma^2: convert it, or every radius is wrong.`);
+  if (unusual.length)
+    said.push(`${counted(unusual.length, "row")} of unusual leverage (${listed(unusual)}): so far from all others that one may move ` +
+      "every number here. Look at the images, and at their range.");
+  if (same.length + near.length && !collapsed)
+    said.push(`${counted(same.length, "ball")} repeat an earlier one (${listed(same) || "none"}), ${near.length} lie next to another ` +
+      `(${listed(near) || "none"}): the uniform law counts B copies about B^${d / 2} times. Encode each image once.`);
+  if (crowd.share > CROWD_SHARE && crowd.rows.length < 0.5 * n)
+    said.push(`${(100 * crowd.share).toFixed(0)}% of the uniform law lies in one crowd of ${crowd.rows.length} of ${n} balls ` +
+      `(${listed(crowd.rows)}).`);
+  if (n <= d)
+    said.push(`${counted(n, "ball")} in ${counted(d, "dimension")} can't tell axes in use from idle ones, nor how the balls are ` +
+      "spread: encode more images than axes.");
+  return said;
+}
