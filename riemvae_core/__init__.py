@@ -56,10 +56,13 @@ from riemvae_core.codes import (
 )
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.laws import (
+    Law,
+    NoDensityError,
     ReleasedDraws,
     ReleasedRules,
     SamplingWarning,
     UniformDraws,
+    fit_law,
     released_log_density,
     sample_aggregate_posterior,
     sample_as_released,
@@ -146,8 +149,10 @@ __all__ = [
     "Interval",
     "KMeans",
     "LatentSpace",
+    "Law",
     "ModelConfig",
     "NLLBound",
+    "NoDensityError",
     "PathWarning",
     "PosteriorMetric",
     "PrecisionRecall",
@@ -181,6 +186,7 @@ __all__ = [
     "exponential_map",
     "first_of_each_class",
     "fit",
+    "fit_law",
     "frechet_distance",
     "fsq_codes",
     "fsq_quantize",
