@@ -12,9 +12,10 @@ from riemvae_core.laws.kernels import KERNELS
 from riemvae_core.laws.law import Codes, Family, Law, score
 from riemvae_core.laws.local import LOCAL
 from riemvae_core.laws.parametric import PARAMETRIC
+from riemvae_core.laws.volumes import VOLUMES
 from riemvae_core.numerics import check_finite, check_floats, make_generator
 
-FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL
+FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES
 #: the kinds of law that ``fit_law`` knows
 KINDS = tuple(FAMILIES)
 #: the share of the codes that is held out where none are given, and the least codes to fit a law to
@@ -45,10 +46,14 @@ def fit_law(
     ``kernel``: $N(m_i+\sqrt{1-h^2}\,(\mu_i-m_i),h^2C_i)$ with mean $m_i$ and covariance $C_i$ of the nearest
     codes, shrunk to a plain shape: its draws keep the second moments of a neighborhood. The number of
     neighbors, the shrinkage, its target (``axes``, or with log_var also the ``ball``) and h are chosen.
+    ``uniform``: the uniform law of the balls' metric, $\rho=h\sqrt d$ (h = 1 where importance sampling never
+    knows its volume); ``power``: $(\det G)^{1/d}$ with $\rho=h\sqrt2$, in which balls on one spot count as
+    often as they come; ``averaged``: $q^{1-\alpha}(\sqrt{\det\bar G})^\alpha$ with q the swelled balls,
+    cut off where q is below all codes held out, and $\bar G$ the mean precision of the balls about z.
     ``prior``: N(0, I). ``two-stage``: Dai and Wipf's second VAE, of 50 epochs and width 256 by rule, since it
     has no density.
 
-    log_var: the balls' log variances; ``ball``, ``aggregate posterior`` and ``two-stage`` need them.
+    log_var: the balls' log variances; all kinds made of balls and ``two-stage`` need them.
     held_out: codes ``[m, d]`` of other images, from the same encoder. decode: from codes to images.
     widths: all the widths of the kind, as ``Law.widths`` has them: nothing is chosen then.
 

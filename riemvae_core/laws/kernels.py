@@ -93,9 +93,10 @@ def _spread(mu: Float[Tensor, "n d"], z: Float[Tensor, "m d"]) -> Float[Tensor, 
     return (total / len(z)).clamp_min(1e-12)
 
 
+SWELLED = Family(("h",), _swelled, _choose_swelled, "log_var")
 KERNELS = {
     "isotropic": Family(("h",), _round, _choose_round),
     "axes": Family(("h",), _per_axis, _choose_per_axis),
-    "ball": Family(("h",), _swelled, _choose_swelled, "log_var"),
+    "ball": SWELLED,
     "aggregate posterior": Family((), _own, _choose_none, "log_var"),
 }

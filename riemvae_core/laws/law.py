@@ -142,11 +142,13 @@ def best_width(
     span: float = 8.0,
     most: float = math.inf,
     coarse: int = COARSE,
+    close: float = 0.01,
 ) -> tuple[float, list[tuple[float, float]]]:
-    """The width with the largest value, to a percent: a coarse grid about ``start``, then a golden section.
+    """The width with the largest value: a coarse grid about ``start``, then a golden section.
 
     The grid goes from ``start / span`` to ``start * span`` and on past an end that wins, never above
-    ``most``. Returns the width and all that were tried with their values.
+    ``most``; the section until the log of the width is known to ``close``. Returns the width and all that
+    were tried with their values.
     """
     step = span ** (2.0 / (coarse - 1))
     grid = [min(start / span * step**i, most) for i in range(coarse)]
@@ -162,7 +164,7 @@ def best_width(
         one, other = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         tried |= {math.exp(x): value(math.exp(x)) for x in (one, other) if math.exp(x) not in tried}
         low, high = (low, other) if tried[math.exp(one)] >= tried[math.exp(other)] else (one, high)
-        if high - low < 0.01:
+        if high - low < close:
             break
     return max(tried, key=tried.get), list(tried.items())
 
