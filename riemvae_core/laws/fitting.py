@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.laws.flows import FLOWS
 from riemvae_core.laws.kernels import KERNELS
 from riemvae_core.laws.law import Codes, Family, Law, score
 from riemvae_core.laws.local import LOCAL
@@ -15,7 +16,7 @@ from riemvae_core.laws.parametric import PARAMETRIC
 from riemvae_core.laws.volumes import VOLUMES
 from riemvae_core.numerics import check_finite, check_floats, make_generator
 
-FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES
+FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | FLOWS
 #: the kinds of law that ``fit_law`` knows
 KINDS = tuple(FAMILIES)
 #: the share of the codes that is held out where none are given, and the least codes to fit a law to
@@ -50,6 +51,9 @@ def fit_law(
     knows its volume); ``power``: $(\det G)^{1/d}$ with $\rho=h\sqrt2$, in which balls on one spot count as
     often as they come; ``averaged``: $q^{1-\alpha}(\sqrt{\det\bar G})^\alpha$ with q the swelled balls,
     cut off where q is below all codes held out, and $\bar G$ the mean precision of the balls about z.
+    ``flow``: a neural spline flow (Durkan et al., 2019) of fixed size; ``flow matching``: straight lines from
+    noise to codes (Lipman et al., 2023), its density by the flow's own divergence. Epochs are chosen. Both
+    need zuko (``pip install 'riemvae-core[flows]'``).
     ``prior``: N(0, I). ``two-stage``: Dai and Wipf's second VAE, of 50 epochs and width 256 by rule, since it
     has no density.
 
