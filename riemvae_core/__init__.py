@@ -120,7 +120,7 @@ from riemvae_core.scores import (
     precision_recall,
     sampler_distance,
 )
-from riemvae_core.space import HealthReport, LatentSpace, latent_health, latent_space, load_space
+from riemvae_core.space import HealthReport, LatentSpace, LawTable, latent_health, latent_space, load_space
 
 __version__ = "0.1.0"
 
@@ -150,6 +150,7 @@ __all__ = [
     "KMeans",
     "LatentSpace",
     "Law",
+    "LawTable",
     "ModelConfig",
     "NLLBound",
     "NoDensityError",
