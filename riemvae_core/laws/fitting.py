@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.laws.between import BETWEEN
 from riemvae_core.laws.flows import FLOWS
 from riemvae_core.laws.kernels import KERNELS
 from riemvae_core.laws.law import Codes, Family, Law, score
@@ -16,7 +17,7 @@ from riemvae_core.laws.parametric import PARAMETRIC
 from riemvae_core.laws.volumes import VOLUMES
 from riemvae_core.numerics import check_finite, check_floats, make_generator
 
-FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | FLOWS
+FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | BETWEEN | FLOWS
 #: the kinds of law that ``fit_law`` knows
 KINDS = tuple(FAMILIES)
 #: the share of the codes that is held out where none are given, and the least codes to fit a law to
@@ -29,7 +30,7 @@ def fit_law(
     kind: str = "kernel",
     held_out: Float[Tensor, "m d"] | None = None,
     *,
-    decode: Callable[[Tensor], Tensor] | None = None,
+    decode: Callable[[Tensor], Any] | None = None,
     widths: Mapping[str, Any] | None = None,
     generator: torch.Generator | None = None,
 ) -> Law:
@@ -47,6 +48,9 @@ def fit_law(
     ``kernel``: $N(m_i+\sqrt{1-h^2}\,(\mu_i-m_i),h^2C_i)$ with mean $m_i$ and covariance $C_i$ of the nearest
     codes, shrunk to a plain shape: its draws keep the second moments of a neighborhood. The number of
     neighbors, the shrinkage, its target (``axes``, or with log_var also the ``ball``) and h are chosen.
+    ``pullback``: $N(\mu_i,h^2(C_i^{-1}+cJ^\top J)^{-1})$, kernels narrow where the decoder is fast, c chosen
+    from 0 on; needs decode. ``interpolation``: kernels of one width, in units of each axis' deviation, at
+    five places along lines to the nearest codes; at most 4,000 lines, by chance.
     ``uniform``: the uniform law of the balls' metric, $\rho=h\sqrt d$ (h = 1 where importance sampling never
     knows its volume); ``power``: $(\det G)^{1/d}$ with $\rho=h\sqrt2$, in which balls on one spot count as
     often as they come; ``averaged``: $q^{1-\alpha}(\sqrt{\det\bar G})^\alpha$ with q the swelled balls,
@@ -58,7 +62,8 @@ def fit_law(
     has no density.
 
     log_var: the balls' log variances; all kinds made of balls and ``two-stage`` need them.
-    held_out: codes ``[m, d]`` of other images, from the same encoder. decode: from codes to images.
+    held_out: codes ``[m, d]`` of other images, from the same encoder. decode: from codes to images, such that
+    torch can differentiate it (``PullbackMetric``).
     widths: all the widths of the kind, as ``Law.widths`` has them: nothing is chosen then.
 
     Bowman (1984) chooses a kernel's width so; Scott (2015), chapter 6, has the kernels. Draws and densities

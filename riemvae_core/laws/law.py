@@ -40,7 +40,7 @@ class Codes(NamedTuple):
 
     mu: Float[Tensor, "n d"]
     log_var: Float[Tensor, "n d"] | None
-    decode: Callable[[Tensor], Tensor] | None
+    decode: Callable[[Tensor], Any] | None
     generator: torch.Generator
 
 

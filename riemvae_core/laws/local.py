@@ -118,7 +118,8 @@ class LocalKernels:
             )
 
 
-def _parts(kernels: LocalKernels, h: float) -> Parts:
+def kernel_parts(kernels: LocalKernels, h: float) -> Parts:
+    """Draws and density of kernels at one width."""
     return Parts(
         lambda n, generator: kernels.draw(n, h, generator),
         lambda z: kernels.log_prob(z, (h,))[0].to(z.dtype),
@@ -126,7 +127,7 @@ def _parts(kernels: LocalKernels, h: float) -> Parts:
 
 
 def _kernel(codes: Codes, widths: Widths) -> Parts:
-    return _parts(LocalKernels(codes, widths), float(widths["h"]))
+    return kernel_parts(LocalKernels(codes, widths), float(widths["h"]))
 
 
 def searched(

@@ -73,11 +73,10 @@ def compare_laws(
         raise ValueError(f"held_out_images must hold at least {LEAST} images, got {len(held)}")
     told, name = _features(features, space)
 
-    def decode(z: Tensor) -> Tensor:
-        return space.decode(z, condition)
+    decode = space.pullback(condition=condition).decode if "pullback" in kinds else None
 
     def seen(z: Tensor) -> Tensor:
-        return _checked(told(decode(z)), len(z))
+        return _checked(told(space.decode(z, condition)), len(z))
 
     judge = _Judge(seen(held), seen(space.mu), repeats, generator)
     scores = {HELD_OUT: judge.of_held_out(), COPIES: judge.of_copies(generator)}
@@ -162,7 +161,7 @@ def _checked(rows: Any, n: int) -> Tensor:
 
 
 def _memorization(
-    space: Any, law: Law, decode: Callable[[Tensor], Tensor], folds: int, generator: torch.Generator
+    space: Any, law: Law, decode: Callable[[Tensor], Any] | None, folds: int, generator: torch.Generator
 ) -> float | None:
     """The median over codes of how much more likely the law finds them for having seen them."""
     if not law.has_density:

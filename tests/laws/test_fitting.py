@@ -19,7 +19,8 @@ import riemvae_core as rc
 from riemvae_core.laws import KINDS, Law, fit_law
 from riemvae_core.laws.fitting import FAMILIES
 
-DENSE = [kind for kind in KINDS if kind not in ("two-stage", "flow", "flow matching")]
+ELSEWHERE = ("two-stage", "flow", "flow matching", "pullback", "interpolation")
+DENSE = [kind for kind in KINDS if kind not in ELSEWHERE]
 WITH_WIDTH = ["isotropic", "axes", "ball", "kernel"]
 
 

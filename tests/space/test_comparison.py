@@ -130,6 +130,14 @@ def test_features_may_be_any_function_and_are_chosen_by_the_images(digits):
         compare_laws(space, test, lambda images: None, "gaussian")
 
 
+def test_the_models_own_decoder_is_pulled_back(digits):
+    test = digits[1]
+    some = rc.latent_space(zoo.load("digits-vae-2d"), rc.load_images("digits").images[:80])
+    found = some.compare_laws(test[:80], "pixels", kinds=("pullback",), repeats=2, folds=2)
+    assert {widths["pull"] for widths, _ in found.laws["pullback"].tried} == {0.0, 0.1, 1.0, 10.0}
+    assert found.row("pullback").memorization is not None
+
+
 def test_what_cannot_be_compared_is_refused(digits):
     space, test = digits
     with pytest.raises(ValueError, match="held_out_images must hold at least 40 images, got 12"):
