@@ -94,7 +94,7 @@ def fit_law(
     rows = _different(mu)
     if len(rows) < LEAST:
         raise ValueError(f"mu must hold at least {LEAST} different codes, got {len(rows)} of {len(mu)} rows")
-    log_var = None if log_var is None else log_var.detach()[rows]
+    log_var = None if log_var is None else log_var.detach().to(mu)[rows]
     every = Codes(mu[rows], log_var, decode, generator)
     if widths is not None:
         parts = family.make(every, dict(widths))
@@ -120,6 +120,8 @@ def _check(mu: Tensor, log_var: Tensor | None, held_out: Tensor | None) -> None:
     if mu.ndim != 2 or 0 in mu.shape:
         raise ValueError(f"mu must be [n, d] with n and d at least 1, got {list(mu.shape)}")
     check_finite(mu=mu)
+    if mu.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"mu must be float32 or float64, got {mu.dtype}: take mu.float()")
     if log_var is not None:
         check_floats(log_var=log_var)
         if log_var.shape != mu.shape:

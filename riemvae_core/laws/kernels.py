@@ -69,7 +69,10 @@ def _choose_per_axis(codes: Codes, held: Tensor) -> Choice:
     start = _choose_round(codes, held)
     mu, held_out = codes.mu.double(), held.double()
     apart = (held_out[:, None, :] - mu[nearest(held_out, mu).indices]).square().mean((0, 1)).sqrt()
-    h = (start.widths["h"] * apart / apart.log().mean().exp()).clamp_min(1e-3 * start.widths["h"])
+    spread = mu.std(0)
+    least = 1e-4 * torch.where(spread > 0.0, spread, torch.full_like(spread, start.widths["h"]))
+    apart = apart.clamp_min(torch.finfo(apart.dtype).tiny)
+    h = (start.widths["h"] * apart / apart.log().mean().exp()).maximum(least)
     tried: list[tuple[Widths, float]] = [({"h": [start.widths["h"]] * mu.shape[1]}, start.log_prob)]
     for _ in range(STEPS):
         value, widths = score(_per_axis(codes, {"h": h.tolist()}), held), {"h": h.tolist()}
@@ -77,7 +80,7 @@ def _choose_per_axis(codes: Codes, held: Tensor) -> Choice:
         tried.append((widths, value))
         if gain < ENOUGH:
             break
-        h = _spread(mu / h, held_out / h).sqrt() * h
+        h = (_spread(mu / h, held_out / h).sqrt() * h).maximum(least)
     widths, value = max(tried, key=lambda row: row[1])
     return Choice(widths, value, tuple(tried))
 

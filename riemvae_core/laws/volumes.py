@@ -129,7 +129,7 @@ def _power(codes: Codes, widths: Widths, draws: int | None = None) -> Thinned:
     metric = _metric(codes, math.sqrt(2.0) * h)
 
     def log_weight(z: Tensor) -> Tensor:
-        return 2.0 / d * metric.log_volume(z).double() - law.log_density(z).double()
+        return 2.0 / d * metric.log_volume(z.to(codes.mu)).double() - law.log_density(z).double()
 
     return thinned(parts, log_weight, enough(codes) if draws is None else draws, log_bound=0.0)
 
@@ -148,7 +148,7 @@ def log_averaged(codes: Codes, h: float) -> Callable[[Tensor], Tensor]:
         (0.5 * (spread + LOG_2PI).sum(1)).to(codes.mu),
     )
     metric = _metric(codes, rho)
-    return lambda z: metric.log_volume(z).double() - 0.5 * d * sums.log_density(z).double()
+    return lambda z: metric.log_volume(z.to(codes.mu)).double() - 0.5 * d * sums.log_density(z).double()
 
 
 def _averaged(codes: Codes, widths: Widths, draws: int | None = None) -> Thinned:

@@ -93,3 +93,29 @@ def test_no_other_width_of_lines_gives_held_out_codes_more():
     for factor in (0.8, 1.25):
         widths = one.widths | {"h": factor * one.widths["h"]}
         assert fit_law(mu, kind="interpolation", held_out=held, widths=widths).held_out_log_prob < best
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "axes", "kernel", "interpolation"])
+def test_an_axis_on_which_no_code_varies_leaves_numbers_finite(kind):
+    mu = some_codes(80, 2).mu
+    flat = torch.cat([mu, torch.full_like(mu[:, :1], 3.0)], 1)
+    one = fit_law(flat, kind=kind)
+    assert math.isfinite(one.held_out_log_prob)
+    assert torch.isfinite(one.log_prob(one.sample(9, rc.make_generator(0)))).all()
+
+
+@pytest.mark.parametrize("kind", ["power", "averaged", "uniform", "kernel", "ball", "gaussian"])
+def test_points_may_be_finer_than_codes(kind):
+    mu = some_codes(60, 2).mu
+    widths = {
+        "power": {"h": 1.0},
+        "averaged": {"h": 1.0, "alpha": 0.1, "floor": -90.0},
+        "uniform": {"h": 1.0},
+    }
+    one = fit_law(mu.float(), torch.zeros_like(mu), kind, widths=widths.get(kind))
+    assert one.log_prob(mu[:3]).dtype == torch.float64
+    properties.close(one.log_prob(mu[:3]).float(), one.log_prob(mu[:3].float()), rtol=1e-3, atol=1e-3)
+    with pytest.raises(
+        ValueError, match=r"mu must be float32 or float64, got torch.float16: take mu.float\(\)"
+    ):
+        fit_law(mu.half(), kind=kind)
