@@ -56,10 +56,13 @@ from riemvae_core.codes import (
 )
 from riemvae_core.data import class_names, data_names, first_of_each_class, load_images
 from riemvae_core.laws import (
+    Law,
+    NoDensityError,
     ReleasedDraws,
     ReleasedRules,
     SamplingWarning,
     UniformDraws,
+    fit_law,
     released_log_density,
     sample_aggregate_posterior,
     sample_as_released,
@@ -117,7 +120,7 @@ from riemvae_core.scores import (
     precision_recall,
     sampler_distance,
 )
-from riemvae_core.space import HealthReport, LatentSpace, latent_health, latent_space, load_space
+from riemvae_core.space import HealthReport, LatentSpace, LawTable, latent_health, latent_space, load_space
 
 __version__ = "0.1.0"
 
@@ -146,8 +149,11 @@ __all__ = [
     "Interval",
     "KMeans",
     "LatentSpace",
+    "Law",
+    "LawTable",
     "ModelConfig",
     "NLLBound",
+    "NoDensityError",
     "PathWarning",
     "PosteriorMetric",
     "PrecisionRecall",
@@ -181,6 +187,7 @@ __all__ = [
     "exponential_map",
     "first_of_each_class",
     "fit",
+    "fit_law",
     "frechet_distance",
     "fsq_codes",
     "fsq_quantize",

@@ -3,6 +3,7 @@
 May import: models, paths, metrics, codes, balls, data and the ground floor.
 Begin with ``sample_uniform`` in ``uniform.py``: it tries ``samplers.py``, then ``smc.py``, and says which.
 ``mixture.py`` proposes, ``hmc`` takes the steps, ``diagnostics.py`` judges. Chapters 6 and 8.
+``fit_law`` in ``fitting.py`` is the door to laws whose widths are chosen by codes held out, a file a family.
 """
 
 from riemvae_core.laws import hmc
@@ -14,6 +15,8 @@ from riemvae_core.laws.baselines import (
     sample_two_stage,
 )
 from riemvae_core.laws.diagnostics import effective_sample_size, split_r_hat
+from riemvae_core.laws.fitting import KINDS, fit_law
+from riemvae_core.laws.law import Law, NoDensityError
 from riemvae_core.laws.mixture import BallMixture, mixture_of_metric
 from riemvae_core.laws.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
 from riemvae_core.laws.riemannian_gaussian import RiemannianDraws, sample_riemannian_gaussian
@@ -21,14 +24,18 @@ from riemvae_core.laws.samplers import R_HAT_LIMIT, UniformDraws, local_scale, s
 from riemvae_core.laws.uniform import SamplingWarning, sample_uniform
 
 __all__ = [
+    "KINDS",
     "R_HAT_LIMIT",
     "BallMixture",
+    "Law",
+    "NoDensityError",
     "ReleasedDraws",
     "ReleasedRules",
     "RiemannianDraws",
     "SamplingWarning",
     "UniformDraws",
     "effective_sample_size",
+    "fit_law",
     "hmc",
     "local_scale",
     "mixture_of_metric",

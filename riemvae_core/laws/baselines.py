@@ -1,5 +1,6 @@
 """What else a reader might sample codes from: the prior, a Gaussian, mixtures, a second VAE."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -61,12 +62,23 @@ def sample_gaussian(
         tensor([0.5, 2.0])
     """
     _check(mu, n, log_var, least=2)
+    root = covariance_root(mu, log_var).to(mu)
+    return mu.mean(0) + standard_normal((n, mu.shape[1]), mu, generator) @ root.T
+
+
+def covariance_root(
+    mu: Float[Tensor, "m d"], log_var: Float[Tensor, "m d"] | None = None, share: float = 1.0
+) -> Float[Tensor, "d d"]:
+    """The Cholesky root of the codes' covariance plus a share of the balls' mean one, in double precision.
+
+    Raises ValueError, with the axis, for codes that lie in a subspace up to rounding.
+    """
     d, codes = mu.shape[1], mu.detach().cpu().double()
     covariance = torch.cov(codes.T, correction=0).reshape(d, d)
     noise = 4.0 * torch.finfo(mu.dtype).eps * codes.abs().amax(0)  # what storing the codes may add to a zero
     if log_var is not None:
         noise, radii = torch.zeros_like(noise), torch.exp(log_var.detach().cpu().double())
-        covariance = covariance + torch.diag(radii.mean(0))
+        covariance = covariance + share * torch.diag(radii.mean(0))
     scale = covariance.diagonal().sqrt()
     flat = (scale <= noise).nonzero().flatten().tolist()
     if not flat:  # of each axis, the share of its variance that the axes before it don't tell
@@ -80,8 +92,7 @@ def sample_gaussian(
             f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} varies only as the "
             "axes before it do, or not at all: leave this axis out, or give log_var"
         )
-    root = (scale[:, None] * root).to(mu)
-    return mu.mean(0) + standard_normal((n, d), mu, generator) @ root.T
+    return scale[:, None] * root
 
 
 def sample_aggregate_posterior(
@@ -130,8 +141,6 @@ def sample_mixture(
         >>> (z.sum(1).abs() > 2.0).all().item()  # nothing between the two clouds
         True
     """
-    from sklearn.mixture import GaussianMixture  # slow to import, so only when asked for
-
     _check(mu, n, log_var, least=2)
     if not 1 <= components <= len(mu):
         raise ValueError(f"components must be from 1 to the number of codes, {len(mu)}, got {components}")
@@ -142,16 +151,26 @@ def sample_mixture(
             f"mu must hold at least {components} different codes, one a component, got {different}"
         )
     seed = int(standard_uniform((), mu.new_zeros((), dtype=torch.float32), generator).item() * 2**24)
-    least = 1e-6 * min(1.0, codes.var().item())  # scikit-learn's own floor is for codes of about unit size
-    fitted = GaussianMixture(components, random_state=seed, max_iter=500, reg_covar=least)
-    fitted.fit(codes.detach().cpu().double().numpy())
-    weights, means, covariances = (
-        torch.from_numpy(a).to(mu) for a in (fitted.weights_, fitted.means_, fitted.covariances_)
-    )
+    weights, means, covariances = (part.to(mu) for part in fitted_mixture(codes, components, seed))
     marks = standard_uniform((n,), mu, generator) * weights.sum()
     index = torch.searchsorted(weights.cumsum(0), marks).clamp(max=components - 1)
     eps = standard_normal((n, mu.shape[1]), mu, generator)
     return means[index] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(covariances)[index], eps)
+
+
+def fitted_mixture(
+    codes: Float[Tensor, "m d"], components: int, seed: int
+) -> tuple[Float[Tensor, " k"], Float[Tensor, "k d"], Float[Tensor, "k d d"]]:
+    """Weights, means and full covariances of scikit-learn's mixture, in double precision on the CPU."""
+    from sklearn.mixture import GaussianMixture  # slow to import, so only when asked for
+
+    least = 1e-6 * min(1.0, codes.var().item())  # scikit-learn's own floor is for codes of about unit size
+    fitted = GaussianMixture(components, random_state=seed, max_iter=500, reg_covar=least)
+    fitted.fit(codes.detach().cpu().double().numpy())
+    weights, means, covariances = (
+        torch.from_numpy(a) for a in (fitted.weights_, fitted.means_, fitted.covariances_)
+    )
+    return weights, means, covariances
 
 
 class SecondStageLosses(NamedTuple):
@@ -211,6 +230,19 @@ def sample_two_stage(
         tensor([7.0, 7.0])
     """
     _check(mu, n, log_var, least=2)
+    return trained_second_stage(mu, log_var, generator, epochs, width, seed, **settings)(n, generator)
+
+
+def trained_second_stage(
+    mu: Float[Tensor, "m d"],
+    log_var: Float[Tensor, "m d"],
+    generator: torch.Generator | None,
+    epochs: int,
+    width: int,
+    seed: int = 0,
+    **settings: Any,
+) -> Callable[[int, torch.Generator | None], Tensor]:
+    """What draws n codes with a generator, once a second VAE is trained on a draw from each ball."""
     d = mu.shape[1]
     codes = reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator)).detach()
     center, spread = codes.mean(0), codes.std(0).clamp_min(1e-12)
@@ -219,4 +251,8 @@ def sample_two_stage(
     data = ((codes - center) / spread).float().reshape(-1, d, 1, 1)
     settings = {"batch_size": min(256, len(mu)), "progress": False} | settings
     fit(model, data, epochs=epochs, seed=seed, **settings)
-    return center + spread * model.sample(n, generator).to(mu)
+
+    def draw(n: int, generator: torch.Generator | None) -> Tensor:
+        return center + spread * model.sample(n, generator).to(mu)
+
+    return draw

@@ -18,12 +18,14 @@ from riemvae_core.laws import UniformDraws, sample_uniform
 from riemvae_core.metrics import PosteriorMetric, PullbackMetric
 from riemvae_core.paths import Geodesic, Metric, geodesic, low_cost_path
 from riemvae_core.space.adapters import Adapter
+from riemvae_core.space.comparison import compare_laws
 from riemvae_core.space.conditions import Condition, alike, as_condition, each, one_row, parts, rows
 from riemvae_core.space.encoding import encode_all, end_codes, flat_codes
 from riemvae_core.space.files import write_space
 from riemvae_core.space.fingerprint import Fingerprint
 from riemvae_core.space.health import HealthReport, latent_health
 from riemvae_core.space.inputs import Data
+from riemvae_core.space.law_table import LawTable
 from riemvae_core.space.tensors import as_tensor
 
 
@@ -232,6 +234,13 @@ class LatentSpace:
     def health(self, generator: torch.Generator | None = None) -> HealthReport:
         """What is wrong with this space, in numbers and words; print it. See ``latent_health``."""
         return latent_health(self.mu, self.log_var, self.metric, generator)
+
+    def compare_laws(self, held_out_images: Data, features: Any = None, **settings: Any) -> LawTable:
+        """Which law of codes to sample from, scored on images that the model was not trained on.
+
+        See ``riemvae_core.space.compare_laws`` for ``features``, ``kinds`` and the other settings.
+        """
+        return compare_laws(self, held_out_images, features, **settings)
 
     def save(self, path: str | Path) -> None:
         """Write all but the model to one file, safetensors with JSON, for ``load_space`` to read.

@@ -62,6 +62,7 @@ def test_the_import_is_light():
         "pandas",
         "scipy",
         "sklearn",
+        "zuko",
     }
     assert not heavy.intersection(json.loads(done.stdout))
 

@@ -1,0 +1,188 @@
+"""What a fitted law is made of: codes to fit it to, widths chosen on codes held out, draws, a density."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from riemvae_core.numerics import check_finite, check_number, check_points
+
+Draw = Callable[[int, torch.Generator | None], Tensor]
+Density = Callable[[Tensor], Tensor]
+Widths = dict[str, Any]
+
+# how many codes held out a search over a grid looks at; the width that is refined is so on all of them
+SEARCHED = 500
+COARSE, FINE, GOLDEN = 11, 14, 0.5 * (math.sqrt(5.0) - 1.0)
+
+
+class NoDensityError(ValueError):
+    """A law that can be drawn from was asked for its density, which has no closed form.
+
+    Raised by ``Law.log_prob``; the message names the kind.
+
+    Example:
+        >>> balls = torch.zeros(20, 2).normal_(generator=rc.make_generator(0)), torch.zeros(20, 2)
+        >>> law = rc.fit_law(*balls, kind="two-stage", widths={"epochs": 1, "width": 8})
+        >>> law.log_prob(torch.zeros(1, 2))
+        Traceback (most recent call last):
+        ...
+        riemvae_core.laws.law.NoDensityError: kind must have a density for log_prob, got two-stage: ...
+    """
+
+
+class Codes(NamedTuple):
+    """What a law is fitted to: different codes, their balls where known, a decoder, a source of chance."""
+
+    mu: Float[Tensor, "n d"]
+    log_var: Float[Tensor, "n d"] | None
+    decode: Callable[[Tensor], Any] | None
+    generator: torch.Generator
+
+
+class Parts(NamedTuple):
+    """A law at given widths: n draws, and the log density in nats where it has one."""
+
+    sample: Draw
+    log_prob: Density | None
+
+
+class Choice(NamedTuple):
+    """Widths, the mean log density that they gave codes held out, what else was tried, the law if ready."""
+
+    widths: Widths
+    log_prob: float = math.nan
+    tried: tuple[tuple[Widths, float], ...] = ()
+    parts: Parts | None = None
+
+
+class Family(NamedTuple):
+    """How a kind of law is made of codes at given widths, how widths are chosen, and what it needs."""
+
+    names: tuple[str, ...]
+    make: Callable[[Codes, Widths], Parts]
+    choose: Callable[[Codes, Tensor], Choice]
+    needs: str = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Law:
+    r"""A law of codes that was fitted to some; ``fit_law`` makes it.
+
+    ``kind`` names it; ``widths`` are the numbers chosen; ``held_out_log_prob`` is the mean log density of the
+    codes held out when they were chosen, in nats a code (NaN where the kind has none, or where nothing was
+    held out); ``tried`` holds each choice looked at with its value. The best of several choices is a little
+    above what new codes would get.
+
+    Example:
+        >>> mu = torch.randn(300, 2, generator=rc.make_generator(0))
+        >>> law = rc.fit_law(mu, kind="gaussian")
+        >>> law.sample(5, rc.make_generator(1)).shape
+        torch.Size([5, 2])
+        >>> law.log_prob(torch.zeros(1, 2))  # near -log 2 pi
+        tensor([-1.8])
+    """
+
+    kind: str
+    widths: Mapping[str, Any]
+    held_out_log_prob: float
+    tried: tuple[tuple[Mapping[str, Any], float], ...]
+    d: int
+    _parts: Parts = field(repr=False)
+
+    def __repr__(self) -> str:
+        numbers = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.widths.items())
+        seen = self.held_out_log_prob
+        told = "" if math.isnan(seen) else f"; {seen:.2f} nats a code held out"
+        return f"Law({', '.join((self.kind, *numbers))}{told})"
+
+    @property
+    def has_density(self) -> bool:
+        """Whether ``log_prob`` has an answer."""
+        return self._parts.log_prob is not None
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n d"]:
+        """n independent draws, in the dtype and on the device of the codes. ValueError for n below 1."""
+        check_number(1, whole=True, n=n)
+        return self._parts.sample(int(n), generator)
+
+    @torch.no_grad()
+    def log_prob(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """Log density at z, in nats, worked through in chunks.
+
+        Raises NoDensityError where the kind has none, ValueError for shapes and rows that aren't finite.
+        """
+        if self._parts.log_prob is None:
+            raise NoDensityError(
+                f"kind must have a density for log_prob, got {self.kind}: sample it, or take another kind"
+            )
+        check_points(z, self.d)
+        flat = z.reshape(-1, self.d)
+        check_finite(z=flat)
+        return self._parts.log_prob(flat).to(z.dtype).reshape(z.shape[:-1])
+
+
+def score(parts: Parts, held: Float[Tensor, "m d"]) -> float:
+    """Mean log density of codes held out, in nats; minus infinity where it isn't a number."""
+    try:
+        value = parts.log_prob(held).double().mean().item()
+    except FloatingPointError:  # a code so far from all kernels that the square of its distance overflows
+        return -math.inf
+    return -math.inf if math.isnan(value) else value
+
+
+def best_width(
+    value: Callable[[float], float],
+    start: float,
+    span: float = 8.0,
+    most: float = math.inf,
+    coarse: int = COARSE,
+    close: float = 0.01,
+) -> tuple[float, list[tuple[float, float]]]:
+    """The width with the largest value: a coarse grid about ``start``, then a golden section.
+
+    The grid goes from ``start / span`` to ``start * span`` and on past an end that wins, never above
+    ``most``; the section until the log of the width is known to ``close``. Returns the width and all that
+    were tried with their values.
+    """
+    step = span ** (2.0 / (coarse - 1))
+    grid = [min(start / span * step**i, most) for i in range(coarse)]
+    tried = {h: value(h) for h in grid}
+    for _ in range(4 * COARSE):
+        h = max(tried, key=tried.get)
+        beyond = h / step if h == min(tried) else min(h * step, most) if h == max(tried) else h
+        if beyond in tried or tried[h] == -math.inf:
+            break
+        tried[beyond] = value(beyond)
+    low, high = math.log(h / step), math.log(min(h * step, most))
+    for _ in range(FINE):
+        one, other = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        tried |= {math.exp(x): value(math.exp(x)) for x in (one, other) if math.exp(x) not in tried}
+        low, high = (low, other) if tried[math.exp(one)] >= tried[math.exp(other)] else (one, high)
+        if high - low < close:
+            break
+    return max(tried, key=tried.get), list(tried.items())
+
+
+def chosen_width(
+    family: Callable[[Codes, Widths], Parts], codes: Codes, held: Tensor, start: float, **others: Any
+) -> Choice:
+    """The h with the largest held-out log density, where h is the one width that is free."""
+
+    def value(h: float) -> float:
+        return score(family(codes, others | {"h": h}), held)
+
+    h, tried = best_width(value, start)
+    rows = tuple((others | {"h": w}, v) for w, v in tried)
+    return Choice(others | {"h": h}, dict(tried)[h], rows)
+
+
+def best_of(rows: list[tuple[Widths, float]]) -> Choice:
+    """The choice with the largest value of those tried."""
+    widths, value = max(rows, key=lambda row: row[1])
+    return Choice(widths, value, tuple(rows))

@@ -1,0 +1,160 @@
+"""Laws compared for a model: rows, intervals, what is recommended and when nothing is, errors, a picture."""
+
+import math
+
+import matplotlib as mpl
+import properties
+import pytest
+import torch
+from scipy.stats import t as student
+
+import riemvae_core as rc
+from riemvae_core.laws.law import Parts
+from riemvae_core.models import zoo
+from riemvae_core.space import LawRow, LawTable, compare_laws, comparison, law_table
+
+KINDS = ("prior", "gaussian", "isotropic", "kernel", "two-stage")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    train, test = (rc.load_images("digits", split).images for split in ("train", "test"))
+    return rc.latent_space(zoo.load("digits-vae-2d"), train[:600]), test
+
+
+@pytest.fixture(scope="module")
+def table(digits):
+    space, test = digits
+    return space.compare_laws(test, "pixels", kinds=KINDS, repeats=4, folds=3)
+
+
+def test_a_row_for_each_law_for_copies_and_for_what_is_possible(table):
+    assert isinstance(table, LawTable)
+    assert [row.law for row in table.rows] == [law_table.HELD_OUT, law_table.COPIES, *KINDS]
+    assert all(isinstance(row, LawRow) for row in table.rows)
+    held, copies = table.row(law_table.HELD_OUT), table.row(law_table.COPIES)
+    assert held.novelty.mean == pytest.approx(0.5, abs=0.06)
+    assert copies.novelty.mean < 0.05
+    assert held.coverage.mean == pytest.approx(1 - 2**-5, abs=0.05)
+    assert table.row("kernel").memorization > table.row("gaussian").memorization
+    assert table.row("two-stage").memorization is None
+    assert table.row("two-stage").held_out_log_prob is None
+    assert table.row("prior").memorization == pytest.approx(0.0, abs=1e-6)
+    assert table.row("isotropic").held_out_log_prob == table.laws["isotropic"].held_out_log_prob
+    for row in table.rows:
+        assert row.seconds >= 0.0
+        for interval in (row.distance, row.coverage, row.novelty):
+            assert 0.0 <= interval.low <= interval.mean <= interval.high
+
+
+def test_what_is_recommended_stands_in_the_table_and_is_said(table):
+    assert table.best in table.alike
+    assert set(table.alike) <= set(KINDS)
+    assert table.best in table.reason
+    text = str(table)
+    assert all(kind in text for kind in (*KINDS, "novelty", "features: pixels"))
+    assert repr(table) == text
+    with pytest.raises(ValueError, match=r"law must be one of held-out images, .* got 'flow'"):
+        table.row("flow")
+
+
+def made(distances, novelties):
+    """A table of laws with given scores, five repetitions each."""
+    wave = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0], dtype=torch.float64, device="cpu")
+    names = [law_table.HELD_OUT, law_table.COPIES, *distances]
+    means = {law_table.HELD_OUT: 1.0, law_table.COPIES: 0.5} | distances
+    level = {law_table.HELD_OUT: 0.5, law_table.COPIES: 0.0} | novelties
+    scores = {
+        name: torch.stack(
+            [means[name] + 0.3 * wave + 0.01 * i * wave.roll(i), 0 * wave + 0.9, 0 * wave + level[name]], 1
+        )
+        for i, name in enumerate(names)
+    }
+    laws = {kind: rc.Law(kind, {}, math.nan, (), 2, Parts(None, None)) for kind in distances}
+    return comparison._table(scores, dict.fromkeys(names, 1.0), {}, laws, "pixels")
+
+
+def test_a_common_reference_cancels_and_a_clear_winner_wins():
+    found = made({"a": 5.0, "b": 5.4}, {"a": 0.4, "b": 0.5})  # intervals overlap, differences don't
+    assert found.row("a").distance.high > found.row("b").distance.low
+    assert (found.best, found.alike) == ("a", ("a",))
+    assert "the least distance" in found.reason
+    assert "less than b" in found.reason
+
+
+def test_laws_that_these_images_cannot_tell_apart_are_named():
+    found = made({"a": 5.0, "b": 5.01, "c": 9.0}, {"a": 0.35, "b": 0.52, "c": 0.5})
+    assert found.alike == ("a", "b")
+    assert found.best == "b"
+    assert "no difference that these images could show between a and b" in found.reason
+
+
+def test_a_law_that_copies_is_not_recommended():
+    found = made({"a": 1.0, "b": 5.0}, {"a": 0.02, "b": 0.5})
+    assert found.best == "b"
+    assert "the only law here that doesn't copy" in found.reason
+    found = made({"a": 1.0, "b": 5.0}, {"a": 0.02, "b": 0.03})
+    assert found.best == "a"
+    assert "all of these laws copy" in found.reason
+
+
+def test_half_samples_tell_the_whole_samples_error():
+    """The deviation of a mean over random halves is the standard error of the mean of all."""
+    values = properties.random_tensors(1, (4000,))[0]
+    generator = rc.make_generator(0)
+    halves = torch.stack(
+        [values[torch.randperm(4000, generator=generator)[:2000]].mean() for _ in range(800)]
+    )
+    interval = comparison.half_sample_interval(halves)
+    width = float(student.ppf(0.975, 799)) * values.std().item() / 4000**0.5
+    assert interval.high - interval.mean == pytest.approx(width, rel=0.1)
+    assert interval.mean - interval.low == pytest.approx(interval.high - interval.mean)
+
+
+def test_features_may_be_any_function_and_are_chosen_by_the_images(digits):
+    space, test = digits
+
+    def brightness(images):
+        return torch.stack([images.mean((1, 2, 3)), images.std((1, 2, 3))], 1)
+
+    found = compare_laws(space, test, brightness, "gaussian", repeats=2)
+    assert found.features == "brightness"
+    assert space.compare_laws(test[:60], kinds=("gaussian",), repeats=2, folds=2).features == "random"
+    with pytest.raises(
+        ValueError, match=r"features must return one row an image, \[360, f\], got \[360, 8, 8\]"
+    ):
+        compare_laws(space, test, lambda images: images[:, 0], "gaussian")
+    with pytest.raises(ValueError, match="features must be finite, got nan in row 0"):
+        compare_laws(space, test, lambda images: images.flatten(1) * math.nan, "gaussian")
+    with pytest.raises(ValueError, match=r"features must return one row an image, .* got NoneType"):
+        compare_laws(space, test, lambda images: None, "gaussian")
+
+
+def test_the_models_own_decoder_is_pulled_back(digits):
+    test = digits[1]
+    some = rc.latent_space(zoo.load("digits-vae-2d"), rc.load_images("digits").images[:80])
+    found = some.compare_laws(test[:80], "pixels", kinds=("pullback",), repeats=2, folds=2)
+    assert {widths["pull"] for widths, _ in found.laws["pullback"].tried} == {0.0, 0.1, 1.0, 10.0}
+    assert found.row("pullback").memorization is not None
+
+
+def test_what_cannot_be_compared_is_refused(digits):
+    space, test = digits
+    with pytest.raises(ValueError, match="held_out_images must hold at least 40 images, got 12"):
+        compare_laws(space, test[:12], "pixels")
+    with pytest.raises(ValueError, match=r"kinds must be some of prior, .* got kde"):
+        compare_laws(space, test, "pixels", ("prior", "kde"))
+    with pytest.raises(ValueError, match="got none"):
+        compare_laws(space, test, "pixels", ())
+    with pytest.raises(ValueError, match="repeats must be a whole number of at least 2, got 1"):
+        compare_laws(space, test, "pixels", repeats=1)
+
+
+def test_the_plot_has_a_point_a_row(table):
+    mpl.use("Agg")
+    axes = table.plot()
+    assert {text.get_text() for text in axes.texts} == {row.law for row in table.rows}
+    assert axes.get_xlabel() == "distance to held-out images"
+    again = table.plot(axes)
+    assert again is axes
+    mpl.pyplot.close(axes.figure)
