@@ -4,6 +4,14 @@ import torch
 
 import riemvae_core as rc
 
+# a job of the page, run to its end
+DRAIN = """const drain = (job) => {
+  let step = job.next();
+  while (!step.done) step = job.next();
+  return step.value;
+};
+"""
+
 
 def balls(n: int = 40, d: int = 2, seed: int = 0) -> dict:
     """Balls as the page has them (float32), and three parameters."""
