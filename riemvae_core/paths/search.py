@@ -23,14 +23,13 @@ from riemvae_core.paths.descent import MEMORY, minimize_energy
 from riemvae_core.paths.forms import Conformal, Dense
 from riemvae_core.paths.starts import first_curves
 
-POLISH = 60  # evaluations for the points at constant speed, at most
+POLISH, FIRM = 60, 150  # evaluations for the points at constant speed, at most: of all, of those left over
+LAST = 5e-3  # share of the length, at most, that the points at constant speed may add
 SEARCH = 64  # points of a curve in the search, at least
 SHORT, LONGER = 12, 100  # evaluations between two spacings
 ROUNDS = 3  # of the longer ones at each number of points
 FEW = 3  # dimensions, at most, in which no round is rough
-SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # of plain length in the spacing, on the way to none
-EASE = 20  # evaluations at each of these
-KEPT = 150  # evaluations for that way and its polish
+KEPT = 150  # evaluations for points at constant speed that don't follow the curve yet
 BYTES = 2**30  # for the steps that are remembered, by groups of pairs
 
 
@@ -140,21 +139,32 @@ def _descend(
         _careful(way, form, n, search, max_steps)
     else:
         _rough(way, form, search)
-    mesh = fine_length(form, way.curve)
-    curve, done, steps = at_constant_speed(form, way.curve, n), way.done, way.steps
-    spare, length = max_steps - steps, length_of(form, curve)
-    far = (length > 1.005 * mesh) & (spare > EASE * len(SHARES)) & (curve.shape[2] <= FEW)
-    if far.any():
-        curve[far], more = _eased(form, way.curve[far], curve[far])
-        steps[far] += more
-        length = length_of(form, curve)
-    rows = ((steps < max_steps) & (far | (length > (1.0 + 1e-4) * mesh))).nonzero().flatten()
-    if len(rows):
-        curve[rows], more = _polished(form, curve[rows], (max_steps - steps)[rows].clamp_max(POLISH))
-        steps[rows] += more
-    length = length_of(form, curve)
-    done &= (length - mesh).abs() <= 5e-3 * mesh
-    return Found(curve, length, energy_of(form, curve), done, steps)
+    return _at_constant_speed(form, way, n, max_steps)
+
+
+def _at_constant_speed(form: Dense, way: _Search, n: int, max_steps: int) -> Found:
+    """The curves with n points at constant speed, bent anew where these cut corners.
+
+    A cheap stretch has long pieces at constant speed, and they may run through dear places. Where no bending
+    helps, the points stay as the search spaced them if that is shorter, and the path has not converged.
+    """
+    mesh, steps = fine_length(form, way.curve), way.steps
+    curve = at_constant_speed(form, way.curve, n)
+    length, least = length_of(form, curve), 1e-4
+    for order, cap in ((4, POLISH), (ORDER, FIRM)):
+        rows = ((steps < max_steps) & (length > (1.0 + least) * mesh)).nonzero().flatten()
+        if len(rows):
+            spare = (max_steps - steps)[rows].clamp_max(cap)
+            curve[rows], more = _polished(form, curve[rows], spare, order)
+            steps[rows] += more
+        length, least = length_of(form, curve), LAST
+    done = way.done & ((length - mesh).abs() <= LAST * mesh)
+    own = at_mixed_spacing(form, way.curve, n)[0]
+    plain, fine = length_of(form, own), fine_length(form, own)
+    keep = (length > (1.0 + LAST) * mesh) & (plain < length) & ((plain - fine).abs() <= 1e-2 * fine)
+    curve = torch.where(keep[:, None, None], own, curve)
+    length = torch.where(keep, plain, length)
+    return Found(curve, length, energy_of(form, curve), done & ~keep, steps)
 
 
 def _rough(way: _Search, form: Dense, search: int) -> None:
@@ -191,28 +201,10 @@ def _careful(way: _Search, form: Dense, n: int, search: int, max_steps: int) -> 
         way.finish()
 
 
-def _eased(form: Dense, curve: Tensor, cut: Tensor) -> tuple[Tensor, Tensor]:
-    """Curves brought to the constant speed of ``cut`` little by little, where that is shorter; steps.
-
-    At constant speed a cheap stretch has long pieces. Cut at once they run through dear places; here the
-    curve is bent anew at each spacing.
-    """
-    budget = torch.full_like(curve[:, 0, 0], EASE, dtype=torch.long)
-    steps, n = torch.zeros_like(budget), cut.shape[1]
-    for share in SHARES:
-        points, times = at_mixed_spacing(form, curve, n, share, 4)
-        curve, _, more = minimize_energy(form, points, times, 4, budget, 1e-6)
-        steps += more
-    curve = at_constant_speed(form, curve, n)
-    length, fine = length_of(form, curve), fine_length(form, curve)
-    better = (length < length_of(form, cut)) & ((length - fine).abs() <= 1e-2 * fine)
-    return torch.where(better[:, None, None], curve, cut), steps
-
-
-def _polished(form: Dense, curve: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
+def _polished(form: Dense, curve: Tensor, budget: Tensor, order: int) -> tuple[Tensor, Tensor]:
     """Curves minimized at equal times where that shortens them and they still resolve the metric; steps."""
     times = torch.full_like(curve[:, 1:, 0], 1.0 / (curve.shape[1] - 1))
-    polished, _, steps = minimize_energy(form, curve, times, 4, budget, 1e-7)
+    polished, _, steps = minimize_energy(form, curve, times, order, budget, 1e-7)
     length, fine = length_of(form, polished), fine_length(form, polished)
     better = (length < length_of(form, curve)) & ((length - fine).abs() <= 1e-3 * fine)
     return torch.where(better[:, None, None], polished, curve), steps
