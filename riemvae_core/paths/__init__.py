@@ -9,8 +9,9 @@ metric, ``decoded.py`` follows what they decode to, ``notices.py`` refuses and w
 from riemvae_core.paths.curves import Metric, curve_energy, curve_length, respaced, straight_line
 from riemvae_core.paths.decoded import decoded_steps, shortest_decoded
 from riemvae_core.paths.flow import exponential_map
-from riemvae_core.paths.geodesics import Geodesic, geodesic, low_cost_path
+from riemvae_core.paths.geodesics import geodesic, low_cost_path
 from riemvae_core.paths.notices import PathWarning
+from riemvae_core.paths.search import Geodesic
 
 __all__ = [
     "Geodesic",
