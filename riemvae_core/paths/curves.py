@@ -204,16 +204,16 @@ def at_constant_speed(metric, curve: Float[Tensor, "*batch t d"], n: int) -> Flo
 
 
 def at_mixed_spacing(
-    metric, curve: Float[Tensor, "*batch t d"], n: int, share: float = 1.0, order: int = 2
+    metric, curve: Float[Tensor, "*batch t d"], n: int
 ) -> tuple[Float[Tensor, "*batch n d"], Float[Tensor, "*batch s"]]:
-    """n points whose distances along the curve are equal in length in the metric and ``share`` plain length.
+    """n points whose distances along the curve are equal, in the mean of plain length and the metric's.
 
     So neither a cheap stretch nor a dear one is left without points. With them the times of the pieces at
     constant speed, 1 in sum; a piece of next to no length keeps a little time.
     """
-    plain, own = curve.diff(dim=-2).norm(dim=-1), piece_lengths(metric, curve, order)
-    mixed = share * plain / plain.sum(-1, keepdim=True) + own / own.sum(-1, keepdim=True)
+    plain, own = curve.diff(dim=-2).norm(dim=-1), piece_lengths(metric, curve, 2)
+    mixed = plain / plain.sum(-1, keepdim=True) + own / own.sum(-1, keepdim=True)
     points = spaced(curve, mixed, n)
-    own = piece_lengths(metric, points, order)
+    own = piece_lengths(metric, points, 2)
     times = (own / own.sum(-1, keepdim=True)).nan_to_num(1.0) + 1e-6
     return points, times / times.sum(-1, keepdim=True)

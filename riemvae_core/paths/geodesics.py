@@ -38,11 +38,13 @@ def geodesic(
     one of the starts leads to it.
 
     The search spaces its points evenly in the mean of plain length and length in the metric, so that
-    neither cheap nor dear stretches are left without; the curve comes back at constant speed. It has
-    converged when the decrement $\nabla E^\top P^{-1}\nabla E$ of the energy in the frozen metric P (see
-    ``descent``) is at most ``tol`` times the energy, 1e-8 by default and 1e-6 in single precision, and
-    when finer integration and the last spacing change the length by at most 0.1% and 0.5%. Each start
-    spends at most ``max_steps`` evaluations. The result is never longer than the straight line of
+    neither cheap nor dear stretches are left without; the curve comes back at constant speed (or, where
+    ``n_points`` at constant speed would cut its corners, spaced as in the search and not converged). In up to
+    three dimensions the search is Newton's method, beyond them L-BFGS. A curve has converged when the
+    decrement $\nabla E^\top P^{-1}\nabla E$ of the energy in the frozen metric P (see ``descent``) is at
+    most ``tol`` times the energy, 1e-8 by default and 1e-6 in single precision, and when finer integration
+    and the last spacing change the length by at most 0.1% and 0.5%. Each start spends at most ``max_steps``
+    evaluations. The result is never longer than the straight line of
     ``n_points`` points: where the search ends so, this line comes back, not converged. Paths that have not
     converged are told by a ``PathWarning``, as is a search that may take minutes.
 

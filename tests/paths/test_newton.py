@@ -62,7 +62,9 @@ def test_a_step_is_newtons_where_that_falls_and_firm_elsewhere():
         properties.close(step[k].flatten(), torch.linalg.solve(matrix, -grad[k].flatten()), rtol=1e-8)
     less = whole(own[1], beside[1]) + share[1] / newton.FIRMER * p
     assert torch.linalg.eigvalsh(less)[0] < 0
-    properties.close(newton._times(own, beside, grad)[1].flatten(), whole(own[1], beside[1]) @ grad[1].flatten())
+    properties.close(
+        newton._times(own, beside, grad)[1].flatten(), whole(own[1], beside[1]) @ grad[1].flatten()
+    )
 
 
 def test_one_step_ends_at_the_minimum_of_a_constant_metric():
