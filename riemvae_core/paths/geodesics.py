@@ -101,7 +101,7 @@ def _in_double(metric: Metric, *ends: Tensor) -> tuple:
     return metric.in_double(), *(end.double() for end in ends)
 
 
-def _rough(metric: Metric, own: Metric, *asked: str) -> Metric:
+def _rough(metric: Metric, own: Metric, *asked: str) -> Metric | Rounded:
     """A metric for the first rounds: in single precision where it came so and has all that is asked of it."""
     slim = own is not metric and all(callable(getattr(metric, name, None)) for name in asked)
     return Rounded(metric) if slim else own

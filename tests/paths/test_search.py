@@ -34,7 +34,7 @@ def test_a_round_that_hides_dear_places_is_taken_back(monkeypatch):
     way = search._Search(form_of(HALF_PLANE), line, 500, 1e-8)
 
     def worse(form, curve, times, order, budget, tol):
-        return 2.0 * curve, torch.ones(1, dtype=torch.bool), torch.ones_like(budget)
+        return curve * points(1.0, 0.5), torch.ones(1, dtype=torch.bool), torch.ones_like(budget)
 
     with monkeypatch.context() as patch:
         patch.setattr(search, "newton", worse)
