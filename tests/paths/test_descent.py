@@ -55,4 +55,6 @@ def test_no_point_moves_further_than_half_a_length():
     step[1, 1, 0] = 0.1
     times = torch.full((2, 4), 0.25, dtype=torch.float64)
     stiffness = torch.full((2, 4, 1), 16.0, dtype=torch.float64)
-    properties.close(descent.capped(energy, stiffness, times, step), torch.tensor([0.1, 1.0], dtype=torch.float64))
+    properties.close(
+        descent.capped(energy, stiffness, times, step), torch.tensor([0.1, 1.0], dtype=torch.float64)
+    )
