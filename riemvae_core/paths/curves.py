@@ -12,9 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import chunks
+from riemvae_core.numerics import check_finite, check_number, chunks
 from riemvae_core.paths.forms import form_of
-from riemvae_core.paths.notices import check_count, check_tensor
 
 #: A metric as paths take it: any callable from points z ``[*batch, d]`` to matrices G(z) ``[*batch, d, d]``.
 Metric = Callable[[Tensor], Tensor]
@@ -52,7 +51,7 @@ def piece_squares(
 
 
 def _check_curve(curve: Tensor) -> None:
-    check_tensor("curve", curve)
+    check_finite(curve=curve)
     if curve.ndim < 2 or curve.shape[-2] < 2 or curve.shape[-1] < 1:
         raise ValueError(f"curve must be [*batch, t, d] with t at least 2, got {tuple(curve.shape)}")
 
@@ -60,7 +59,7 @@ def _check_curve(curve: Tensor) -> None:
 def _check_squares(metric, curve: Tensor, order: int) -> Tensor:
     """The pieces' squares; FloatingPointError, by curve and point, where one is NaN, infinite or negative."""
     _check_curve(curve)
-    check_count("order", order, 1)
+    check_number(1, whole=True, order=order)
     squares = piece_squares(metric, curve, order, signed=True)
     if squares.numel():
         bad = ~torch.isfinite(squares) | (squares < -1e-6 * squares.detach().abs().amax())
@@ -135,13 +134,12 @@ def straight_line(
         >>> straight_line(torch.tensor([0.0]), torch.tensor([4.0]), n=3).flatten()
         tensor([0.00, 2.00, 4.00])
     """
-    for name, end in (("a", a), ("b", b)):
-        check_tensor(name, end)
+    check_finite(a=a, b=b)
     if a.shape != b.shape or a.ndim < 1 or a.dtype != b.dtype:
         raise ValueError(
             f"b must have a's shape and dtype, {tuple(a.shape)} {a.dtype}, got {tuple(b.shape)} {b.dtype}"
         )
-    check_count("n", n, 2)
+    check_number(2, whole=True, n=n)
     t = torch.arange(n, dtype=a.dtype, device=a.device)[:, None] / (n - 1)
     return torch.lerp(a.unsqueeze(-2), b.unsqueeze(-2), t)
 
@@ -167,7 +165,7 @@ def respaced(
         tensor([0.00, 2.00, 4.00])
     """
     _check_curve(curve)
-    check_count("n", n, 2)
+    check_number(2, whole=True, n=n)
     if pieces.shape != (*curve.shape[:-2], curve.shape[-2] - 1):
         raise ValueError(
             f"pieces must be one length for each piece of a curve {tuple(curve.shape)}, got "
@@ -206,16 +204,16 @@ def at_constant_speed(metric, curve: Float[Tensor, "*batch t d"], n: int) -> Flo
 
 
 def at_mixed_spacing(
-    metric, curve: Float[Tensor, "*batch t d"], n: int, share: float = 1.0, order: int = 2
+    metric, curve: Float[Tensor, "*batch t d"], n: int
 ) -> tuple[Float[Tensor, "*batch n d"], Float[Tensor, "*batch s"]]:
-    """n points whose distances along the curve are equal in length in the metric and ``share`` plain length.
+    """n points whose distances along the curve are equal, in the mean of plain length and the metric's.
 
     So neither a cheap stretch nor a dear one is left without points. With them the times of the pieces at
     constant speed, 1 in sum; a piece of next to no length keeps a little time.
     """
-    plain, own = curve.diff(dim=-2).norm(dim=-1), piece_lengths(metric, curve, order)
-    mixed = share * plain / plain.sum(-1, keepdim=True) + own / own.sum(-1, keepdim=True)
+    plain, own = curve.diff(dim=-2).norm(dim=-1), piece_lengths(metric, curve, 2)
+    mixed = plain / plain.sum(-1, keepdim=True) + own / own.sum(-1, keepdim=True)
     points = spaced(curve, mixed, n)
-    own = piece_lengths(metric, points, order)
+    own = piece_lengths(metric, points, 2)
     times = (own / own.sum(-1, keepdim=True)).nan_to_num(1.0) + 1e-6
     return points, times / times.sum(-1, keepdim=True)

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.numerics import check_finite, check_number
 from riemvae_core.paths.curves import straight_line
-from riemvae_core.paths.geodesics import Geodesic
-from riemvae_core.paths.notices import check_count, check_tensor, tell
+from riemvae_core.paths.notices import tell
+from riemvae_core.paths.search import Geodesic
 
 Decode = Callable[[Tensor], Tensor]
 
@@ -38,7 +39,7 @@ def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[T
 
 
 def _steps(decode: Decode, curve: Tensor) -> Tensor:
-    check_tensor("curve", curve)
+    check_finite(curve=curve)
     if curve.ndim < 2 or curve.shape[-2] < 2 or curve.shape[-1] < 1:
         raise ValueError(f"curve must be [*batch, t, d] with t at least 2, got {tuple(curve.shape)}")
     flat = curve.reshape(-1, curve.shape[-1])
@@ -84,14 +85,13 @@ def shortest_decoded(
         >>> rc.shortest_decoded(polar, a, b).length.item()  # the chord of a quarter circle
         1.414
     """
-    for name, end in (("a", a), ("b", b)):
-        check_tensor(name, end)
+    check_finite(a=a, b=b)
     if a.ndim != 2 or a.shape != b.shape or a.shape[1] < 1 or a.dtype != b.dtype:
         raise ValueError(
             f"a and b must both be [n, d], got {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}"
         )
-    for name, value, least in (("n_points", n_points, 3), ("waves", waves, 1), ("max_steps", max_steps, 1)):
-        check_count(name, value, least)
+    check_number(3, whole=True, n_points=n_points)
+    check_number(1, whole=True, waves=waves, max_steps=max_steps)
     if not 0 < tol < math.inf:
         raise ValueError(f"tol must be positive, got {tol}")
     line, reach = straight_line(a, b, n_points).detach(), (b - a).detach().norm(dim=-1)[:, None, None]

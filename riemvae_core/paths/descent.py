@@ -173,13 +173,18 @@ def _aim(history: _History, state: _State) -> _State:
     lift = state.lift * state.stiffness.flatten(1).amax(-1)
     r = history.direction(state.row, state.grad, lifted(state.stiffness, lift[:, None]))
     _, decrement = solve_frozen(state.stiffness, state.grad)
-    metric = state.stiffness * over(state.stiffness, state.times)
+    size = capped(state.energy, state.stiffness, state.times, r)
+    return state._replace(direction=-r, slope=-_dot(r, state.grad), size=size, decrement=decrement)
+
+
+def capped(
+    energy: Float[Tensor, " b"], stiffness: Tensor, times: Float[Tensor, "b s"], step: Float[Tensor, "b i d"]
+) -> Float[Tensor, " b"]:
+    """The share of each step, at most 1, by which no point moves too far (``STEP_CAP``) in the metric."""
+    metric = stiffness * over(stiffness, times)
     around = 0.5 * (metric[:, :-1] + metric[:, 1:])
-    reach = (applied(around, r) * r).sum(-1).amax(-1).clamp_min(0.0).sqrt()
-    cap = STEP_CAP * state.energy.clamp_min(0.0).sqrt() / reach
-    return state._replace(
-        direction=-r, slope=-_dot(r, state.grad), size=cap.nan_to_num(1.0).clamp_max(1.0), decrement=decrement
-    )
+    reach = (applied(around, step) * step).sum(-1).amax(-1).clamp_min(0.0).sqrt()
+    return (STEP_CAP * energy.clamp_min(0.0).sqrt() / reach).nan_to_num(1.0).clamp_max(1.0)
 
 
 def _try(metric, history: _History, state: _State, order: int) -> _State:

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.numerics import check_finite, check_number
 from riemvae_core.paths.curves import Metric
 from riemvae_core.paths.forms import applied, form_of
-from riemvae_core.paths.notices import check_count, check_tensor
 
 # Dormand and Prince (1980): stages, the fifth-order solution (the last row), and its error's weights
 STAGES = (
@@ -49,13 +49,12 @@ def exponential_map(
         >>> rc.exponential_map(HalfPlaneMetric(), up, up)  # a unit of way from height 1 to height e
         tensor([0.000, 2.718])
     """
-    for name, values in (("z", z), ("v", v)):
-        check_tensor(name, values)
+    check_finite(z=z, v=v)
     if v.shape != z.shape or z.ndim < 1 or z.shape[-1] < 1:
         raise ValueError(f"v must have z's shape [*batch, d], {tuple(z.shape)}, got {tuple(v.shape)}")
     if v.dtype != z.dtype or not z.is_floating_point():
         raise ValueError(f"z and v must have the same floating dtype, got {z.dtype} and {v.dtype}")
-    check_count("max_steps", max_steps, 1)
+    check_number(1, whole=True, max_steps=max_steps)
     if tol is not None and not 0 < tol < math.inf:
         raise ValueError(f"tol must be positive, got {tol}")
     tol = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)

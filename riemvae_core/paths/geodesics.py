@@ -1,44 +1,22 @@
 """Shortest paths on a latent space in any metric, a callable from ``z [*batch, d]`` to ``[*batch, d, d]``."""
 
 import math
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.numerics import check_finite, check_number
 from riemvae_core.paths.curves import Metric, curve_energy, curve_length, straight_line
 from riemvae_core.paths.descent import minimize_energy
 from riemvae_core.paths.flow import exponential_map
 from riemvae_core.paths.forms import Conformal, Dense, Rounded, form_of
-from riemvae_core.paths.notices import Clock, check_count, check_form, check_tensor, tell
-from riemvae_core.paths.search import SEARCH, Found, search_paths
+from riemvae_core.paths.notices import Clock, check_form, tell
+from riemvae_core.paths.search import SEARCH, Geodesic, search_paths
 
 __all__ = ["Geodesic", "curve_energy", "curve_length", "exponential_map", "geodesic", "low_cost_path"]
 
 LIMIT = {torch.float64: 300.0, torch.float32: 35.0}  # logs of costs, from the middle of their range
-
-
-class Geodesic(NamedTuple):
-    """A shortest path for each pair of ends.
-
-    ``curve [*batch, t, d]`` at constant speed; ``length`` and ``energy [*batch]`` as ``curve_length`` and
-    ``curve_energy`` measure them; ``converged [*batch]``, true only where the search ended at a minimum and
-    the points resolve the metric; ``steps [*batch]``, the evaluations of energy and gradient spent on it.
-    Lengths are in the metric's units, energies in their squares.
-
-    Example:
-        >>> from riemvae_core.metrics import ConstantMetric
-        >>> path = rc.geodesic(ConstantMetric(torch.eye(1)), torch.zeros(1), torch.tensor([3.0]))
-        >>> path.converged, path.length, path.energy
-        (tensor(True), tensor(3.00), tensor(9.00))
-    """
-
-    curve: Float[Tensor, "*batch t d"]
-    length: Float[Tensor, "*batch"]
-    energy: Float[Tensor, "*batch"]
-    converged: Bool[Tensor, "*batch"]
-    steps: Int[Tensor, "*batch"]
 
 
 def geodesic(
@@ -60,11 +38,13 @@ def geodesic(
     one of the starts leads to it.
 
     The search spaces its points evenly in the mean of plain length and length in the metric, so that
-    neither cheap nor dear stretches are left without; the curve comes back at constant speed. It has
-    converged when the decrement $\nabla E^\top P^{-1}\nabla E$ of the energy in the frozen metric P (see
-    ``descent``) is at most ``tol`` times the energy, 1e-8 by default and 1e-6 in single precision, and
-    when finer integration and the last spacing change the length by at most 0.1% and 0.5%. Each start
-    spends at most ``max_steps`` evaluations. The result is never longer than the straight line of
+    neither cheap nor dear stretches are left without; the curve comes back at constant speed (or, where
+    ``n_points`` at constant speed would cut its corners, spaced as in the search and not converged). In up to
+    three dimensions the search is Newton's method, beyond them L-BFGS. A curve has converged when the
+    decrement $\nabla E^\top P^{-1}\nabla E$ of the energy in the frozen metric P (see ``descent``) is at
+    most ``tol`` times the energy, 1e-8 by default and 1e-6 in single precision, and when finer integration
+    and the last spacing change the length by at most 0.1% and 0.5%. Each start spends at most ``max_steps``
+    evaluations. The result is never longer than the straight line of
     ``n_points`` points: where the search ends so, this line comes back, not converged. Paths that have not
     converged are told by a ``PathWarning``, as is a search that may take minutes.
 
@@ -86,7 +66,7 @@ def geodesic(
     """
     _check(a, b, n_points, nodes, max_steps, tol)
     own, *ends = _in_double(metric, a, b)
-    coarse = form_of(own if own is metric else Rounded(metric))
+    coarse = form_of(_rough(metric, own, "log_diagonal"))
     path = _solve(form_of(own), coarse, a, ends, n_points, nodes, max_steps, tol)
     tell(
         "geodesic",
@@ -98,18 +78,17 @@ def geodesic(
 
 
 def _check(a, b, n_points, nodes, max_steps, tol) -> None:
-    for name, end in (("a", a), ("b", b)):
-        check_tensor(name, end)
+    check_finite(a=a, b=b)
     if a.shape != b.shape or a.ndim < 1 or a.shape[-1] < 1:
         raise ValueError(f"b must have a's shape [*batch, d], {tuple(a.shape)}, got {tuple(b.shape)}")
     if a.dtype != b.dtype or a.dtype not in LIMIT:
         raise ValueError(f"a and b must have the same dtype, float32 or float64, got {a.dtype} and {b.dtype}")
     if nodes is not None:
-        check_tensor("nodes", nodes)
+        check_finite(nodes=nodes)
         if nodes.ndim != 2 or len(nodes) == 0 or nodes.shape[1] != a.shape[-1]:
             raise ValueError(f"nodes must be [m, {a.shape[-1]}] with m at least 1, got {tuple(nodes.shape)}")
-    check_count("n_points", n_points, 3)
-    check_count("max_steps", max_steps, 1)
+    check_number(3, whole=True, n_points=n_points)
+    check_number(1, whole=True, max_steps=max_steps)
     if tol is not None and not (tol > 0 and math.isfinite(tol)):
         raise ValueError(f"tol must be positive, got {tol}")
 
@@ -120,6 +99,12 @@ def _in_double(metric: Metric, *ends: Tensor) -> tuple:
     if ends[0].dtype == torch.float64 or ends[0].device.type == "mps" or not hasattr(metric, "in_double"):
         return metric, *ends
     return metric.in_double(), *(end.double() for end in ends)
+
+
+def _rough(metric: Metric, own: Metric, *asked: str) -> Metric | Rounded:
+    """A metric for the first rounds: in single precision where it came so and has all that is asked of it."""
+    slim = own is not metric and all(callable(getattr(metric, name, None)) for name in asked)
+    return Rounded(metric) if slim else own
 
 
 def _solve(
@@ -158,7 +143,7 @@ def _solve(
     return _shaped(best, like)
 
 
-def _shaped(found: Found, like: Tensor) -> Geodesic:
+def _shaped(found: Geodesic, like: Tensor) -> Geodesic:
     parts = (part.to(like.dtype) if part.is_floating_point() else part for part in found)
     return Geodesic(*(part.reshape(like.shape[:-1] + part.shape[1:]) for part in parts))
 
@@ -211,7 +196,8 @@ def low_cost_path(
             fit = costs[torch.isfinite(costs)]
             middle = 0.5 * (fit.amax() + fit.amin()).item() if len(fit) else 0.0
         form = Conformal(own, power, middle, limit)
-        coarse = Conformal(own if own is metric else Rounded(metric), power, middle, limit)
+        rough = _rough(metric, own, "log_volume", "log_volume_and_grad")
+        coarse = Conformal(rough, power, middle, limit)
         path = _solve(form, coarse, a, ends, n_points, nodes, max_steps, tol)
         held = (
             form.log_cost(path.curve.to(ends[0])).abs().amax(-1) < limit if len(ends[0]) else path.converged

@@ -30,37 +30,6 @@ class PathWarning(UserWarning):
     """
 
 
-def check_finite(name: str, values: Tensor) -> None:
-    """ValueError that names the first row of ``values`` with a number that isn't finite."""
-    bad = ~torch.isfinite(values)
-    if bool(bad.any()):
-        first = tuple(bad.nonzero()[0].tolist())
-        raise ValueError(
-            f"{name} must be finite, got {values[first].item()} at {list(first)}, {int(bad.sum())} in all"
-        )
-
-
-def check_tensor(name: str, values: object) -> None:
-    """ValueError unless ``values`` is a tensor of floating numbers that are finite."""
-    if not isinstance(values, Tensor):
-        raise ValueError(
-            f"{name} must be a tensor, got {type(values).__name__}: take torch.as_tensor({name})"
-        )
-    if not values.is_floating_point():
-        raise ValueError(f"{name} must have a floating dtype, got {values.dtype}: take {name}.float()")
-    check_finite(name, values)
-
-
-def check_count(name: str, value: object, least: int) -> None:
-    """ValueError unless ``value`` is an integer of at least ``least``."""
-    try:
-        good = value == int(value) and value >= least and not isinstance(value, bool)
-    except (TypeError, ValueError, OverflowError):
-        good = False
-    if not good:
-        raise ValueError(f"{name} must be at least {least} and an integer, got {value!r}")
-
-
 def check_form(form: Dense, a: Tensor, b: Tensor, points: int) -> None:
     """ValueError where dense matrices are too large, or the metric at some ends ``[pairs, d]`` is none."""
     d = a.shape[1]

@@ -1,6 +1,7 @@
 """The search for shortest paths in one form of a metric: descent, between new spacings of the points."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,27 +22,39 @@ from riemvae_core.paths.curves import (
 )
 from riemvae_core.paths.descent import MEMORY, minimize_energy
 from riemvae_core.paths.forms import Conformal, Dense
+from riemvae_core.paths.newton import newton
 from riemvae_core.paths.starts import first_curves
 
-POLISH = 60  # evaluations for the points at constant speed, at most
+POLISH, FIRM = 60, 150  # evaluations for the points at constant speed, at most: of all, of those left over
+LAST = 5e-3  # share of the length, at most, that the points at constant speed may add
 SEARCH = 64  # points of a curve in the search, at least
 SHORT, LONGER = 12, 100  # evaluations between two spacings
 ROUNDS = 3  # of the longer ones at each number of points
 FEW = 3  # dimensions, at most, in which no round is rough
-SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # of plain length in the spacing, on the way to none
-EASE = 20  # evaluations at each of these
-KEPT = 150  # evaluations for that way and its polish
+KEPT = 150  # evaluations for points at constant speed that don't follow the curve yet
 BYTES = 2**30  # for the steps that are remembered, by groups of pairs
 
 
-class Found(NamedTuple):
-    """A curve for each of n pairs, as the fields of a ``Geodesic``."""
+class Geodesic(NamedTuple):
+    """A shortest path for each pair of ends.
 
-    curve: Float[Tensor, "n t d"]
-    length: Float[Tensor, " n"]
-    energy: Float[Tensor, " n"]
-    converged: Bool[Tensor, " n"]
-    steps: Int[Tensor, " n"]
+    ``curve [*batch, t, d]`` at constant speed; ``length`` and ``energy [*batch]`` as ``curve_length`` and
+    ``curve_energy`` measure them; ``converged [*batch]``, true only where the search ended at a minimum and
+    the points resolve the metric; ``steps [*batch]``, the evaluations of energy and gradient spent on it.
+    Lengths are in the metric's units, energies in their squares.
+
+    Example:
+        >>> from riemvae_core.metrics import ConstantMetric
+        >>> path = rc.geodesic(ConstantMetric(torch.eye(1)), torch.zeros(1), torch.tensor([3.0]))
+        >>> path.converged, path.length, path.energy
+        (tensor(True), tensor(3.00), tensor(9.00))
+    """
+
+    curve: Float[Tensor, "*batch t d"]
+    length: Float[Tensor, "*batch"]
+    energy: Float[Tensor, "*batch"]
+    converged: Bool[Tensor, "*batch"]
+    steps: Int[Tensor, "*batch"]
 
 
 def search_paths(
@@ -53,7 +66,7 @@ def search_paths(
     nodes: Tensor | None,
     max_steps: int,
     tol: float,
-) -> Found:
+) -> Geodesic:
     """The shortest curves found from all starts, and never longer than the straight lines.
 
     Beyond ``FEW`` dimensions the first rounds see the metric in its ``coarse`` form.
@@ -65,19 +78,19 @@ def search_paths(
         starts = first_curves(form, a[s], b[s], 4 * search, nodes)
         found = [_descend(form, coarse, start, n, search, max_steps, tol) for start in starts]
         none = torch.zeros_like(found[0].converged)
-        found.append(Found(line, length_of(form, line), energy_of(form, line), none, none.long()))
+        found.append(Geodesic(line, length_of(form, line), energy_of(form, line), none, none.long()))
         parts.append(_shortest([certified(form, f) for f in found]))
-    return Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return Geodesic(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def _shortest(found: list[Found]) -> Found:
+def _shortest(found: list[Geodesic]) -> Geodesic:
     """For each pair the shortest curve; of curves equally long to rounding's order, one that converged."""
     lengths = torch.stack([f.length.nan_to_num(torch.inf, torch.inf) for f in found])
     converged = torch.stack([f.converged for f in found])
     near = lengths <= lengths.amin(0) * (1.0 + 1e-5)
     choice = (near.int() + (near & converged).int()).argmax(0)
     rows = torch.arange(len(choice), device=choice.device)
-    return Found(*(torch.stack(parts)[choice, rows] for parts in zip(*found, strict=True)))
+    return Geodesic(*(torch.stack(parts)[choice, rows] for parts in zip(*found, strict=True)))
 
 
 def fine_length(form: Dense, curve: Float[Tensor, "n t d"]) -> Float[Tensor, " n"]:
@@ -107,7 +120,7 @@ class _Search:
         """Space the points of some curves anew and bend them; whether each reached the goal."""
         points, times = at_mixed_spacing(self.form, self.curve[rows], self.curve.shape[1])
         left = (self.budget - self.steps)[rows].clamp_max(cap)
-        self.curve[rows], reached, more = minimize_energy(self.form, points, times, 2, left, goal)
+        self.curve[rows], reached, more = _minimizer(points)(self.form, points, times, 2, left, goal)
         self.steps[rows] += more
         return reached
 
@@ -122,39 +135,57 @@ class _Search:
             rows = rows[~settled & (self.steps < self.budget)[rows]]
 
     def finish(self, cap: int = LONGER, rounds: int = ROUNDS) -> None:
-        """Longer rounds to the goal itself, where finer integration agrees."""
+        """Longer rounds to the goal itself, where finer integration agrees.
+
+        A round whose curve is longer than before, seen finely, is taken back: it hid dear places.
+        """
         for _ in range(rounds):
             if len(rows := self.open()) == 0:
                 return
+            before = self.curve[rows]
             reached = self.descend(rows, cap, self.tol)
             length, fine = length_of(self.form, self.curve[rows], 2), fine_length(self.form, self.curve[rows])
+            worse = fine > (1.0 + 1e-3) * fine_length(self.form, before)
+            self.curve[rows[worse]] = before[worse]
+            reached &= ~worse
             self.done[rows] = reached & ((length - fine).abs() <= 1e-3 * fine)
 
 
 def _descend(
     form: Dense, coarse: Dense, curve: Tensor, n: int, search: int, max_steps: int, tol: float
-) -> Found:
+) -> Geodesic:
     """Descend by a rough way or a careful one, then put the points at constant speed."""
     way = _Search(coarse, curve, max_steps, tol)
     if curve.shape[2] <= FEW:
         _careful(way, form, n, search, max_steps)
     else:
         _rough(way, form, search)
-    mesh = fine_length(form, way.curve)
-    curve, done, steps = at_constant_speed(form, way.curve, n), way.done, way.steps
-    spare, length = max_steps - steps, length_of(form, curve)
-    far = (length > 1.005 * mesh) & (spare > EASE * len(SHARES)) & (curve.shape[2] <= FEW)
-    if far.any():
-        curve[far], more = _eased(form, way.curve[far], curve[far])
-        steps[far] += more
-        length = length_of(form, curve)
-    rows = ((steps < max_steps) & (far | (length > (1.0 + 1e-4) * mesh))).nonzero().flatten()
-    if len(rows):
-        curve[rows], more = _polished(form, curve[rows], (max_steps - steps)[rows].clamp_max(POLISH))
-        steps[rows] += more
-    length = length_of(form, curve)
-    done &= (length - mesh).abs() <= 5e-3 * mesh
-    return Found(curve, length, energy_of(form, curve), done, steps)
+    return _at_constant_speed(form, way, n, max_steps)
+
+
+def _at_constant_speed(form: Dense, way: _Search, n: int, max_steps: int) -> Geodesic:
+    """The curves with n points at constant speed, bent anew where these cut corners.
+
+    A cheap stretch has long pieces at constant speed, and they may run through dear places. Where no bending
+    helps, the points stay as the search spaced them if that is shorter, and the path has not converged.
+    """
+    mesh, steps = fine_length(form, way.curve), way.steps
+    curve = at_constant_speed(form, way.curve, n)
+    length, least = length_of(form, curve), 1e-4
+    for order, cap in ((4, POLISH), (ORDER, FIRM)):
+        rows = ((steps < max_steps) & (length > (1.0 + least) * mesh)).nonzero().flatten()
+        if len(rows):
+            spare = (max_steps - steps)[rows].clamp_max(cap)
+            curve[rows], more = _polished(form, curve[rows], spare, order)
+            steps[rows] += more
+        length, least = length_of(form, curve), LAST
+    done = way.done & ((length - mesh).abs() <= LAST * mesh)
+    own = at_mixed_spacing(form, way.curve, n)[0]
+    plain, fine = length_of(form, own), fine_length(form, own)
+    keep = (length > (1.0 + LAST) * mesh) & (plain < length) & ((plain - fine).abs() <= 1e-2 * fine)
+    curve = torch.where(keep[:, None, None], own, curve)
+    length = torch.where(keep, plain, length)
+    return Geodesic(curve, length, energy_of(form, curve), done & ~keep, steps)
 
 
 def _rough(way: _Search, form: Dense, search: int) -> None:
@@ -179,10 +210,7 @@ def _careful(way: _Search, form: Dense, n: int, search: int, max_steps: int) -> 
     kept = KEPT if max_steps >= 3 * KEPT else 0
     way.form, way.budget = form, way.budget - kept
     way.space(search)
-    for goal in (1e-3, 1e-5):
-        if len(rows := way.open()):
-            way.descend(rows, max_steps, goal)
-    way.finish(max_steps, 1)
+    way.finish()
     way.space(2 * search)
     way.finish()
     if kept:
@@ -191,28 +219,14 @@ def _careful(way: _Search, form: Dense, n: int, search: int, max_steps: int) -> 
         way.finish()
 
 
-def _eased(form: Dense, curve: Tensor, cut: Tensor) -> tuple[Tensor, Tensor]:
-    """Curves brought to the constant speed of ``cut`` little by little, where that is shorter; steps.
-
-    At constant speed a cheap stretch has long pieces. Cut at once they run through dear places; here the
-    curve is bent anew at each spacing.
-    """
-    budget = torch.full_like(curve[:, 0, 0], EASE, dtype=torch.long)
-    steps, n = torch.zeros_like(budget), cut.shape[1]
-    for share in SHARES:
-        points, times = at_mixed_spacing(form, curve, n, share, 4)
-        curve, _, more = minimize_energy(form, points, times, 4, budget, 1e-6)
-        steps += more
-    curve = at_constant_speed(form, curve, n)
-    length, fine = length_of(form, curve), fine_length(form, curve)
-    better = (length < length_of(form, cut)) & ((length - fine).abs() <= 1e-2 * fine)
-    return torch.where(better[:, None, None], curve, cut), steps
+def _minimizer(curve: Tensor) -> Callable:
+    return newton if curve.shape[2] <= FEW else minimize_energy
 
 
-def _polished(form: Dense, curve: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
+def _polished(form: Dense, curve: Tensor, budget: Tensor, order: int) -> tuple[Tensor, Tensor]:
     """Curves minimized at equal times where that shortens them and they still resolve the metric; steps."""
     times = torch.full_like(curve[:, 1:, 0], 1.0 / (curve.shape[1] - 1))
-    polished, _, steps = minimize_energy(form, curve, times, 4, budget, 1e-7)
+    polished, _, steps = _minimizer(curve)(form, curve, times, order, budget, 1e-7)
     length, fine = length_of(form, polished), fine_length(form, polished)
     better = (length < length_of(form, curve)) & ((length - fine).abs() <= 1e-3 * fine)
     return torch.where(better[:, None, None], polished, curve), steps
@@ -221,8 +235,8 @@ def _polished(form: Dense, curve: Tensor, budget: Tensor) -> tuple[Tensor, Tenso
 # --- balls that fall between the points where the metric is looked at
 
 
-def certified(form: Dense, found: Found) -> Found:
-    """Found, with its length and energy integrated around the balls that are narrower than a piece.
+def certified(form: Dense, found: Geodesic) -> Geodesic:
+    """The same, with length and energy integrated around the balls that are narrower than a piece.
 
     For metrics made of balls alone (``mu``, ``log_var`` and ``rho``). Where this changes a length by more
     than 0.1%, the curve was found in a metric that was not seen, and has not converged. A low-cost path is

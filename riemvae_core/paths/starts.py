@@ -12,7 +12,7 @@ from riemvae_core.numerics import chunks
 from riemvae_core.paths.curves import ORDER, piece_lengths, spaced, straight_line
 from riemvae_core.paths.forms import applied, form_of
 
-GRID = {2: (33, 2), 3: (13, 1)}  # points along an axis and reach of an edge, by dimension
+GRID = {2: (65, 2), 3: (13, 1)}  # points along an axis and reach of an edge, by dimension
 NEIGHBORS = 10  # of each given node
 
 

@@ -47,3 +47,14 @@ def test_one_step_solves_a_constant_metric():
     properties.close(found, curves.straight_line(points(0.0, 0.0), points(1.0, 1.0), 12)[None])
     # one step, or a few where the cap on a step's length cuts it
     assert steps.item() <= 12
+
+
+def test_no_point_moves_further_than_half_a_length():
+    energy, step = torch.tensor([4.0, 4.0]).double(), torch.zeros(2, 3, 2).double()
+    step[0, 1] = torch.tensor([3.0, 4.0])  # 10 in a metric of 4 I, where the curve's length is 2
+    step[1, 1, 0] = 0.1
+    times = torch.full((2, 4), 0.25, dtype=torch.float64)
+    stiffness = torch.full((2, 4, 1), 16.0, dtype=torch.float64)
+    properties.close(
+        descent.capped(energy, stiffness, times, step), torch.tensor([0.1, 1.0], dtype=torch.float64)
+    )

@@ -8,14 +8,15 @@ import pytest
 import torch
 from path_cases import HALF_PLANE, half_ring, points
 
-from riemvae_core.metrics import ConstantMetric
+from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.paths import (
     PathWarning,
     curve_energy,
     descent,
     forms,
+    geodesic,
+    low_cost_path,
     notices,
-    search,
     starts,
     straight_line,
 )
@@ -58,9 +59,6 @@ def test_energies_spacing_and_first_curves():
 
 
 def test_checks_let_good_values_pass_and_the_clock_tells_long_searches():
-    notices.check_finite("a", torch.ones(2))
-    notices.check_tensor("a", torch.ones(2))
-    notices.check_count("n", 3, 3)
     notices.check_form(forms.form_of(FLAT), torch.ones(1, 2).double(), torch.ones(1, 2).double(), 64)
     form = forms.form_of(FLAT)
     notices.Clock(form, 1, 2, 64, 500, 1)(lambda: time.sleep(10.0))  # a small one isn't timed
@@ -72,5 +70,35 @@ def test_checks_let_good_values_pass_and_the_clock_tells_long_searches():
     notices.tell("it", two | True, two, "More.")
 
 
-def test_found_has_the_fields_of_a_geodesic():
-    assert search.Found._fields == ("curve", "length", "energy", "converged", "steps")
+class OnlyMatrices:
+    """Balls' metric that gives matrices alone, and itself in double precision."""
+
+    def __init__(self, metric):
+        self.metric = metric
+
+    def __call__(self, z):
+        return self.metric(z)
+
+    def in_double(self):
+        return OnlyMatrices(self.metric.in_double())
+
+
+class WithVolumes(OnlyMatrices):
+    """As above, with its volumes and no gradient of these."""
+
+    def log_volume(self, z):
+        return self.metric.log_volume(z)
+
+    def in_double(self):
+        return WithVolumes(self.metric.in_double())
+
+
+@pytest.mark.parametrize("kind", [OnlyMatrices, WithVolumes])
+@pytest.mark.parametrize("find", [geodesic, low_cost_path])
+def test_a_metric_in_double_needs_no_closed_forms(find, kind):
+    (mu,) = properties.random_tensors(1, (6, 4), dtype=torch.float32)
+    metric = PosteriorMetric(mu, torch.zeros_like(mu), rho=2.0, lam=0.1, tau=0.01)
+    given, whole = (find(m, mu[:2], mu[2:4], 12, max_steps=60) for m in (kind(metric), metric))
+    assert given.length.dtype == torch.float32
+    properties.close(given.length, whole.length, rtol=1e-4)
+    assert torch.equal(given.converged, whole.converged)
