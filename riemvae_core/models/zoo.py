@@ -239,8 +239,11 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     )
     model, kept = _untrained(r), {}
     partial = target.with_suffix(".snapshots")
-    if checkpoint.is_file() and partial.is_file():
-        kept = read_tensors(partial)[1]
+    if checkpoint.is_file() and r.snapshots:
+        if not partial.is_file():  # without them the end could not be written: from the beginning, then
+            checkpoint.unlink()
+        else:
+            kept = read_tensors(partial)[1]
 
     def keep(epoch: int, net: nn.Module, _means: dict[str, float]) -> None:
         if epoch in r.snapshots:

@@ -33,10 +33,10 @@ from riemvae_core.space.conditions import (
     rows,
 )
 from riemvae_core.space.encoding import Encoded, encode_all, warn_of_order, warn_of_sigma
+from riemvae_core.space.finite import check_finite
 from riemvae_core.space.inputs import is_shuffled
 from riemvae_core.space.outputs import (
     Found,
-    check_finite,
     read_balls,
     read_derivable,
     read_images,
