@@ -240,10 +240,11 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     model, kept = _untrained(r), {}
     partial = target.with_suffix(".snapshots")
     if checkpoint.is_file() and r.snapshots:
-        if not partial.is_file():  # without them the end could not be written: from the beginning, then
+        done = int(read_tensors(checkpoint)[0].get("done", 0))
+        kept = read_tensors(partial)[1] if partial.is_file() else {}
+        if any(f"{part}.{e}" not in kept for part in ("mu", "log_var") for e in r.snapshots if e <= done):
+            kept = {}  # without them the end could not be written: from the beginning, then
             checkpoint.unlink()
-        else:
-            kept = read_tensors(partial)[1]
 
     def keep(epoch: int, net: nn.Module, _means: dict[str, float]) -> None:
         if epoch in r.snapshots:

@@ -100,8 +100,8 @@ def _raw(data: Any, batch_size: int, n_rows: int) -> Iterator[Any]:
             whole = "concatenate" if one == "np" else "cat"
             raise ValueError(
                 f"data must say whether these are items or batches, got a {type(data).__name__} of "
-                f"{len(data)} {list(data[0].shape)}: pass {one}.stack(data) for items (padded to one length where they "
-                f"differ), {one}.{whole}(data) for batches"
+                f"{len(data)} {list(data[0].shape)}: pass {one}.stack(data) for items (padded to one length "
+                f"where they differ), {one}.{whole}(data) for batches"
             )
     if isinstance(data, str | bytes) or not isinstance(data, Iterable):
         raise ValueError(f"data must be a tensor or array [n, ...], or an iterable of them, got {say(data)}")
@@ -135,7 +135,8 @@ def is_shuffled(data: Any) -> bool:
         return True
     known = BatchSampler, SequentialSampler
     source = data.sampler if data.batch_sampler is None else data.batch_sampler
-    if not isinstance(source, Iterable) or all(isinstance(s, known) for s in (source, *samplers) if s):
+    named = all(isinstance(s, known) for s in (source, *samplers) if s is not None)
+    if named or not isinstance(source, Iterable) or isinstance(data.dataset, IterableDataset):
         return False
     with torch.random.fork_rng(devices=[]):  # one of the caller's own: does it say the same twice?
         first, second = (list(islice(iter(source), 64)) for _ in range(2))
