@@ -42,4 +42,5 @@ def _ranges(own: Tensor, others: Tensor, item: str) -> str:
     far = torch.maximum(high - most, least - low) > 0.5 * (most - least)
     bytes_among = bool(far) and most <= 1 and 1 < high <= 255
     into = "divide it by 255, or " if bytes_among else "bring it into their range, or " if far else ""
+    into = into or "see whether this is the range that the model was trained on, or "
     return f"{values}: {into}leave it out"

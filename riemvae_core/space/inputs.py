@@ -55,6 +55,11 @@ def batches(
     start = 0
     for batch in _raw(data, batch_size, _most(own)):
         x = _checked(_entry(batch, key), batch)
+        if isinstance(data, IterableDataset) and x.ndim == 3:
+            raise ValueError(
+                f"data must say whether these are items or batches, got {say(data)} of {list(x.shape)}: pass "
+                "DataLoader(data, batch_size=256) for items, DataLoader(data, batch_size=None) for batches"
+            )
         stop = start + len(x)
         check_rows({k: part for k, part in own.items() if len(part) < stop}, stop)
         brings = isinstance(batch, tuple | list) and len(batch) > len(needs) > 0
@@ -105,11 +110,6 @@ def _raw(data: Any, batch_size: int, n_rows: int) -> Iterator[Any]:
             )
     if isinstance(data, str | bytes) or not isinstance(data, Iterable):
         raise ValueError(f"data must be a tensor or array [n, ...], or an iterable of them, got {say(data)}")
-    if isinstance(data, IterableDataset):
-        raise ValueError(
-            f"data must say whether it gives items or batches, got {say(data)}: pass DataLoader(data, "
-            "batch_size=256) for items, DataLoader(data, batch_size=None) for batches"
-        )
     if isinstance(data, DataLoader):
         _notice_shuffling(data, n_rows)
     seen, source = 0, iter(data)

@@ -44,7 +44,12 @@ def test_the_remedy_follows_the_ranges():
     for row, words in {
         (9.0, 400.0, 1.0, 1.0): "from 1 to 400, .* bring it into their range, or leave it out",
         (-1.0, 0.5, 0.5, 0.5): "from -1 to 0.5, .* bring it into their range, or leave it out",
-        (0.1, 0.2, 0.3, 0.4): r"from 0.1 to 0.4, those of others from [0-9.e-]+ to [0-9.]+: leave it out",
+        (
+            0.1,
+            0.2,
+            0.3,
+            0.4,
+        ): r"from 0.1 to 0.4, those of others from [0-9.e-]+ to [0-9.]+: see whether this is the range",
     }.items():
         x[3] = torch.tensor(row)
         with pytest.raises(ValueError, match=words):
