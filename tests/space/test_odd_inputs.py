@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, Sampler, TensorDataset
 
 import riemvae_core as rc
 from riemvae_core.models.conditional import make_conditional
+from riemvae_core.space.conditions import as_input
 from riemvae_core.space.inputs import is_shuffled
 
 DIGITS = rc.load_images("digits")
@@ -75,6 +76,13 @@ def test_keys_of_any_kind_name_the_items_and_what_follows_is_the_rest():
     properties.close(space.mu, encode(X)[0])
     swapped = rc.latent_space(seeded(LabelVAE), DataLoader(TensorDataset(Y, X), 16), key=1)
     properties.close(swapped.mu, rc.latent_space(seeded(LabelVAE), X, Y).mu)
+
+
+def test_one_input_keeps_numbers_and_widens_whole_ones():
+    for given, dtype in ((Y.byte(), torch.int64), (Y > 3, torch.bool), (Y.float(), torch.float32)):
+        assert as_input(given).dtype == dtype
+    with pytest.raises(ValueError, match="condition must hold no NaN, got one in row 0"):
+        as_input(math.nan)
 
 
 def test_nan_in_a_condition_is_named_by_its_row_and_infinity_passes(tmp_path):
