@@ -62,6 +62,20 @@ def make_generator(seed: int) -> torch.Generator:
     return torch.Generator(device="cpu").manual_seed(int(seed))
 
 
+def source_of(generator: torch.Generator | None) -> torch.device:
+    """Where a generator draws, the CPU without one. Raises ValueError for what is none.
+
+    Example:
+        >>> from riemvae_core.numerics import source_of
+        >>> source_of(rc.make_generator(0))
+        device(type='cpu')
+    """
+    if not isinstance(generator, torch.Generator | None):
+        came = type(generator).__name__
+        raise ValueError(f"generator must be a torch.Generator, as rc.make_generator(0) makes it, got {came}")
+    return torch.device("cpu") if generator is None else generator.device
+
+
 @contextmanager
 def seeded_weights(seed: int) -> Iterator[None]:
     """Modules made within get weights from the seed, on the CPU; torch's global generators stay as they were.
@@ -90,9 +104,8 @@ def standard_normal(shape: Sequence[int], like: Tensor, generator: torch.Generat
         >>> eps.dtype, eps.mean().item(), eps.std().item()
         (torch.float64, 0.0, 1.0)
     """
-    source = generator.device if generator is not None else torch.device("cpu")
-    draws = torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype)
-    return draws.to(like.device)
+    source = source_of(generator)
+    return torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype).to(like.device)
 
 
 def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -103,9 +116,8 @@ def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Genera
         >>> standard_uniform((10_000,), torch.zeros(1), rc.make_generator(0)).mean()
         tensor(0.5)
     """
-    source = generator.device if generator is not None else torch.device("cpu")
-    draws = torch.rand(tuple(shape), generator=generator, device=source, dtype=like.dtype)
-    return draws.to(like.device)
+    source = source_of(generator)
+    return torch.rand(tuple(shape), generator=generator, device=source, dtype=like.dtype).to(like.device)
 
 
 def check_floats(**tensors: object) -> None:
@@ -123,7 +135,8 @@ def check_floats(**tensors: object) -> None:
             remedy = f"torch.as_tensor({name}) makes one of an array or of numbers, torch.cat of batches"
             raise ValueError(f"{name} must be a tensor of floating numbers, got {type(x).__name__}: {remedy}")
         if not x.is_floating_point():
-            remedy = f"{name}.float() / 255" if x.dtype == torch.uint8 else f"{name}.float()"
+            whole = f"{name}.float() / 255" if x.dtype == torch.uint8 else f"{name}.float()"
+            remedy = f"torch.view_as_real({name})" if x.is_complex() else whole
             raise ValueError(f"{name} must be a tensor of floating numbers, got {x.dtype}: take {remedy}")
 
 
@@ -143,8 +156,7 @@ def check_finite(**tensors: object) -> None:
     for name, x in tensors.items():
         if x.is_meta or math.isfinite(x.detach().sum().item()):  # no sum is finite with one that is not
             continue
-        remedy = "leave them out, or mend what made them"
-        _name_bad_row(x, ~x.isfinite(), f"{name} must be finite", remedy)
+        _name_bad_row(x, ~x.isfinite(), f"{name} must be finite", "leave them out, or mend what made them")
 
 
 def check_unit_range(why: str, **tensors: Tensor) -> None:
@@ -162,7 +174,9 @@ def check_unit_range(why: str, **tensors: Tensor) -> None:
         if not x.is_meta and (low < -1e-6 or high > 1 + 1e-6):
             remedy = " / 255" if high > 2 else ".add(1) / 2" if low < -0.1 else ".clamp(0, 1)"
             bad = (x < -1e-6) | (x > 1 + 1e-6)
-            _name_bad_row(x, bad, f"{name} must lie in [0, 1], {why}", f"try {name}{remedy}")
+            few = x.ndim > 1 and 2 * int(bad.flatten(1).any(1).sum()) < len(x)
+            where = " for these rows alone" if few else ""
+            _name_bad_row(x, bad, f"{name} must lie in [0, 1], {why}", f"try {name}{remedy}{where}")
 
 
 def _name_bad_row(x: Tensor, bad: Tensor, expected: str, remedy: str) -> None:
@@ -222,21 +236,6 @@ def check_images(images: Tensor) -> None:
     check_finite(images=images)
 
 
-def check_image_shape(x: Tensor, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless x holds floating numbers as images of that shape, [n, *shape].
-
-    Example:
-        >>> from riemvae_core.numerics import check_image_shape
-        >>> check_image_shape(torch.zeros(5, 1, 8, 8), (1, 28, 28))
-        Traceback (most recent call last):
-        ...
-        ValueError: x must be [n, 1, 28, 28], got [5, 1, 8, 8]
-    """
-    check_floats(x=x)
-    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
-        raise ValueError(f"x must be [n, {', '.join(map(str, shape))}], got {list(x.shape)}")
-
-
 @functools.cache
 def load_forward_mode() -> None:
     """Load torch's forward mode, which warns, once, of a part of torch that it uses itself.
@@ -263,9 +262,8 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
         >>> list(chunks(5, bytes_each=8, budget=16))
         [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    if n < 0 or min(bytes_each, budget) <= 0:
-        wrong = f"{n}, {bytes_each}, {budget}"
-        raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {wrong}")
+    if n < 0 or min(sizes := (bytes_each, budget)) <= 0:
+        raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {n}, {sizes}")
     step = max(1, budget // bytes_each)
     for start in range(0, n, step):
         yield slice(start, min(n, start + step))

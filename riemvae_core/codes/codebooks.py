@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from riemvae_core.codes.quantizer import check_codebook, count_codes, nearest_code
-from riemvae_core.numerics import check_finite, check_floats, check_number, check_points
+from riemvae_core.numerics import check_finite, check_floats, check_number, check_points, source_of
 
 
 class CodebookState(NamedTuple):
@@ -114,7 +114,7 @@ def kmeans_codebook(
     check_finite(z=points)
     if (size := points.abs().max().item()) > 1e150:
         raise ValueError(f"z must be at most 1e150 in size, so that squares are finite, got {size:g}")
-    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device if generator else "cpu"))
+    seed = int(torch.randint(2**31, (), generator=generator, device=source_of(generator)))
     seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
     points = points.to(torch.promote_types(z.dtype, torch.float32))  # sums of many leave half precision
     codebook = torch.as_tensor(seeds, dtype=points.dtype, device=z.device)

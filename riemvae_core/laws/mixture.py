@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.balls import LOG_2PI
-from riemvae_core.numerics import check_finite, standard_normal
+from riemvae_core.numerics import check_finite, source_of, standard_normal
 
 FLOOR = -80.0  # exp of anything lower is the slow path and no part of any sum
 STORE_BYTES = 2**24  # for the logs of all components at a chunk of points, used again for every chunk
@@ -88,7 +88,7 @@ class BallMixture:
         self, n: int, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
         """Independent draws and the component that each came from."""
-        source = generator.device if generator is not None else torch.device("cpu")
+        source = source_of(generator)
         weights = torch.softmax(self.log_mass.to(source).double(), 0)
         index = torch.multinomial(weights, n, replacement=True, generator=generator).to(self.mu.device)
         eps = standard_normal((n, self.mu.shape[1]), self.mu, generator)

@@ -12,6 +12,7 @@ from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.groups import proposal_by_groups
 from riemvae_core.laws.samplers import UniformDraws, same_means, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
+from riemvae_core.numerics import check_number, source_of
 
 # from so many balls on, importance proposes from groups of them first
 MANY = 2000
@@ -78,8 +79,12 @@ def sample_uniform(
         >>> draws.background_share
         0.3
     """
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
+    check_number(1, whole=True, n=n)
+    source_of(generator)
+    if not callable(metric) and not hasattr(metric, "log_volume"):
+        raise ValueError(
+            f"metric must map points [*batch, d] to matrices or have log_volume, got {type(metric).__name__}"
+        )
     if method not in ("auto", *METHODS):
         raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, got {method!r}")
     if method == "auto" and not hasattr(metric, "rho"):

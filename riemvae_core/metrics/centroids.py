@@ -1,12 +1,13 @@
 r"""Which balls stand for all of them, and how far the metric they draw should reach."""
 
 import math
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite, chunks
+from riemvae_core.numerics import check_finite, chunks, source_of
 
 # medoids are looked for among at most so many points, whose matrix of distances holds 100 MB
 SUBSET = 5000
@@ -34,9 +35,10 @@ def choose_medoids(
     """
     check_finite(mu=mu)
     n = len(mu)
-    if n_centroids is None or n_centroids == n:
+    if n_centroids is None or (n_centroids == n and n_centroids is not True):
         return torch.arange(n, device=mu.device)
-    if not isinstance(n_centroids, int) or not 1 <= n_centroids <= n:
+    source = source_of(generator)
+    if not isinstance(n_centroids, Integral) or isinstance(n_centroids, bool) or not 1 <= n_centroids <= n:
         raise ValueError(f"n_centroids must be None or an integer from 1 to {n}, got {n_centroids!r}")
     try:
         import kmedoids
@@ -44,13 +46,12 @@ def choose_medoids(
         raise ImportError(
             "n_centroids needs the package kmedoids: pip install 'riemvae-core[medoids]'"
         ) from error
-    source = generator.device if generator is not None else torch.device("cpu")
     order = torch.randperm(n, generator=generator, device=source).to(mu.device)
     subset = order[: max(SUBSET, 2 * n_centroids)]
     points = mu.detach()[subset].float()
     seed = int(torch.randint(2**31, (), generator=generator, device=source))
     found = kmedoids.fasterpam(
-        _distances(points, points).cpu().numpy(), n_centroids, init="random", random_state=seed, n_cpu=1
+        _distances(points, points).cpu().numpy(), int(n_centroids), init="random", random_state=seed, n_cpu=1
     )
     medoids = torch.tensor([int(i) for i in found.medoids], device=mu.device)
     return subset[medoids].sort().values

@@ -56,6 +56,12 @@ def _check_balls(mu: Tensor, log_var: Tensor) -> None:
         )
 
 
+def _mean_sum(function: Callable[[Tensor], Tensor], values: Float[Tensor, "n d"]) -> float:
+    """Mean over rows of a function's sums over axes, in double precision where one row would overflow it."""
+    mean = function(values).sum(1).mean().item()
+    return mean if math.isfinite(mean) else function(values.cpu().double()).sum(1).mean().item()
+
+
 class PosteriorMetric:
     r"""The metric that the posterior balls of a VAE draw, $G(z)=\sum_i\omega_i(z)\,\Sigma_i^{-1}+\lambda
     e^{-\tau\|z\|^2}I$ with $\omega_i(z)=\exp(-m_i(z)^2/\rho^2)$.
@@ -229,7 +235,7 @@ class PosteriorMetric:
         rho = _check_number("rho", rho, positive=True)
         spread = (background * len(keep)) ** (2.0 / mu.shape[1]) * rho**2  # lam / tau
         if lam is None:
-            var = torch.exp(log_var).sum(1).mean().item()
-            lam = min(0.02 / var, spread / (var + mu.square().sum(1).mean().item()))
+            var, second = _mean_sum(torch.exp, log_var), _mean_sum(torch.square, mu)
+            lam = min(0.02 / var, spread / (var + second))
         lam = _check_number("lam", lam, positive=True)
         return cls(mu[keep], log_var[keep], rho, lam, lam / spread)

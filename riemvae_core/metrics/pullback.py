@@ -1,6 +1,8 @@
 r"""The metric that a decoder pulls back from the space of images."""
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import torch
@@ -11,6 +13,10 @@ from riemvae_core.metrics.places import check_places, check_values
 from riemvae_core.numerics import chunks, load_forward_mode
 
 ROWS = 64  # of a Jacobian that reverse mode works on at once
+CUT = (
+    "decode must return what torch can differentiate by z, got images that don't depend on it: look for "
+    "detach, no_grad or whole numbers in it"
+)
 
 
 class PullbackMetric:
@@ -26,7 +32,8 @@ class PullbackMetric:
 
     Points are worked through in chunks within a memory budget; every method can be differentiated again. G is
     positive definite where J has full rank. Raises ValueError if z ends in no axis, decode returns something
-    else than it should, or mode is another word.
+    else than it should, a number that isn't finite or one that torch can't differentiate, or mode is another
+    word.
 
     Example:
         >>> polar = lambda z: z[:, :1] * torch.stack([z[:, 1].cos(), z[:, 1].sin()], -1)
@@ -60,17 +67,41 @@ class PullbackMetric:
         return torch.cat([x.flatten(1) if x.ndim > 1 else x[:, None] for x in pair], dim=1)
 
     def jacobian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n p d"]:
-        """The derivatives of all p numbers that decode returns, mean and standard deviation side by side."""
-        if self.mode == "reverse":
-            row = torch.func.jacrev(lambda point: self._decode_flat(point[None])[0], chunk_size=ROWS)
-            return torch.func.vmap(row)(z)
+        """The derivatives of all p numbers that decode returns, mean and standard deviation side by side.
+
+        Raises ValueError, with the place, where decode returns NaN or infinity.
+        """
+        images, jacobians = self._reverse(z) if self.mode == "reverse" else self._forward(z)
+        with suppress(RuntimeError):  # within vmap numbers can't be read
+            if not math.isfinite(images.detach().sum().item()) and (bad := ~images.isfinite().all(1)).any():
+                place = z.detach()[int(bad.nonzero()[0])].tolist()
+                raise ValueError(f"decode must return finite numbers, got others at z = {place}")
+        return jacobians
+
+    def _forward(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n p d"]]:
         load_forward_mode()
 
-        def along(direction: Tensor) -> Tensor:
-            return torch.func.jvp(self._decode_flat, (z,), (direction.expand_as(z),))[1]
+        def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.func.jvp(self._decode_flat, (z,), (direction.expand_as(z),), strict=True)
 
         axes = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
-        return torch.func.vmap(along, out_dims=-1)(axes)
+        try:
+            images, jacobians = torch.func.vmap(along, out_dims=(0, -1))(axes)
+        except RuntimeError as error:
+            if "independent of the inputs" in str(error):
+                raise ValueError(CUT) from error
+            raise
+        return images[0], jacobians
+
+    def _reverse(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n p d"]]:
+        def twice(point: Tensor) -> tuple[Tensor, Tensor]:
+            image = self._decode_flat(point[None])[0]
+            if not image.requires_grad:
+                raise ValueError(CUT)
+            return image, image
+
+        row = torch.func.jacrev(twice, has_aux=True, chunk_size=ROWS)
+        return torch.func.vmap(row)(z)[::-1]
 
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """G(z) as a matrix."""
@@ -81,7 +112,7 @@ class PullbackMetric:
         if len(flat) == 0:
             return z.new_zeros(*z.shape, d)
         with torch.no_grad():
-            bytes_each = 4 * d * self._decode_flat(flat[:1]).numel() * z.element_size()
+            bytes_each = max(4 * d * self._decode_flat(flat[:1]).numel() * z.element_size(), 1)
         jacobians = (self.jacobian(flat[s]) for s in chunks(len(flat), bytes_each))
         matrices = torch.cat([j.mT @ j for j in jacobians]).reshape(*z.shape, d)
         check_values("J^T J", matrices, z, "see what decode returns there, or take z nearer to the codes")

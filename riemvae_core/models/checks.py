@@ -23,6 +23,13 @@ def check_sizes(config, **more: int) -> None:
     check_number(0, whole=True, depth=getattr(config, "depth", 0))
 
 
+def check_image_shape(x: Tensor, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError unless x holds floating numbers as images of that shape, [n, *shape]."""
+    check_floats(x=x)
+    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
+        raise ValueError(f"x must be [n, {', '.join(map(str, shape))}], got {list(x.shape)}")
+
+
 def check_trainable(model: nn.Module, labels: Tensor | None) -> None:
     """Raise ValueError unless a model has what ``fit`` and ``evaluate`` use, and takes labels if any came."""
     name = type(model).__name__

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.models.checks import check_labels, check_sizes
-from riemvae_core.numerics import check_finite, check_image_shape, chunks, seeded_weights
+from riemvae_core.models.checks import check_image_shape, check_labels, check_sizes
+from riemvae_core.numerics import check_finite, chunks, seeded_weights
 
 
 @dataclass(frozen=True)

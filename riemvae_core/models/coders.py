@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from riemvae_core.models.checks import check_image_shape
 from riemvae_core.models.networks import make_networks
-from riemvae_core.numerics import check_image_shape
 
 LIKELIHOODS = ("gaussian", "bernoulli")
 

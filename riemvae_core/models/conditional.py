@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from riemvae_core.balls import Balls, kl_barrier, kl_pull, reparameterize
+from riemvae_core.models.checks import check_image_shape
 from riemvae_core.models.networks import make_networks
 from riemvae_core.models.vae import ModelConfig, VAELosses
-from riemvae_core.numerics import check_image_shape, seeded_weights
+from riemvae_core.numerics import seeded_weights
 
 N_LABELS = 10  # of every labeled set that is bundled
 
@@ -18,8 +19,8 @@ class ConditionalVAE(nn.Module):
 
     The loss of ``VAE``, $\|x-g(z)\|^2+\beta\,\mathrm{KL}$, with the label as ten more features of the
     image and as ten more axes of the code that the decoder reads: one of them 1, the others 0. Labels
-    ``y`` are ``[n]``, whole numbers from 0 to 9. Raises ValueError for labels of another shape or dtype and
-    for a config whose likelihood is not Gaussian.
+    ``y`` are ``[n]``, whole numbers from 0 to 9. Raises ValueError for other labels, with the first bad row,
+    and for a config whose likelihood is not Gaussian.
 
     Used in chapter 9.
 
@@ -87,6 +88,15 @@ def make_conditional(config: ModelConfig, seed: int) -> ConditionalVAE:
 
 def _told(y: Tensor, like: Tensor) -> Tensor:
     """Labels as ten numbers each, one of them 1."""
-    if y.shape != like.shape[:1] or y.is_floating_point():
-        raise ValueError(f"y must be [{len(like)}] whole numbers, one label an image, got {list(y.shape)}")
+    whole = isinstance(y, Tensor) and not (y.is_floating_point() or y.is_complex())
+    if not whole or y.shape != like.shape[:1]:
+        came = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(f"y must be [{len(like)}] whole numbers, one label an image, got {came}")
+    y = y.long()
+    bad = ((y < 0) | (y >= N_LABELS)).nonzero().flatten()
+    if len(bad):
+        row = int(bad[0])
+        raise ValueError(
+            f"y must lie in 0 to {N_LABELS - 1}, got {int(y[row])} in row {row} ({len(bad)} rows hold such)"
+        )
     return one_hot(y, N_LABELS).to(like)

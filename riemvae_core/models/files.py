@@ -32,6 +32,8 @@ def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, 
         )
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     whole = save({k: v.detach().clone().contiguous().cpu() for k, v in tensors.items()}, metadata)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} can't be written: it is no file, and stays as it is")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:

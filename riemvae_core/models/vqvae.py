@@ -22,9 +22,9 @@ from riemvae_core.codes import (
     reset_dead_codes,
     start_state,
 )
-from riemvae_core.models.checks import check_sizes
+from riemvae_core.models.checks import check_image_shape, check_sizes
 from riemvae_core.models.coders import Coder, check_likelihood
-from riemvae_core.numerics import check_finite, check_image_shape, check_number, chunks
+from riemvae_core.numerics import check_finite, check_number, chunks
 
 LEARNING = ("ema", "gradient")
 USED_SHARE = 0.1

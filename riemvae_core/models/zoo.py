@@ -239,8 +239,12 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     )
     model, kept = _untrained(r), {}
     partial = target.with_suffix(".snapshots")
-    if checkpoint.is_file() and partial.is_file():
-        kept = read_tensors(partial)[1]
+    if checkpoint.is_file() and r.snapshots:
+        done = int(read_tensors(checkpoint)[0].get("done", 0))
+        kept = read_tensors(partial)[1] if partial.is_file() else {}
+        if any(f"{part}.{e}" not in kept for part in ("mu", "log_var") for e in r.snapshots if e <= done):
+            kept = {}  # without them the end could not be written: from the beginning, then
+            checkpoint.unlink()
 
     def keep(epoch: int, net: nn.Module, _means: dict[str, float]) -> None:
         if epoch in r.snapshots:

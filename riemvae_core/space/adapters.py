@@ -1,5 +1,6 @@
 """Any trained model as two functions: a batch of items to balls, a batch of codes to images."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,14 +12,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from riemvae_core.space.conditions import Condition, Inputs, check_handed, inputs_of
-from riemvae_core.space.outputs import (
-    Found,
-    check_finite,
-    read_balls,
-    read_derivable,
-    read_images,
-    say,
-)
+from riemvae_core.space.finite import check_finite
+from riemvae_core.space.outputs import Found, read_balls, read_derivable, read_images, say
+
+# what depends on chance or on other items in training mode
+MOVING = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,22 +75,24 @@ class Adapter:
         """Whether decode takes any of a condition's inputs."""
         return any(self.further[1].hand(condition))
 
-    def balls(self, x: Tensor, condition: Condition | None = None, first: int = 0) -> Found:
+    def balls(
+        self, x: Tensor, condition: Condition | None = None, first: int = 0, others: Tensor | None = None
+    ) -> Found:
         """mu and log_var ``[n, ...]`` of items ``[n, ...]``, in float32 or float64; ``first`` numbers item 0.
 
-        Raises ValueError where encode returns anything else.
+        Raises ValueError where encode returns anything else; ``others`` are items that went well before.
         """
-        mu, log_var, named = read_balls(self._call("encode", x, condition), self.radius)
+        mu, log_var, named = read_balls(self._call("encode", x, condition, first), self.radius)
         if mu.ndim < 2 or len(mu) != len(x) or mu[0].numel() == 0:
             raise ValueError(f"encode must return mu as [{len(x)}, ...] for {len(x)} items, got {say(mu)}")
         if log_var.shape != mu.shape:
             raise ValueError(f"encode must return log_var of mu's shape {list(mu.shape)}, got {say(log_var)}")
         dtype = torch.float64 if mu.dtype == torch.float64 else torch.float32
         for name, part in (("mu", mu), ("log_var", log_var)):
-            check_finite(part, f"encode {name}", x, "item", first)
+            check_finite(part, f"encode {name}", x, "item", first, others)
         mu, log_var = mu.to(dtype), log_var.to(dtype)
-        check_finite(mu.square(), "encode mu^2", x, "item", first)
-        check_finite(log_var.abs().exp(), "encode exp|log_var|", x, "item", first)
+        check_finite(mu.square(), "encode mu^2", x, "item", first, others)
+        check_finite(log_var.abs().exp(), "encode exp|log_var|", x, "item", first, others)
         return Found(mu, log_var, named)
 
     def images(self, z: Tensor, condition: Condition | None = None, first: int = 0) -> Tensor:
@@ -100,7 +100,7 @@ class Adapter:
 
         Raises ValueError unless decode returns one finite image for each code.
         """
-        x = read_images(self._call("decode", z, condition), z)
+        x = read_images(self._call("decode", z, condition, first), z)
         check_finite(x, "decode images", z, "code", first)
         return x
 
@@ -120,7 +120,7 @@ class Adapter:
                 check_finite(part.detach(), "decode images", z.detach(), "code")
         return found
 
-    def _call(self, name: str, batch: Tensor, condition: Condition | None) -> Any:
+    def _call(self, name: str, batch: Tensor, condition: Condition | None, first: int = 0) -> Any:
         function, inputs = (
             (self.encode, self.further[0]) if name == "encode" else (self.decode, self.further[1])
         )
@@ -132,11 +132,11 @@ class Adapter:
             )
         except Exception as error:
             with_them = ", ".join(say(part) for part in (*given, *named.values()))
-            whole = "" if batch.is_floating_point() else "; whole numbers are handed over as they are"
             error.add_note(
                 f"This came from the model's own {name}, called with {say(batch)}"
+                + (f", items from {first} on" if first else "")
                 + (f" and the condition {with_them}" if with_them else "")
-                + f"{whole}."
+                + f"{_as_it_came(batch)}."
             )
             raise
 
@@ -166,8 +166,22 @@ def adapt(model: Any, radius: float | None = None) -> Adapter:
             "model must be an nn.Module with encode (or encoder) and decode (or decoder), or a pair "
             f"(encode, decode) of callables, got {say(model)}{_inner(model)}"
         )
+    for module in modules:
+        if any(p.is_meta for p in module.parameters()):
+            raise ValueError(f"model must have weights, got {say(module)} on meta, without any: load them")
+    if not isinstance(model, nn.Module):
+        _warn_of_training(found, modules)
     parameters = (p for module in modules for p in module.parameters() if p.is_floating_point())
     return Adapter(*found, modules, next(parameters, None), radius, tuple(map(inputs_of, found)))
+
+
+def _as_it_came(batch: Tensor) -> str:
+    """What to do about a dtype that is handed over as it is."""
+    if batch.is_floating_point():
+        return ""
+    if batch.is_complex():
+        return "; complex numbers are handed over as they are: torch.view_as_real(data) has both parts"
+    return "; whole numbers are handed over as they are: pass data.float() where the model wants no tokens"
 
 
 def _found_in(model: nn.Module) -> list[Any]:
@@ -195,8 +209,26 @@ def _owner(function: Any) -> Any:
     return function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
 
 
+def _warn_of_training(functions: list[Any], known: tuple[nn.Module, ...]) -> None:
+    """Warn where a function calls a module whose dropout or batch norm is in training mode."""
+    for function in functions:
+        code = getattr(function, "__code__", None)
+        held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        held += [function.__globals__.get(name) for name in (code.co_names if code else ())]
+        for module in (part for part in held if isinstance(part, nn.Module) and part not in known):
+            if any(part.training and isinstance(part, MOVING) for part in module.modules()):
+                warnings.warn(
+                    f"a function of the pair calls {say(module)} in training mode, where a ball depends on "
+                    "chance or on its batch: call .eval() on it first",
+                    stacklevel=4,
+                )
+                return
+
+
 def _inner(model: Any) -> str:
-    """A hint at the part of a module that could be the model meant."""
+    """A hint at the part of a module that could be the model meant, or at what makes one."""
+    if isinstance(model, type):
+        return f" {model.__name__} itself: pass one, {model.__name__}(...)"
     if not isinstance(model, nn.Module):
         return ""
     names = [name for name, part in model.named_modules() if name and all(map(callable, _found_in(part)))]

@@ -134,9 +134,22 @@ def as_condition(given: Any) -> Any:
 
 
 def _as_rows(part: Any) -> Tensor:
-    x = as_tensor(part, "condition")
-    x = x if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool else x.long()
+    x = as_input(part)
     return x if x.ndim else x[None]
+
+
+def as_input(part: Any) -> Tensor:
+    """One input of a condition as a tensor, whole numbers in int64. Raises ValueError for NaN, by its row.
+
+    Infinity passes: masks are made of it.
+    """
+    x = as_tensor(part, "condition")
+    if x.is_floating_point() or x.is_complex():
+        if bool((bad := x.isnan()).any()):
+            row = int(bad.reshape(len(x) if x.ndim else 1, -1).any(1).nonzero()[0])
+            raise ValueError(f"condition must hold no NaN, got one in row {row} of {say(x)}")
+        return x
+    return x if x.dtype == torch.bool else x.long()
 
 
 def rows(condition: Condition | None, start: int, stop: int) -> Condition | None:
@@ -196,7 +209,7 @@ def alike(own: Condition | None, given: Any, batch: tuple[int, ...] | None, item
 
 
 def _alike(own: Tensor, given: Any, batch: tuple[int, ...] | None, item: str) -> Tensor:
-    x, row = as_tensor(given, "condition"), tuple(own.shape[1:])
+    x, row = as_input(given), tuple(own.shape[1:])
     if x.is_complex() != own.is_complex() or (x.is_floating_point() and not own.is_floating_point()):
         raise ValueError(f"condition must be of the space's own dtype {own.dtype}, got {say(x)}")
     x, shape = x.to(own), tuple(x.shape)

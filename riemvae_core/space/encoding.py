@@ -43,7 +43,7 @@ def encode_all(
 
     Raises ValueError for items of another shape than ``item_shape``, or than the first ones, and for none.
     """
-    found, brought, start = [], [], 0
+    found, brought, start, some = [], [], 0, None
     inputs = batches(data, batch_size, condition, key, adapter.needs, adapter.may_need, spare)
     with adapter.at_rest():
         for x, c in inputs:
@@ -60,7 +60,8 @@ def encode_all(
                 )
             if not found:
                 adapter.check_condition(c)
-            found.append(adapter.balls(x, c, start))
+            found.append(adapter.balls(x, c, start, some))
+            some = x if some is None else some
             brought.append(list(parts(c).values()))
             start += len(x)
     if not found:
@@ -89,11 +90,11 @@ def warn_of_sigma(encoded: Encoded) -> None:
     most a collapse's, and then the moment is 1.
     """
     mu, log_var = encoded.mu.flatten(1), encoded.log_var.flatten(1)
-    if encoded.named or not bool((log_var > 0).all()):
+    if encoded.named or not bool((log_var >= 0).all() and (log_var > 0).any()):
         return
     if bool((mu.square() + log_var.exp()).mean(0).max() > ABOVE_ONE):
         warnings.warn(
-            "encode returned a pair whose second part is never negative, so every ball has a radius above "
+            "encode returned a pair whose second part is never negative, so no ball has a radius below "
             "1 as a log variance: if it is sigma, return 2 * sigma.log() in its place, and if it is sigma "
             "squared, its log(); if it is log_var, return {'mu': mu, 'log_var': log_var}",
             stacklevel=3,

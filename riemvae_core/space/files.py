@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def write_space(space: Any, path: str | Path) -> None:
     """Write all of a latent space but its model; see ``LatentSpace.save``."""
     if not isinstance(space.metric, PosteriorMetric):
         raise ValueError(f"metric must be a PosteriorMetric to be saved, got {type(space.metric).__name__}")
-    path = Path(path).expanduser()
+    path = _place(path)
     tensors = {"mu": space.mu, "log_var": space.log_var}
     own = {"metric.mu": space.metric.mu, "metric.log_var": space.metric.log_var}
     if not all(_same_bits(a, b) for a, b in zip(own.values(), tensors.values(), strict=True)):
@@ -51,7 +52,7 @@ def write_space(space: Any, path: str | Path) -> None:
 
 def read_space(path: str | Path) -> dict[str, Any]:
     """The fields of a latent space that ``write_space`` wrote, without its model; see ``load_space``."""
-    path = Path(path).expanduser()
+    path = _place(path)
     if path.is_dir():
         raise IsADirectoryError(f"path must be a file that space.save wrote, got the folder {path}")
     if not path.exists():
@@ -93,6 +94,12 @@ def read_space(path: str | Path) -> dict[str, Any]:
     }:
         raise damaged
     return _fields(path, tensors, head["settings"])
+
+
+def _place(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or not Path(path).name:
+        raise ValueError(f"path must be the path of a file, got {path!r}")
+    return Path(path).expanduser()
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
@@ -195,6 +202,8 @@ def _take_inputs(path: Path, tensors: dict[str, Tensor], form: list[str] | None)
             raise ValueError(
                 f"{path}: condition {name} must be [{n}, ...] or [1, ...], got {list(part.shape)}"
             )
+        if bool(part.isnan().any()):
+            raise ValueError(f"{path}: condition {name} must not be NaN, got {int(part.isnan().sum())} of it")
     if not found:
         return None
     if form[0] == "one":

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from riemvae_core.laws import mixture_of_metric
-from riemvae_core.numerics import Interval, make_generator, standard_normal
+from riemvae_core.numerics import Interval, check_finite, check_floats, make_generator, standard_normal
 from riemvae_core.space.crowds import (
     Crowd,
     counted,
@@ -143,15 +143,12 @@ def _rows(report: HealthReport) -> Iterator[tuple[str, str]]:
 
 
 def _check(mu: Tensor, log_var: Tensor) -> None:
+    check_floats(mu=mu, log_var=log_var)
     if mu.ndim != 2 or len(mu) < 1 or mu.shape[1] < 1:
         raise ValueError(f"mu must be [n, d] with n and d at least 1, got {list(mu.shape)}")
     if log_var.shape != mu.shape:
         raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
-    for name, values in (("mu", mu), ("log_var", log_var)):
-        if not bool(torch.isfinite(values).all()):
-            row = int((~torch.isfinite(values)).any(1).nonzero()[0])
-            count = int((~torch.isfinite(values)).sum())
-            raise ValueError(f"{name} must be finite, got {count} that are not, the first in row {row}")
+    check_finite(mu=mu, log_var=log_var)
     for name, values, most in (("mu", mu, 1e15), ("log_var", log_var, 600.0)):
         if bool((values.abs() > most).any()):
             row = int((values.abs() > most).any(1).nonzero()[0])

@@ -1,22 +1,25 @@
 """What people hand over as data, in batches: tensors, arrays, loaders, datasets, dicts; with conditions."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
     Dataset,
     IterableDataset,
     RandomSampler,
+    SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
 
-from riemvae_core.numerics import chunks
-from riemvae_core.space.conditions import Condition, check_rows, each, parts, rows
+from riemvae_core.numerics import check_number, chunks
+from riemvae_core.space.conditions import Condition, as_input, check_rows, each, parts, rows
 from riemvae_core.space.outputs import say
 from riemvae_core.space.tensors import as_tensor
 
@@ -47,19 +50,23 @@ def batches(
 
     Raises ValueError for anything else, and for a condition of another number of rows.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}")
+    check_number(1, whole=True, batch_size=batch_size)
     own = {k: v for k, v in parts(condition).items() if isinstance(v, Tensor)}
     start = 0
     for batch in _raw(data, batch_size, _most(own)):
         x = _checked(_entry(batch, key), batch)
+        if isinstance(data, IterableDataset) and x.ndim == 3:
+            raise ValueError(
+                f"data must say whether these are items or batches, got {say(data)} of {list(x.shape)}: pass "
+                "DataLoader(data, batch_size=256) for items, DataLoader(data, batch_size=None) for batches"
+            )
         stop = start + len(x)
         check_rows({k: part for k, part in own.items() if len(part) < stop}, stop)
         brings = isinstance(batch, tuple | list) and len(batch) > len(needs) > 0
         if condition is None and spare is not None and not brings:
             c = spare
         elif condition is None and needs:
-            c = _following(batch, needs, len(x))
+            c = _following(batch, needs, len(x), key)
         elif condition is None and may:
             c = _refuse_pairs(batch, may, len(x))
         else:
@@ -83,22 +90,23 @@ def _raw(data: Any, batch_size: int, n_rows: int) -> Iterator[Any]:
     if isinstance(data, Tensor | Mapping) or hasattr(data, "__array__"):
         yield data
         return
-    several = isinstance(data, tuple) and all(_is_array(part) for part in data)
-    if several and len({tuple(part.shape[1:]) for part in data}) > 1:
+    several = isinstance(data, tuple | list) and all(_is_array(part) for part in data)
+    labels = several and isinstance(data, list) and any(part.ndim == 1 for part in data)
+    if several and (labels or isinstance(data, tuple)) and len({tuple(part.shape[1:]) for part in data}) > 1:
         raise ValueError(
             f"data must be items, or batches of them in a list, got {say(data)}: pass "
             "rc.latent_space(model, data[0], condition=data[1]) where these are items and labels"
         )
-    if isinstance(data, list) and len(data) > 1 and all(_is_array(part) for part in data):
+    if several and len(data) > 1:
         shapes = {tuple(part.shape) for part in data}
         axes = {len(shape) for shape in shapes}
         if axes == {1} or (axes == {3} and len(shapes) == 1):
             one = "np" if isinstance(data[0], np.ndarray) else "torch"
             whole = "concatenate" if one == "np" else "cat"
             raise ValueError(
-                f"data must say whether these are items or batches, got a list of {len(data)} "
-                f"{list(data[0].shape)}: pass {one}.stack(data) for items (padded to one length where they "
-                f"differ), {one}.{whole}(data) for batches"
+                f"data must say whether these are items or batches, got a {type(data).__name__} of "
+                f"{len(data)} {list(data[0].shape)}: pass {one}.stack(data) for items (padded to one length "
+                f"where they differ), {one}.{whole}(data) for batches"
             )
     if isinstance(data, str | bytes) or not isinstance(data, Iterable):
         raise ValueError(f"data must be a tensor or array [n, ...], or an iterable of them, got {say(data)}")
@@ -123,7 +131,16 @@ def is_shuffled(data: Any) -> bool:
         return False
     samplers = (data.sampler, getattr(data.batch_sampler, "sampler", None))
     kinds = RandomSampler, SubsetRandomSampler, WeightedRandomSampler
-    return any(isinstance(s, kinds) or getattr(s, "shuffle", False) is True for s in samplers)
+    if any(isinstance(s, kinds) or getattr(s, "shuffle", False) is True for s in samplers):
+        return True
+    known = BatchSampler, SequentialSampler
+    source = data.sampler if data.batch_sampler is None else data.batch_sampler
+    named = all(isinstance(s, known) for s in (source, *samplers) if s is not None)
+    if named or not isinstance(source, Iterable) or isinstance(data.dataset, IterableDataset):
+        return False
+    with torch.random.fork_rng(devices=[]):  # one of the caller's own: does it say the same twice?
+        first, second = (list(islice(iter(source), 64)) for _ in range(2))
+    return bool(second) and first != second
 
 
 def _notice_shuffling(data: DataLoader, n_rows: int) -> None:
@@ -146,9 +163,11 @@ def _entry(batch: Any, key: str | int | None, name: str = "key") -> Any:
             raise ValueError(f"{name} must name an entry of the batches, got {key!r} for {say(batch)}")
         return found
     if isinstance(batch, Mapping):
+        if key in batch:
+            return batch[key]
         there = ", ".join(repr(k) for k in batch) or "none"
         raise ValueError(
-            f"{name} must name the entry of a dict that holds the items, one of {there}, got None"
+            f"{name} must name the entry of a dict that holds the items, one of {there}, got {key!r}"
         )
     if isinstance(batch, tuple | list) and batch and not all(isinstance(p, int | float) for p in batch):
         at = 0 if key is None else key
@@ -177,16 +196,19 @@ def _checked(x: Any, batch: Any) -> Tensor:
     return x
 
 
-def _following(batch: Any, needs: tuple[str, ...], n: int) -> Condition:
-    """The parts of a batch after its first, which the model needs."""
-    n_parts = len(batch) - 1 if isinstance(batch, tuple | list) else 0
+def _following(batch: Any, needs: tuple[str, ...], n: int, key: str | int | None) -> Condition:
+    """The parts of a batch beside its items, the first or those at ``key``, which the model needs."""
+    rest = list(batch) if isinstance(batch, tuple | list) and not isinstance(key, str) else []
+    if rest:
+        rest.pop(0 if key is None else key)
+    n_parts = len(rest)
     if n_parts < len(needs):
         hint = ", such as the name of an entry" if isinstance(batch, Mapping) else ""
         raise ValueError(
             f"condition must be given, since the model needs {', '.join(needs)}: one row an item or one for "
             f"all{hint}, or batches (x, {', '.join(needs)}), got None and {say(batch)}"
         )
-    found = tuple(_one_each(part, n, batch) for part in batch[1 : 1 + len(needs)])
+    found = tuple(_one_each(part, n, batch) for part in rest[: len(needs)])
     return found if len(found) > 1 else found[0]
 
 
@@ -211,7 +233,7 @@ def _rows(part: Tensor | str, start: int, stop: int, batch: Any) -> Tensor:
 
 
 def _one_each(part: Any, n: int, batch: Any) -> Tensor:
-    x = as_tensor(part, "condition")
+    x = as_input(part)
     if x.shape[:1] != (n,):
         raise ValueError(f"condition must have one row an item, {n} in this batch, got {say(batch)}")
-    return x if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool else x.long()
+    return x

@@ -45,8 +45,8 @@ def load_space(path: str | Path, model: Any = None) -> LatentSpace:
         return LatentSpace(**fields, adapter=None)
     made_by, metric = fields["made_by"], fields["metric"]
     adapter = adapt(model, made_by.radius)
-    adapter.check_condition(fields["condition"])
     check_fingerprint(made_by, fingerprint(adapter, made_by.decoded_shape), str(path))
+    adapter.check_condition(fields["condition"])
     if adapter.home is not None and adapter.home.device != metric.mu.device:
         device = adapter.home.device
         balls = metric.mu.to(device), metric.log_var.to(device)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import log
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import (
@@ -21,7 +22,7 @@ from torch.distributions import (
 MU = ("mu", "mean", "loc", "z_mean", "embedding", "latents")
 LOG_VAR = ("log_var", "logvar", "log_covariance", "log_variance", "z_log_var", "z_logvar")
 IMAGE = ("sample", "reconstruction", "recon", "recon_x", "x_recon", "x_hat")
-POSTERIOR = ("qz", "q_z", "posterior", "dist")
+POSTERIOR = ("qz", "q_z", "q", "qz_x", "q_z_x", "z_dist", "posterior", "dist")
 LIKELIHOOD = ("px", "p_x", "likelihood", "dist")
 SPREAD = ("var", "std", "sigma", "scale", "cov", "prec")  # in the name of what says how large balls are
 
@@ -74,10 +75,11 @@ def read_images(output: Any, z: Tensor) -> Tensor:
             x = law.mean
         except NotImplementedError as error:
             raise ValueError(f"decode must return a law that has a mean, got {_named(law)}") from error
-    if x is None or x.shape[:1] != z.shape[:1]:
+    if x is None or x.shape[:1] != z.shape[:1] or (len(z) and x.numel() == 0):
         raise ValueError(
             f"decode must return one tensor [{len(z)}, ...] for {len(z)} codes, or an object or dict "
             f"that has it under one of {', '.join(IMAGE)}, got {say(output if law is None else x)}"
+            + _choice(output)
         )
     if x.is_complex():
         raise ValueError(
@@ -102,23 +104,6 @@ def read_derivable(output: Any, z: Tensor) -> tuple[Tensor, ...]:
     if not x.is_floating_point():
         raise ValueError(f"decode must return floating numbers for a pullback, got {say(x)}")
     return (x, law.stddev) if isinstance(law, Normal) else (x,)
-
-
-def check_finite(x: Tensor, part: str, source: Tensor, item: str, first: int = 0) -> None:
-    """Raise ValueError where a model returned NaN or infinity; it names the first row, and its source.
-
-    part: what returned what, as ``encode mu``; ``item``: what a row stands for; ``first``: number of row 0.
-    """
-    if torch.isfinite(x.sum()) or torch.isfinite(x).all():  # a sum is the cheaper look, and may overflow
-        return
-    function, what = part.split()
-    bad = ~torch.isfinite(x).flatten(1) if x.ndim > 1 else ~torch.isfinite(x)[:, None]
-    row = int(bad.any(1).nonzero()[0])
-    own = source[row].is_floating_point() and not torch.isfinite(source[row]).all()
-    raise ValueError(
-        f"{function} must return finite numbers, got {int(bad.sum())} in {what} that are not, the first of "
-        f"them for {item} {first + row} (counted from 0)" + (", which itself is not finite" if own else "")
-    )
 
 
 def say(thing: Any) -> str:
@@ -167,7 +152,17 @@ def _posterior(output: Any) -> Any:
     if _field(output, MU) is not None and _field(output, LOG_VAR) is not None:
         return output
     laws = [law for law in (_get(output, name) for name in POSTERIOR) if isinstance(law, Distribution)]
+    if not laws:  # one under another name is still what tells of the balls, and no radius may hide it
+        laws = [part for part in _values(output) if isinstance(part, Distribution)]
+        laws = laws if len(laws) == 1 else []
     return laws[0] if laws else output
+
+
+def _values(output: Any) -> list[Any]:
+    """What an object or dict without tensors of its own holds."""
+    if isinstance(output, Mapping):
+        return list(output.values())
+    return list(output) if hasattr(output, "_fields") else list(getattr(output, "__dict__", {}).values())
 
 
 def _of_normal(law: Distribution) -> tuple[Tensor, Tensor]:
@@ -234,6 +229,9 @@ def _advice(posterior: Any, spread: str) -> str:
             f"It tells of radii under {spread}: return a pair with their log variance, 2 * sigma.log() where "
             "these are deviations sigma; radius= would hide them"
         )
+    parts = posterior if type(posterior) in (tuple, list) else _values(posterior)
+    if any(isinstance(part, np.ndarray) for part in parts):
+        return "Return tensors: torch.from_numpy(mu), torch.from_numpy(log_var)"
     if type(posterior) in (tuple, list) and len(posterior) > 2:
         return (
             "Neither names nor shapes say which two these are: choose them by a pair, such as "
@@ -243,6 +241,14 @@ def _advice(posterior: Any, spread: str) -> str:
         "A model without variances needs radius=..., the radius of its balls; one that returns them in "
         "another form a pair, such as (lambda x: model.encode(x).chunk(2, dim=1), model.decode)"
     )
+
+
+def _choice(output: Any) -> str:
+    """How to choose images among several parts, or to make tensors of arrays."""
+    if isinstance(output, np.ndarray):
+        return ": return torch.from_numpy(x)"
+    several = isinstance(output, tuple | list) and any(isinstance(part, Tensor) for part in output)
+    return ": choose by a pair, such as (model.encode, lambda z: model.decode(z)[0])" if several else ""
 
 
 def _law_of_images(output: Any) -> Distribution | None:

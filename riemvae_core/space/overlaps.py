@@ -8,7 +8,7 @@ from torch import Tensor
 
 from riemvae_core.balls import bhattacharyya, log_prob, reparameterize
 from riemvae_core.neighbors import nearest
-from riemvae_core.numerics import Interval, chunks, confidence_interval
+from riemvae_core.numerics import Interval, chunks, confidence_interval, source_of
 
 #: how many random balls the intervals are estimated from
 PROBES = 2048
@@ -55,7 +55,8 @@ def log_aggregate(
 
 def probes(mu: Tensor, generator: torch.Generator) -> Tensor:
     """Rows of random balls."""
-    return torch.randint(len(mu), (PROBES,), generator=generator, device=generator.device).to(mu.device)
+    source = source_of(generator)
+    return torch.randint(len(mu), (PROBES,), generator=generator, device=source).to(mu.device)
 
 
 def at_draws(mu: Tensor, log_var: Tensor, i: Tensor, eps: Tensor) -> tuple[Interval, Interval, Interval]:

@@ -19,6 +19,8 @@ def as_tensor(thing: Any, name: str) -> Tensor:
     if isinstance(thing, Tensor):
         if thing.layout is not torch.strided or thing.is_nested or thing.is_quantized:
             raise ValueError(f"{name} must be dense, such as {name}.to_dense(), got {_kind(thing)}")
+        if thing.is_meta:
+            raise ValueError(f"{name} must hold numbers, got {say(thing)}, where none are")
         return thing.detach()
     if isinstance(thing, list | tuple) and any(isinstance(part, Tensor) for part in thing):
         shapes = sorted({tuple(part.shape) for part in thing if isinstance(part, Tensor)})

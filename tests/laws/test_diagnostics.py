@@ -161,6 +161,15 @@ def test_bad_input_is_named():
         diagnostics.bridge_log_ratio(torch.zeros(3, device="cpu"), torch.zeros(0, device="cpu"), 3.0)
 
 
+@pytest.mark.parametrize(("n", "tail"), [(30, 6), (60, 12)])
+def test_a_short_tail_is_pulled_to_one_half(n, tail):
+    """Quantiles of an exponential law, of shape 0: the prior is worth ten weights of shape 1/2."""
+    u = (torch.arange(n, dtype=torch.float64, device="cpu") + 0.5) / n
+    k = diagnostics.pareto_k((-torch.log1p(-u)).log())
+    assert ((tail + 10) * k - 5.0) / tail == pytest.approx(0.0, abs=0.1)
+    assert 0.2 < k < 0.35
+
+
 @pytest.mark.usefixtures("meta_by_default")
 def test_diagnostics_make_nothing_on_a_default_device():
     x = autoregressive(4, 200, 0.3)

@@ -10,7 +10,7 @@ from scipy.stats import chi2, kstest
 
 from riemvae_core.laws import hmc
 from riemvae_core.metrics import PosteriorMetric
-from riemvae_core.numerics import make_generator
+from riemvae_core.numerics import make_generator, standard_normal
 
 
 def posterior_metric(n=6, d=3, seed=0, dtype=torch.float64):
@@ -172,3 +172,15 @@ def test_chains_live_where_they_start(dtype):
     assert chains.z.device.type == "cpu"
     assert chains.z.dtype == chains.log_density.dtype == dtype
     assert isinstance(hmc.State(*[start] * 3), hmc.State)
+
+
+def test_each_chain_has_a_step_of_its_own():
+    """On a flat law a path is straight, as long as its momentum times its step, a draw from U(0.8, 1.2)."""
+
+    def flat(z):
+        return z.new_zeros(len(z)), torch.zeros_like(z)
+
+    start = hmc.evaluate_target(flat, torch.zeros(2000, 1).double())
+    moved, _ = hmc.hmc_step(flat, start, 0.1, 5, generator=make_generator(3))
+    factor = moved.z / (0.5 * standard_normal((2000, 1), moved.z, make_generator(3)))
+    assert kstest(factor[:, 0].numpy(), "uniform", args=(0.8, 0.4)).pvalue > 1e-3

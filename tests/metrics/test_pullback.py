@@ -152,3 +152,28 @@ def test_another_mode_is_named():
 def test_a_point_without_an_axis_is_named():
     with pytest.raises(ValueError, match=r"z must be \[\*batch, d\], got a single number"):
         PullbackMetric(sphere)(torch.tensor(1.0))
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_numbers_that_are_none_are_found_at_any_point(mode):
+    z = torch.tensor([[0.0, 1.0], [1.0, 2.0], [5.0, 0.5]])
+    with pytest.raises(
+        ValueError, match=r"decode must return finite numbers, got others at z = \[5.0, 0.5\]"
+    ):
+        PullbackMetric(lambda z: torch.where(z > 3, math.nan, z), mode)(z)
+    assert PullbackMetric(lambda z: z, mode)(z[:2]).isfinite().all()
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_what_torch_can_not_follow_is_no_metric_of_zeros(mode):
+    z, unseen = torch.ones(3, 2), torch.no_grad()(lambda z: 2 * z)
+    for decode in (lambda z: (2 * z).detach(), lambda z: torch.zeros(len(z), 4), unseen):
+        if (mode, decode) == ("forward", unseen):  # which sees through no_grad
+            properties.close(PullbackMetric(decode)(z), 4 * torch.eye(2).expand(3, 2, 2))
+            continue
+        with pytest.raises(
+            ValueError, match=r"decode must return what torch can differentiate by z, .* detach"
+        ):
+            PullbackMetric(decode, mode)(z)

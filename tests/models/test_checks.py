@@ -85,6 +85,13 @@ def test_what_a_model_needs_is_checked_part_by_part():
         checks.check_losses(model.losses(DIGITS[:3], torch.zeros(3, 2)), 4)
 
 
+def test_images_of_another_shape_are_named():
+    checks.check_image_shape(torch.zeros(0, 1, 4, 5), (1, 4, 5))
+    for wrong in (torch.zeros(2, 1, 5, 4), torch.zeros(1, 4, 5)):
+        with pytest.raises(ValueError, match=r"x must be \[n, 1, 4, 5\], got \["):
+            checks.check_image_shape(wrong, (1, 4, 5))
+
+
 def test_a_run_comes_back_as_it_was_saved(tmp_path):
     plan = checkpoints.Plan(4, 32, 1e-3, 0, tmp_path / "run")
     model, other = small(), small(beta=2.0)

@@ -63,8 +63,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_a_place_that_is_none_is_named(tmp_path):
     (tmp_path / "file").touch()
-    for place in (tmp_path / "file" / "within", tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # what runs as root could put a file in the place of a device
+    for place in (tmp_path / "file" / "within", tmp_path, tmp_path / "pipe"):
         with pytest.raises(OSError, match=f"{place} can't be written"):
             save_atomically({"a": torch.zeros(1)}, place, {})
+    assert (tmp_path / "pipe").is_fifo()
     with pytest.raises(ValueError, match="nowhere must be a safetensors file"):
         read_tensors(tmp_path / "nowhere")

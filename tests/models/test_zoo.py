@@ -170,6 +170,25 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(cache, monkeypatch, cal
     assert [p.name for p in cache.iterdir()] == [target.name]
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_training_whose_snapshots_are_lost_begins_anew(cache, monkeypatch, lost):
+    """All of them, or those of an epoch that the checkpoint is past."""
+    expected = read_tensors(zoo.train("tiny", progress=False))[1]
+    (target,) = cache.iterdir()
+    target.unlink()
+    with monkeypatch.context() as patched:
+        die_at(patched, 4, "after")
+        with pytest.raises(Killed):
+            zoo.train("tiny", progress=False)
+    kept = target.with_suffix(".snapshots")
+    first = {k: v for k, v in read_tensors(kept)[1].items() if k.endswith(".0")}
+    kept.unlink()
+    if not lost:
+        save_atomically(first, kept, {})
+    assert same(read_tensors(zoo.train("tiny", progress=False))[1], expected)
+    assert [p.name for p in cache.iterdir()] == [target.name]
+
+
 # --- the command
 
 

@@ -198,8 +198,8 @@ def test_nothing_is_made_on_a_default_device():
         (full(0, 5, 2), full(0, 5, 3), ("log_var", "mu's shape (5, 2)", "(5, 3)")),
         (full(0, 0, 2), full(0, 0, 2), ("mu", "n and d at least 1", "[0, 2]")),
         (full(0, 5, 2)[0], full(0, 5, 2)[0], ("mu", "[n, d]", "[2]")),
-        (full(math.nan, 5, 2), full(0, 5, 2), ("mu", "finite", "got 10")),
-        (full(0, 5, 2), full(math.inf, 5, 2), ("log_var", "finite", "got 10")),
+        (full(math.nan, 5, 2), full(0, 5, 2), ("mu", "finite", "got nan in row 0")),
+        (full(0, 5, 2), full(math.inf, 5, 2), ("log_var", "finite", "got inf in row 0")),
     ],
 )
 def test_what_does_not_fit_is_named(mu, log_var, words):

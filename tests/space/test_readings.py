@@ -33,10 +33,10 @@ from riemvae_core.space.conditions import (
     rows,
 )
 from riemvae_core.space.encoding import Encoded, encode_all, warn_of_order, warn_of_sigma
+from riemvae_core.space.finite import check_finite
 from riemvae_core.space.inputs import is_shuffled
 from riemvae_core.space.outputs import (
     Found,
-    check_finite,
     read_balls,
     read_derivable,
     read_images,
@@ -131,7 +131,7 @@ def test_the_first_row_that_is_not_finite_is_named():
     x = MU.clone()
     check_finite(x, "encode mu", x, "item")
     x[4, 1], x[2, 0] = torch.nan, torch.inf
-    with pytest.raises(ValueError, match=r"encode must .* got 2 in mu .* item 102 \(counted from 0\)$"):
+    with pytest.raises(ValueError, match=r"encode must .* got 2 in mu .* item 102 \(counted from 0\), whose"):
         check_finite(x, "encode mu", MU, "item", 100)
     with pytest.raises(ValueError, match=r"item 2 \(counted from 0\), which itself is not finite$"):
         check_finite(x, "encode mu", x, "item")

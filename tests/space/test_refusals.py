@@ -128,7 +128,7 @@ def test_wrong_shapes_and_numbers_are_named(space, x):
         ValueError, match=r"b must be images \[\*batch, 1, 8, 8\] or codes \[\*batch, 3\], got"
     ):
         space.geodesic(x[0], torch.zeros(4))
-    with pytest.raises(ValueError, match="batch_size must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         rc.latent_space(our_model(), x, batch_size=0)
     with pytest.raises(ValueError, match="n and curve's points must be at least 2, got 1 and 2"):
         space.interpolate(space.mu[:2], 1)
