@@ -56,10 +56,12 @@ from riemvae_core.codes import (
 )
 from riemvae_core.data import (
     DrawnImages,
+    Duplicates,
     class_names,
     data_names,
     draw_images,
     factor_ranges,
+    find_duplicates,
     first_of_each_class,
     load_images,
     read_factors,
@@ -150,6 +152,7 @@ __all__ = [
     "CodebookState",
     "DensityCoverage",
     "DrawnImages",
+    "Duplicates",
     "Geodesic",
     "HealthReport",
     "HistogramPrior",
@@ -192,6 +195,7 @@ __all__ = [
     "evaluate",
     "exponential_map",
     "factor_ranges",
+    "find_duplicates",
     "first_of_each_class",
     "fit",
     "frechet_distance",
