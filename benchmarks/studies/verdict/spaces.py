@@ -35,6 +35,7 @@ class Space(NamedTuple):
     reference: Tensor | None = None  # held-out images' reconstructions, and the images themselves
     real: Tensor | None = None
     train: Tensor | None = None
+    seen: dict[str, tuple[Tensor, ...]] | None = None  # the three in features, kept once they were asked for
 
 
 def pixels(images: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ def _codes(fit: Fit, trained: models.Trained, train: Tensor, held_out: Tensor, t
     mu, log_var = trained.encode(train)
     codes = Codes(mu, log_var, trained.encode(held_out), trained.encode(test[half:]), trained.prior)
     reference = trained.decode(trained.encode(test[:half])[0])
-    return Space(fit, "", trained, codes, reference, test[:half], trained.decode(mu))
+    return Space(fit, "", trained, codes, reference, test[:half], trained.decode(mu), {})
 
 
 def _said(error: Exception) -> str:
@@ -174,11 +175,14 @@ def _against_truth(name: str, images: Tensor) -> Row:
 
 def _scores(space: Space, features: str, fake: Tensor) -> Row:
     look, n = FEATURES[features], len(fake)  # sets of equal sizes, so that distances share their bias
-    seen, reference, real = look(fake), look(space.reference[:n]), look(space.real[:n])
+    if features not in space.seen:
+        space.seen[features] = tuple(look(x) for x in (space.reference, space.real, space.train))
+    reference, real, train = space.seen[features]
+    seen, reference, real = look(fake), reference[:n], real[:n]
     distance = rc.sampler_distance(seen, reference)
     return {
         "distance": distance.frechet, "coverage": distance.coverage, "density": distance.density,
-        "novelty": rc.novelty(seen, look(space.train), reference), "frechet": rc.frechet_distance(seen, real),
+        "novelty": rc.novelty(seen, train, reference), "frechet": rc.frechet_distance(seen, real),
         **rc.precision_recall(real, seen)._asdict(),
     }  # fmt: skip
 
