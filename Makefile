@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	lint lab notebooks notation zoo bench clean
+	lint lab notebooks notation zoo bench study study-smoke clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,15 @@ zoo: env  ## train every shipped model again from its seed, and say how close th
 bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
 	@$(PY) -m pip install --quiet --requirement benchmarks/requirements.txt
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+study study-smoke: export PYTHONPATH := .:benchmarks/studies
+study: env  ## the verdict's study, here or on CLUSTER=; goes on after a kill (ARGS="--role confirmation", "--count")
+	@$(PY) -m pip install --quiet --requirement benchmarks/studies/requirements.txt
+	@$(PY) -m verdict $(ARGS)
+
+study-smoke: env  ## the same in small: every part once, in less than a minute
+	@$(PY) -m pip install --quiet --requirement benchmarks/studies/requirements.txt
+	@$(PY) -m verdict benchmarks/studies/verdict/smoke.toml $(ARGS)
 
 clean:  ## remove what was built (the environment stays)
 	rm -rf _build riemvae_core.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

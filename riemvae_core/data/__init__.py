@@ -2,19 +2,35 @@
 
 May import: the ground floor (numerics, neighbors).
 Begin with ``load_images`` in ``sets.py``; ``full_sets.py`` finds or downloads what isn't bundled,
-``formats.py`` and ``idx.py`` read the files.
+``formats.py`` and ``idx.py`` read the files; ``drawn.py`` draws sets whose law is known,
+``duplicates.py`` finds what stands in a set twice.
 """
 
 from riemvae_core.data.downloads import cache_dir
+from riemvae_core.data.drawn import (
+    DrawnImages,
+    draw_images,
+    factor_ranges,
+    read_factors,
+    sample_drawn_images,
+)
+from riemvae_core.data.duplicates import Duplicates, find_duplicates
 from riemvae_core.data.idx import ASSETS
 from riemvae_core.data.sets import ImageSet, class_names, data_names, first_of_each_class, load_images
 
 __all__ = [
     "ASSETS",
+    "DrawnImages",
+    "Duplicates",
     "ImageSet",
     "cache_dir",
     "class_names",
     "data_names",
+    "draw_images",
+    "factor_ranges",
+    "find_duplicates",
     "first_of_each_class",
     "load_images",
+    "read_factors",
+    "sample_drawn_images",
 ]

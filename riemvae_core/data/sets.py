@@ -1,4 +1,4 @@
-"""Named image sets as tensors: three that are bundled or drawn, and the full sets they stand for."""
+"""Named image sets as tensors: those that are bundled or drawn, and the full sets they stand for."""
 
 import functools
 import hashlib
@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from riemvae_core.data.drawn import DRAWN, load_drawn
 from riemvae_core.data.full_sets import FULL_SETS, load_full_set
 from riemvae_core.data.idx import ASSETS
 from riemvae_core.numerics import check_number
@@ -45,6 +46,7 @@ CLASS_NAMES = {
     "fashion": _CLOTHES,
     "digits": tuple("0123456789"),
     "rings-and-disks": ("disk", "ring"),
+    **{name: drawn.kinds for name, drawn in DRAWN.items()},
     "fashion-full": _CLOTHES,
     "mnist": tuple("0123456789"),
     "cifar10": _THINGS,
@@ -61,9 +63,10 @@ def data_names(bundled: bool = False) -> tuple[str, ...]:
 
     Example:
         >>> rc.data_names(bundled=True)
-        ('fashion', 'digits', 'rings-and-disks')
+        ('fashion', 'digits', 'rings-and-disks', 'rings-and-disks-large', 'color-shapes')
     """
-    return tuple(_BUNDLED) if bundled else (*_BUNDLED, *FULL_SETS)
+    here = (*_BUNDLED, *DRAWN)
+    return here if bundled else (*here, *FULL_SETS)
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -93,7 +96,9 @@ def load_images(
     Fashion-MNIST, balanced, 1 x 28 x 28 (Xiao, Rasul and Vollgraf 2017); ``digits``, scikit-learn's 1,797
     handwritten digits, 1 x 8 x 8, every fifth of them for testing; ``rings-and-disks``, binary images of
     disks and rings of several sizes and thicknesses, 1 x 28 x 28, drawn anew in the manner of Chadebec and
-    Allassonniere (2022).
+    Allassonniere (2022). Two larger ones, 12,000 and 2,000 images, have a known law, that of
+    ``sample_drawn_images``: ``rings-and-disks-large``, gray and at any place, 1 x 28 x 28, and
+    ``color-shapes``, disks, squares and triangles of any place, size and hue, 3 x 32 x 32.
 
     The full sets, with their official splits: ``fashion-full`` and ``mnist`` (LeCun, Cortes and Burges 1998),
     60,000 and 10,000 images, 1 x 28 x 28; ``cifar10`` (Krizhevsky 2009), 50,000 and 10,000, 3 x 32 x 32;
@@ -130,6 +135,8 @@ def load_images(
         images /= np.float32(255)
     elif folder is not None:
         raise ValueError(f"folder must be None for {name}, which needs no files, got {folder}")
+    elif name in DRAWN:
+        images, labels = load_drawn(name, split, limit)
     else:
         images, labels = _BUNDLED[name](split)
         images, labels = images.astype(np.float32)[:limit, None], labels[:limit]

@@ -21,7 +21,7 @@ def test_every_set_holds_the_contract(name, split):
     assert images.dtype == torch.float32
     assert labels.dtype == torch.int64
     assert images.ndim == 4
-    assert images.shape[1] == 1
+    assert images.shape[1] == (3 if name == "color-shapes" else 1)
     assert len(images) == len(labels)
     assert images.min() == 0.0
     assert images.max() == 1.0
@@ -105,7 +105,8 @@ def test_padding_frames_the_image_with_zeros(name, side):
 
 
 def test_names_are_listed():
-    assert sets.data_names(bundled=True) == ("fashion", "digits", "rings-and-disks")
+    bundled = ("fashion", "digits", "rings-and-disks", "rings-and-disks-large", "color-shapes")
+    assert sets.data_names(bundled=True) == bundled
     assert set(sets.data_names()) == set(sets.CLASS_NAMES)
     assert sets.class_names("fashion")[9] == "ankle boot"
     assert sets.class_names("digits")[7] == "7"
