@@ -138,9 +138,10 @@ def half_sample_interval(values: Float[Tensor, " n"]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def _not_negative(values: Float[Tensor, " n"]) -> Interval:
+def _within(values: Float[Tensor, " n"], most: float) -> Interval:
+    """The interval of a score that goes from 0 to ``most``."""
     interval = half_sample_interval(values)
-    return interval._replace(low=max(0.0, interval.low))
+    return interval._replace(low=max(0.0, interval.low), high=min(most, interval.high))
 
 
 def _features(features: Any, space: Any) -> tuple[Callable[[Tensor], Tensor], str]:
@@ -181,7 +182,8 @@ def _table(
     laws: dict[str, Law],
     features: str,
 ) -> LawTable:
-    found = {name: [_not_negative(v[:, i]) for i in range(3)] for name, v in scores.items()}
+    most = (math.inf, 1.0, 1.0)  # of distance, coverage, novelty
+    found = {name: [_within(v[:, i], most[i]) for i in range(3)] for name, v in scores.items()}
     fresh = [kind for kind in laws if found[kind][2].high >= COPYING]
     order = sorted(fresh or laws, key=lambda kind: found[kind][0].mean)
     gaps = {kind: half_sample_interval(scores[kind][:, 0] - scores[order[0]][:, 0]) for kind in laws}

@@ -45,6 +45,7 @@ def test_a_row_for_each_law_for_copies_and_for_what_is_possible(table):
         assert row.seconds >= 0.0
         for interval in (row.distance, row.coverage, row.novelty):
             assert 0.0 <= interval.low <= interval.mean <= interval.high
+        assert max(row.coverage.high, row.novelty.high) <= 1.0
 
 
 def test_what_is_recommended_stands_in_the_table_and_is_said(table):
