@@ -103,6 +103,18 @@ def test_laws_share_starts_and_noise_within_a_draw(codes):
         laws.common_generator(0, 1000)
 
 
+@pytest.mark.parametrize("kind", ["isotropic", "ball"])
+def test_a_fitted_law_has_its_width_from_the_held_out_codes(codes, kind):
+    held_out = rc.standard_normal((30, 3), codes.mu, rc.make_generator(4))
+    drawn, facts = laws.LAWS[f"fitted {kind}"](
+        codes._replace(held_out=(held_out, None)), 7, laws.common_generator(0, 1)
+    )
+    law = rc.fit_law(codes.mu, codes.log_var, kind, held_out)
+    assert torch.equal(drawn, law.sample(7, laws.common_generator(0, 1)))
+    assert facts == {"held_out_log_prob": law.held_out_log_prob}
+    assert facts["held_out_log_prob"] == pytest.approx(law.log_prob(held_out).mean().item(), rel=1e-4)
+
+
 def test_a_law_that_needs_balls_says_so(codes):
     with pytest.raises(ValueError, match="needs a model with balls"):
         laws.LAWS["aggregate posterior"](codes._replace(log_var=None), 5, laws.common_generator(0, 0))

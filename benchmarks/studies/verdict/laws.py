@@ -5,6 +5,7 @@ state, and draws its starts first and its noise then, as ``rc.sample_aggregate_p
 that start at codes start at the same ones and add the same noise. Another law is one more line here.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -95,6 +96,21 @@ def _own_prior(codes: Codes, n: int, generator: torch.Generator) -> Tensor:
     return rc.sample_aggregate_posterior(*codes.prior, n, generator)
 
 
+@functools.lru_cache(maxsize=16)
+def _of(kind: str, mu: Tensor, log_var: Tensor | None, held_out: Tensor) -> rc.Law:
+    return rc.fit_law(mu, log_var, kind, held_out)
+
+
+def _fitted(kind: str) -> Law:
+    """A law of the core whose widths are chosen by the likelihood of held-out codes, once for all draws."""
+
+    def draw(codes: Codes, n: int, generator: torch.Generator) -> Draws:
+        law = _of(kind, codes.mu, codes.log_var, codes.held_out[0])
+        return Draws(law.sample(n, generator), {"held_out_log_prob": law.held_out_log_prob})
+
+    return draw
+
+
 LAWS: dict[str, Law] = {
     # bounds: codes of images that no law has seen
     "held-out reconstructions": _plain(lambda c, n, _: _first(c.others, n)),
@@ -103,9 +119,16 @@ LAWS: dict[str, Law] = {
     "mixture of 10": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, 10, c.log_var, g)),
     "mixture of 50": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, 50, c.log_var, g)),
     "two-stage": _plain(lambda c, n, g: rc.sample_two_stage(c.mu, _log_var(c), n, g)),
+    "fitted mixture": _fitted("mixture"),
+    "fitted isotropic": _fitted("isotropic"),
+    "fitted axes": _fitted("axes"),
+    "fitted kernel": _fitted("kernel"),
     # the geometry of the balls
     "aggregate posterior": _plain(lambda c, n, g: rc.sample_aggregate_posterior(c.mu, _log_var(c), n, g)),
     "uniform": _uniform,
+    "fitted ball": _fitted("ball"),
+    "fitted power": _fitted("power"),
+    "fitted averaged": _fitted("averaged"),
     # null experiments: no step, noise as large as the balls', their shapes at other images
     "zero steps": _noise(lambda c, rows: torch.zeros_like(c.mu[rows])),
     "round noise": _noise(lambda c, _: _log_var(c).exp().mean().sqrt()),
