@@ -229,7 +229,7 @@ def test_bad_input_is_named():
     metric = random_metric(3, 2, 1.0)
     with pytest.raises(ValueError, match="settings need a method other than auto, got chains"):
         uniform.sample_uniform(metric, 1, chains=3)
-    with pytest.raises(ValueError, match="n must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
         uniform.sample_uniform(metric, 0)
     with pytest.raises(ValueError, match="method must be one of auto, importance, smc, hmc, got 'exact'"):
         uniform.sample_uniform(metric, 1, method="exact")
