@@ -262,8 +262,9 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
         >>> list(chunks(5, bytes_each=8, budget=16))
         [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    if n < 0 or min(sizes := (bytes_each, budget)) <= 0:
-        raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {n}, {sizes}")
+    if n < 0 or min(bytes_each, budget) <= 0:
+        sizes = f"{n}, {bytes_each}, {budget}"
+        raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {sizes}")
     step = max(1, budget // bytes_each)
     for start in range(0, n, step):
         yield slice(start, min(n, start + step))

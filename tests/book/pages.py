@@ -103,7 +103,7 @@ class Visit:
         """Change the system's theme, which a page follows until its reader says otherwise."""
         self.page.emulate_media(color_scheme=theme)
         self.page.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
-        self.page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
+        self.page.evaluate("document.getAnimations().forEach((one) => one.finish())")
 
 
 def visit(browser: Browser, base: str, name: str, theme: str, width: int) -> Visit:
