@@ -2,7 +2,7 @@
 // No DOM here.
 import { logSumExp, makeMixture } from "./mixture.js";
 import { format, klBarrier, significant } from "./numbers.js";
-import { examineRows, listed, median, nearestOther, NEAR_LIMIT, rowSteps, rowWarnings } from "./rows.js";
+import { examineRows, inGroups, listed, median, nearestOther, NEAR_LIMIT, rowSteps, rowWarnings } from "./rows.js";
 import { makeTorchRandom } from "./torch_random.js";
 
 export const ACTIVE_VARIANCE = 0.01, DEAD_NATS = 0.005; // of an axis's centers; of its mean KL
@@ -95,8 +95,8 @@ export function healthRows({ n_balls: n, axes, overlap, own_share: own, informat
     ["own share", span(own, (v) => format(v, 3)), "of a ball in the density at its draws"],
     ["background", `${format(100 * metric.share)}%`, "of the uniform law, if balls are apart"],
     ["largest crowd", `${format(100 * rows.crowd.share)}%`, `of the uniform law in ${rows.crowd.rows.length} of ${metric.n} balls`],
-    ["copies", rows.same.length.toLocaleString("en-US"), "balls that repeat an earlier one"],
-    ["near copies", rows.close ? rows.close.length.toLocaleString("en-US") : "–", `looked for among ${NEAR_LIMIT.toLocaleString("en-US")} balls at most`],
+    ["copies", inGroups(rows.same.length), "balls that repeat an earlier one"],
+    ["near copies", rows.close ? inGroups(rows.close.length) : "–", `looked for among ${inGroups(NEAR_LIMIT)} balls at most`],
   ];
 }
 

@@ -7,7 +7,7 @@ const CROWD_SHARE = 0.5, NEAR_CHANCE = 1e-7, FAR = 10, SMALL_OR_LARGE = 8, TINY 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]; // torch's: the lower
 
-const column = (values, k, d) => values.filter((_, at) => at % d === k);
+const column = (values, k, d) => Float64Array.from({ length: values.length / d }, (_, i) => values[i * d + k]);
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 export function nearestOther(mu, i, n, d, skip = new Set()) {
@@ -23,10 +23,8 @@ export function nearestOther(mu, i, n, d, skip = new Set()) {
 
 // Rows that repeat an earlier one, center and log variances.
 function duplicates({ mu, logVar, n, d }) {
-  const first = new Map(), words = (i) => [mu, logVar].map((values) => values.subarray(i * d, (i + 1) * d).join()).join();
-  for (let i = 0; i < n; i++) if (!first.has(words(i))) first.set(words(i), i);
-  const kept = new Set(first.values());
-  return range(n).filter((i) => !kept.has(i));
+  const seen = new Set(), words = (i) => [mu, logVar].map((values) => values.subarray(i * d, (i + 1) * d).join()).join();
+  return range(n).filter((i) => seen.size === seen.add(words(i)).size);
 }
 
 // Rows whose center is much nearer to another one than by chance, on so many active axes, though not the same.
@@ -68,16 +66,16 @@ function readWrongly({ mu, logVar, d }) {
 
 // The balls about one place with the largest share of the volume that balls take, of a metric's balls; `rows` names them.
 function* largestCrowd({ mu, logVar, rho }, d, rows) {
-  const n = mu.length / d, logMass = [], square = (i, j) => {
+  const n = mu.length / d, logMass = [], precision = logVar.map((v) => Math.exp(-v)), square = (i, j) => {
     let sum = 0;
-    for (let k = 0; k < d; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2 * Math.exp(-logVar[j * d + k]);
+    for (let k = 0; k < d; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2 * precision[j * d + k];
     return sum;
   };
   for (let i = 0; i < n; i++) {
     const there = new Float64Array(d);
     for (let j = 0; j < n; j++) {
       const weight = Math.exp(-square(i, j) / rho ** 2);
-      if (weight > 1e-35) for (let k = 0; k < d; k++) there[k] += weight * Math.exp(-logVar[j * d + k]);
+      if (weight > 1e-35) for (let k = 0; k < d; k++) there[k] += weight * precision[j * d + k];
     }
     const relative = there.map((g, k) => Math.log(g) + logVar[i * d + k]);
     logMass.push(0.5 * relative.reduce((a, b) => a + b, 0) - logSumExp(relative));
@@ -105,7 +103,8 @@ export function* examineRows(latents, active, metric) {
   };
 }
 
-const inGroups = (n) => n.toLocaleString("en-US"), counted = (n, noun) => `${inGroups(n)} ${noun}${n === 1 ? "" : "s"}`;
+export const inGroups = (n) => n.toLocaleString("en-US");
+const counted = (n, noun) => `${inGroups(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 // The first eight in words, and how many there are more.
 export function listed(found) {
