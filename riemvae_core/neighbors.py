@@ -167,6 +167,19 @@ def nearest(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int =
 
 
 @torch.no_grad()
+def first_rows(rows: Float[Tensor, "n f"]) -> Int[Tensor, " n"]:
+    """For each row the number of the first row that equals it, which is its own where none before it does.
+
+    Example:
+        >>> from riemvae_core.neighbors import first_rows
+        >>> first_rows(torch.tensor([[2.0], [1.0], [2.0]]))
+        tensor([0, 1, 0])
+    """
+    place = rows.unique(dim=0, return_inverse=True)[1]
+    numbers = torch.arange(len(rows), device=rows.device)
+    return torch.full_like(place, len(rows)).scatter_reduce(0, place, numbers, "amin")[place]
+
+
 def count_containing(
     points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], radii: Float[Tensor, " m"]
 ) -> Int[Tensor, " n"]:

@@ -6,7 +6,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from riemvae_core import neighbors
-from riemvae_core.neighbors import Neighbors, count_containing, nearest
+from riemvae_core.neighbors import Neighbors, count_containing, first_rows, nearest
 
 
 def clouds(n=60, m=90, f=7, dtype=torch.float64):
@@ -52,6 +52,14 @@ def test_a_copy_is_at_distance_zero_and_a_point_is_its_own_nearest():
     assert nearest(y[:20], y).distances.abs().max() == 0.0
     assert torch.equal(nearest(y, y, 2).indices[:, 0], torch.arange(len(y), device="cpu"))
     properties.leaves_inputs_alone(lambda a, b: nearest(a, b, 2), x, y)
+
+
+def test_each_row_is_led_to_the_first_that_equals_it():
+    """Against a search through all earlier rows."""
+    rows = torch.randint(3, (200, 3), generator=torch.Generator().manual_seed(0)).double()
+    kept = rows.tolist()
+    assert first_rows(rows).tolist() == [kept.index(row) for row in kept]
+    properties.leaves_inputs_alone(first_rows, rows)
 
 
 @pytest.mark.usefixtures("meta_by_default")

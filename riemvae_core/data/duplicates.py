@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from riemvae_core.neighbors import nearest
+from riemvae_core.neighbors import first_rows, nearest
 from riemvae_core.numerics import check_finite, check_floats
 
 NEIGHBORS = 10  # which neighbor's distance is the measure of a nearest one's
@@ -41,13 +41,6 @@ class Duplicates(NamedTuple):
     dimension: float
 
 
-def _first_rows(rows: Tensor) -> Tensor:
-    """For each row the first that equals it."""
-    place = rows.unique(dim=0, return_inverse=True)[1]
-    numbers = torch.arange(len(rows), device=rows.device)
-    return torch.full_like(place, len(rows)).scatter_reduce(0, place, numbers, "amin")[place]
-
-
 @torch.no_grad()
 def find_duplicates(images: Float[Tensor, "n c h w"], chance: float = 1e-3) -> Duplicates:
     r"""Exact and near duplicates among images, by the distances of their pixels.
@@ -75,7 +68,7 @@ def find_duplicates(images: Float[Tensor, "n c h w"], chance: float = 1e-3) -> D
         raise ValueError(f"chance must lie between 0 and 1, got {chance!r}")
     check_finite(images=images)
     rows = images.flatten(1)
-    first, numbers = _first_rows(rows), torch.arange(len(rows), device=rows.device)
+    first, numbers = first_rows(rows), torch.arange(len(rows), device=rows.device)
     kept = (first == numbers).nonzero().flatten()
     pairs, limit, dimension = _close_pairs(rows[kept], chance)
     links = torch.cat([torch.stack([numbers, first]), kept[pairs]], 1)

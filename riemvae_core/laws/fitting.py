@@ -15,6 +15,7 @@ from riemvae_core.laws.law import Codes, Family, Law, score
 from riemvae_core.laws.local import LOCAL
 from riemvae_core.laws.parametric import PARAMETRIC
 from riemvae_core.laws.volumes import VOLUMES
+from riemvae_core.neighbors import first_rows
 from riemvae_core.numerics import check_finite, check_floats, make_generator
 
 FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | BETWEEN | FLOWS
@@ -137,17 +138,13 @@ def _check(mu: Tensor, log_var: Tensor | None, held_out: Tensor | None) -> None:
 
 def _different(mu: Float[Tensor, "n d"]) -> Tensor:
     """The first row of each code, in the order of mu."""
-    _, which = torch.unique(mu, dim=0, return_inverse=True)
-    rows = torch.full((int(which.max()) + 1,), len(mu), device=mu.device)
-    rows.scatter_reduce_(0, which, torch.arange(len(mu), device=mu.device), "amin")
-    return rows.sort().values
+    return first_rows(mu).unique()
 
 
 def _unseen(held_out: Float[Tensor, "m d"], mu: Float[Tensor, "n d"]) -> Float[Tensor, "k d"]:
     """The different codes held out that are none of mu's."""
     held = held_out[_different(held_out)]
-    _, which = torch.unique(torch.cat([mu, held]), dim=0, return_inverse=True)
-    held = held[~torch.isin(which[len(mu) :], which[: len(mu)])]
+    held = held[first_rows(torch.cat([mu, held]))[len(mu) :] >= len(mu)]
     if len(held) == 0:
         raise ValueError(
             f"held_out must hold codes that are not in mu, got {len(held_out)} copies of mu's rows"

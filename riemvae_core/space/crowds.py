@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from riemvae_core.neighbors import nearest
+from riemvae_core.neighbors import first_rows, nearest
 from riemvae_core.numerics import chunks
 from riemvae_core.space.overlaps import squares_of
 
@@ -46,11 +46,8 @@ class Crowd(NamedTuple):
 
 def duplicates(mu: Tensor, log_var: Tensor) -> Int[Tensor, " k"]:
     """Rows that repeat an earlier one, center and log variances."""
-    _, place = torch.cat([mu, log_var], 1).unique(dim=0, return_inverse=True)
-    first = torch.full_like(place, len(mu)).scatter_reduce(
-        0, place, torch.arange(len(mu), device=mu.device), "amin"
-    )
-    return (first[place] != torch.arange(len(mu), device=mu.device)).nonzero().flatten()
+    first = first_rows(torch.cat([mu, log_var], 1))
+    return (first != torch.arange(len(mu), device=mu.device)).nonzero().flatten()
 
 
 def near_duplicates(mu: Tensor, same: Int[Tensor, " k"], axes: int) -> Int[Tensor, " c"]:

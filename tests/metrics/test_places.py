@@ -65,7 +65,9 @@ def test_a_decoder_that_leaves_the_floats_is_named_with_its_place(mode):
     properties.message_names(caught.value, "is inf", "[50.0, 0.0]", "float32", "decode")
     g = PullbackMetric(torch.sinh, mode)(z.double())
     properties.close(g, torch.diag_embed(torch.cosh(z.double()).square()))
-    with pytest.raises(ValueError, match=r"decode must return finite numbers, got others at z = \[1.0, 2.0\]"):
+    with pytest.raises(
+        ValueError, match=r"decode must return finite numbers, got others at z = \[1.0, 2.0\]"
+    ):
         PullbackMetric(lambda z: z / (z - z), mode)(z)
 
 
