@@ -16,6 +16,10 @@ import riemvae_core as rc
 
 #: apart from the seeds that models are trained from
 OFFSET, DRAWS = 10**6, 1000
+#: how many held-out codes choose a width
+MOST = 500
+#: how far a free particle gets in the released chains' 100 moves of 10 steps of 0.01, momenta's deviation 0.5
+WALK = 0.5 * 10 * 0.01 * 100**0.5
 
 
 class Codes(NamedTuple):
@@ -80,10 +84,40 @@ def _shuffled(codes: Codes, rows: Tensor) -> Tensor:
     return torch.exp(0.5 * _log_var(codes).roll(1, 0)[rows])
 
 
-def _uniform(codes: Codes, n: int, generator: torch.Generator) -> Draws:
-    metric = rc.PosteriorMetric.fit(codes.mu, _log_var(codes), generator=generator)
-    draws = rc.sample_uniform(metric, n, generator)
-    return Draws(draws.z, {"converged": bool(draws.converged), "method": draws.method})
+@functools.lru_cache(maxsize=16)
+def _metric(
+    mu: Tensor, log_var: Tensor, n_centroids: int | None, times: float, **numbers
+) -> rc.PosteriorMetric:
+    """The metric of all balls or of some medoids, one for all draws of a model; its rho so many ``times``."""
+    of = functools.partial(rc.PosteriorMetric.fit, mu, log_var, n_centroids, **numbers)
+    metric = of(generator=rc.make_generator(0))
+    return metric if times == 1.0 else of(generator=rc.make_generator(0), rho=times * float(metric.rho))
+
+
+def _metric_of(codes: Codes, n_centroids: int | None, times: float = 1.0, **numbers) -> rc.PosteriorMetric:
+    n_centroids = n_centroids if n_centroids is None else min(n_centroids, len(codes.mu))
+    return _metric(codes.mu, _log_var(codes), n_centroids, times, **numbers)
+
+
+def _uniform(n_centroids: int | None = None, **numbers) -> Law:
+    """The uniform law of the balls' metric, whose numbers are fitted unless given."""
+
+    def draw(codes: Codes, n: int, generator: torch.Generator) -> Draws:
+        draws = rc.sample_uniform(_metric_of(codes, n_centroids, **numbers), n, generator)
+        return Draws(draws.z, {"converged": bool(draws.converged), "method": draws.method})
+
+    return draw
+
+
+def _released(steps: int, n_centroids: int = 100) -> Law:
+    """The second paper's chains as they were released, with its rho and lambda: so many moves from codes."""
+
+    def draw(codes: Codes, n: int, generator: torch.Generator) -> Draws:
+        metric = _metric_of(codes, n_centroids, rho="paper", lam=0.01)
+        draws = rc.sample_as_released(metric, codes.mu, n, generator, steps)
+        return Draws(draws.z, {"acceptance": draws.acceptance})
+
+    return draw
 
 
 def _first(balls: tuple[Tensor, Tensor | None], n: int) -> Tensor:
@@ -97,15 +131,21 @@ def _own_prior(codes: Codes, n: int, generator: torch.Generator) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-def _of(kind: str, mu: Tensor, log_var: Tensor | None, held_out: Tensor) -> rc.Law:
-    return rc.fit_law(mu, log_var, kind, held_out)
+def _of(kind: str, mu: Tensor, log_var: Tensor | None, held_out: Tensor, balls: str) -> rc.Law:
+    log_var = {"own": log_var, "none": None, "shuffled": log_var if log_var is None else log_var.roll(1, 0)}[
+        balls
+    ]
+    return rc.fit_law(mu, log_var, kind, held_out[:MOST])
 
 
-def _fitted(kind: str) -> Law:
-    """A law of the core whose widths are chosen by the likelihood of held-out codes, once for all draws."""
+def _fitted(kind: str, balls: str = "own") -> Law:
+    """A law of the core whose widths are chosen by the likelihood of held-out codes, once for all draws.
+
+    ``balls``: the codes' own, none, or shuffled, each image with those of another.
+    """
 
     def draw(codes: Codes, n: int, generator: torch.Generator) -> Draws:
-        law = _of(kind, codes.mu, codes.log_var, codes.held_out[0])
+        law = _of(kind, codes.mu, codes.log_var, codes.held_out[0], balls)
         return Draws(law.sample(n, generator), {"held_out_log_prob": law.held_out_log_prob})
 
     return draw
@@ -116,22 +156,36 @@ LAWS: dict[str, Law] = {
     "held-out reconstructions": _plain(lambda c, n, _: _first(c.others, n)),
     "own prior": _plain(_own_prior),
     "gaussian": _plain(lambda c, n, g: rc.sample_gaussian(c.mu, n, c.log_var, g)),
-    "mixture of 10": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, 10, c.log_var, g)),
-    "mixture of 50": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, 50, c.log_var, g)),
-    "two-stage": _plain(lambda c, n, g: rc.sample_two_stage(c.mu, _log_var(c), n, g)),
+    "mixture of 10": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, min(10, len(c.mu)), c.log_var, g)),
+    "two-stage": _fitted("two-stage"),
     "fitted mixture": _fitted("mixture"),
     "fitted isotropic": _fitted("isotropic"),
     "fitted axes": _fitted("axes"),
-    "fitted kernel": _fitted("kernel"),
+    "fitted kernel": _fitted("kernel", "none"),
     # the geometry of the balls
     "aggregate posterior": _plain(lambda c, n, g: rc.sample_aggregate_posterior(c.mu, _log_var(c), n, g)),
-    "uniform": _uniform,
+    "uniform": _uniform(),
     "fitted ball": _fitted("ball"),
+    "fitted kernel of balls": _fitted("kernel"),
     "fitted power": _fitted("power"),
     "fitted averaged": _fitted("averaged"),
-    # null experiments: no step, noise as large as the balls', their shapes at other images
+    "as released": _released(100),
+    # their numbers, centroids and lengths of chains
+    "uniform, half rho": _uniform(times=0.5),
+    "uniform, twice rho": _uniform(times=2.0),
+    "uniform, paper's rho": _uniform(rho="paper"),
+    "uniform, lambda 0.1": _uniform(lam=0.1),
+    "uniform, background 0.1": _uniform(background=0.1),
+    "uniform, 30 medoids": _uniform(30),
+    "uniform, 300 medoids": _uniform(300),
+    "as released, 10 moves": _released(10),
+    "as released, 400 moves": _released(400),
+    "as released, 300 medoids": _released(100, 300),
+    # null experiments: no step, noise as large as the balls' or the chains' steps, shapes of other images
     "zero steps": _noise(lambda c, rows: torch.zeros_like(c.mu[rows])),
     "round noise": _noise(lambda c, _: _log_var(c).exp().mean().sqrt()),
+    "free walk": _noise(lambda c, _: WALK),
     "noise of one shape": _noise(lambda c, _: _log_var(c).exp().mean(0).sqrt()),
     "shuffled shapes": _noise(_shuffled),
+    "fitted shuffled ball": _fitted("ball", "shuffled"),
 }

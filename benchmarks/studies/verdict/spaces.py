@@ -127,8 +127,9 @@ def prepare(fit: Fit, folder: Path) -> Space:
     try:
         images, test = _images(fit.data, "train"), _images(fit.data, "test")
         train, held_out = chosen_rows(fit, len(images))
-        trained = models.train(fit, images[train], folder / "models" / f"{fit.key}.safetensors")
-        return _codes(fit, trained, images[train], images[held_out], test)
+        train, held_out = images[train], images[held_out]
+        trained = models.train(fit, train, held_out, folder / "models" / f"{fit.key}.safetensors")
+        return _codes(fit, trained, train, held_out, test)
     except (
         ArithmeticError,
         ImportError,
