@@ -1,4 +1,7 @@
-"""``python -m verdict GRID.toml``: run what is missing of a grid, then write its table."""
+"""``python -m verdict GRID.toml``: run what is missing of a grid, then write its table.
+
+Cells that stand in the published table, ``benchmarks/studies/results/NAME.parquet``, are taken from there.
+"""
 
 import argparse
 import os
@@ -9,7 +12,7 @@ from tqdm import tqdm
 from verdict import engine
 from verdict.grid import ROLES, read_grid
 from verdict.models import UNPRICED
-from verdict.store import Store, parquet, write_table
+from verdict.store import Store, parquet, published, read_table, write_table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -23,10 +26,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="where cells are kept (_build/study/NAME)")
     parser.add_argument("--table", type=Path, help="the parquet file (FOLDER/table.parquet)")
     parser.add_argument("--count", action="store_true", help="say what is left to do and stop")
+    parser.add_argument("--so-far", action="store_true", help="write the table of what is finished and stop")
+    parser.add_argument("--fresh", action="store_true", help="take nothing from the published table")
     chosen = parser.parse_args(arguments)
     grid = read_grid(chosen.grid, ROLES if chosen.role == "both" else (chosen.role,), UNPRICED)
     folder = chosen.folder or ROOT / "_build" / "study" / grid.name
     store, cluster = Store(folder), os.environ.get("CLUSTER", "")
+    known = published(grid.name)
+    if known.is_file() and not chosen.fresh:
+        store.restore(grid, read_table(known))
     missing = set(store.missing(grid))
     todo = {fit: left for fit, cells in grid.fits().items() if (left := [c for c in cells if c in missing])}
     where = f"on {cluster}" if cluster else "here"
@@ -34,6 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     if chosen.count:
         return
     parquet()  # before hours are spent: without it there would be no table
+    todo = {} if chosen.so_far else todo
     bar = tqdm(total=len(grid.cells), initial=len(grid.cells) - len(missing), unit="cell", smoothing=0.05)
     with bar:
         for cell, rows in engine.run(cluster, todo, folder):

@@ -8,6 +8,12 @@ from typing import Any
 from verdict.grid import Cell, Grid
 
 Row = dict[str, Any]
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def published(name: str) -> Path:
+    """The committed table of a study, where there is one."""
+    return RESULTS / f"{name}.parquet"
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -36,11 +42,22 @@ class Store:
         """Write the rows of a cell."""
         write_whole(self.path(cell), json.dumps(rows, indent=1).encode())
 
+    def restore(self, grid: Grid, rows: list[Row]) -> None:
+        """Keep the cells of a grid that have no file but whose rows stand in a table."""
+        missing = {cell.key: cell for cell in self.missing(grid)}
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            if row["cell"] in missing:
+                found.setdefault(row["cell"], []).append(row)
+        for key, own in found.items():
+            self.keep(missing[key], own)
+
     def rows(self, grid: Grid) -> list[Row]:
-        """All rows of a finished grid, in its order, each with the role that its seed has in this grid."""
+        """The rows of a grid's finished cells, in its order, each with the role that its seed has there."""
         rows = []
         for cell in grid.cells:
-            rows += [row | {"role": cell.role} for row in json.loads(self.path(cell).read_text())]
+            if self.path(cell).is_file():
+                rows += [row | {"role": cell.role} for row in json.loads(self.path(cell).read_text())]
         return rows
 
 
