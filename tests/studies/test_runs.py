@@ -1,5 +1,6 @@
 """The study's runs: a kill loses and repeats nothing, a cluster gives the same table, smoke has all parts."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="the study's table needs pyarrow: benchmarks/studies/requirements.txt")
 
-from verdict.store import read_table
+from verdict.grid import read_grid
+from verdict.report import summary, text
+from verdict.store import Store, read_table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -79,6 +82,21 @@ def test_a_killed_run_goes_on_to_the_table_of_an_unbroken_one(runs, moment):
     assert not list((runs / moment).rglob("*.json.partial"))
 
 
+def test_cells_of_a_published_table_are_not_run_again(runs, tmp_path):
+    grid = read_grid(runs / "tiny.toml")
+    whole = read_table(runs / "unbroken" / "table.parquet")
+    store = Store(tmp_path)
+    store.restore(grid, [row for row in whole if row["law"] != "gaussian"])
+    assert {cell.law for cell in store.missing(grid)} == {"gaussian"}
+    path = store.path(grid.cells[-1])
+    path.write_text("[]")
+    store.restore(grid, whole)
+    assert (store.missing(grid), path.read_text()) == ([], "[]")  # what was there stays
+    path.unlink()
+    store.restore(grid, whole)
+    assert store.rows(grid) == whole
+
+
 def test_a_cluster_that_loses_a_process_gives_the_same_table(runs, tmp_path):
     pytest.importorskip("distributed", reason="CLUSTER needs it: benchmarks/studies/requirements.txt")
     said = started(HERE / "killed_worker.py", runs / "tiny.toml", tmp_path)
@@ -100,3 +118,9 @@ def test_the_smoke_run_has_every_part(tmp_path):
     shapes = [row for row in table if row["data"] == "color-shapes"]
     assert all(0.0 <= row[f"truth_{factor}"] <= 1.0 for row in shapes for factor in ("x", "y", "size", "hue"))
     assert {row["converged"] for row in table if row["law"] == "uniform"} <= {True, False}
+    assert "color-shapes" in text(read_table(tmp_path / "smoke.parquet"), "hypothesis")
+    told = summary(read_table(tmp_path / "smoke.parquet"), "hypothesis")
+    assert [answer["name"] for answer in told["hypotheses"]] == [f"H{i}" for i in range(1, 8)]
+    (run,) = [run for run in told["runs"] if run["model"] == "rae-l2"]
+    assert "needs a model with balls" in run["failed"]["aggregate posterior"]
+    assert json.loads(json.dumps(told)) == told
