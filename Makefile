@@ -67,11 +67,9 @@ bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.tx
 
 study study-smoke: export PYTHONPATH := .:benchmarks/studies
 study: env  ## the verdict's study, here or on CLUSTER=; goes on after a kill (ARGS="--role confirmation", "--count")
-	@$(PY) -m pip install --quiet --requirement benchmarks/studies/requirements.txt
 	@$(PY) -m verdict $(ARGS)
 
 study-smoke: env  ## the same in small: every part once, in less than a minute
-	@$(PY) -m pip install --quiet --requirement benchmarks/studies/requirements.txt
 	@$(PY) -m verdict benchmarks/studies/verdict/smoke.toml $(ARGS)
 
 clean:  ## remove what was built (the environment stays)

@@ -6,9 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("pyarrow", reason="the study's table needs pyarrow: benchmarks/studies/requirements.txt")
-
 from verdict.store import read_table
 
 HERE = Path(__file__).resolve().parent
@@ -80,7 +77,6 @@ def test_a_killed_run_goes_on_to_the_table_of_an_unbroken_one(runs, moment):
 
 
 def test_a_cluster_that_loses_a_process_gives_the_same_table(runs, tmp_path):
-    pytest.importorskip("distributed", reason="CLUSTER needs it: benchmarks/studies/requirements.txt")
     said = started(HERE / "killed_worker.py", runs / "tiny.toml", tmp_path)
     assert "killed" in said
     assert rows(tmp_path / "table.parquet") == rows(runs / "unbroken" / "table.parquet")
