@@ -4,6 +4,9 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# Options of the book's build: BOOK="-n -W --keep-going --all" writes every page anew, and a warning is an error.
+BOOK ?=
+
 .PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
 	lint lab notebooks notation zoo bench study study-smoke clean
 
@@ -16,10 +19,11 @@ env: .venv/.installed  ## the environment in .venv (installed again only when re
 	@sh book/_tools/make_env.sh
 
 book: env  ## execute the chapters and build _build/html/index.html
-	@$(PY) .venv/bin/jupyter-book build .
+	@$(PY) .venv/bin/jupyter-book build . $(BOOK)
 
+# Two jobs keep two cores busy: the core's tests beside the book, and then what takes longest first.
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-pages test-figures test-notebooks
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-notebooks test-pages test-figures
 
 test-core: env
 	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
@@ -27,10 +31,10 @@ test-core: env
 test-pages: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py --ignore=tests/book/live
 
-test-figures: test-core  # these need no book; after the core's tests, so that two jobs keep two cores busy
+test-figures: env  # these need no book
 	@$(PY) -m pytest tests/book/live
 
-test-notebooks: book test-figures
+test-notebooks: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
