@@ -18,8 +18,9 @@ env: .venv/.installed  ## the environment in .venv (installed again only when re
 book: env  ## execute the chapters and build _build/html/index.html
 	@$(PY) .venv/bin/jupyter-book build .
 
+# Two jobs keep two cores busy: the core's tests beside the book, and then what takes longest first.
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-pages test-figures test-notebooks
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-notebooks test-pages test-figures
 
 test-core: env
 	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
@@ -27,10 +28,10 @@ test-core: env
 test-pages: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py --ignore=tests/book/live
 
-test-figures: test-core  # these need no book; after the core's tests, so that two jobs keep two cores busy
+test-figures: env  # these need no book
 	@$(PY) -m pytest tests/book/live
 
-test-notebooks: book test-figures
+test-notebooks: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
@@ -67,11 +68,9 @@ bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.tx
 
 study study-smoke: export PYTHONPATH := .:benchmarks/studies
 study: env  ## the verdict's study, here or on CLUSTER=; goes on after a kill (ARGS="--role confirmation", "--count")
-	@$(PY) -m pip install --quiet --requirement benchmarks/studies/requirements.txt
 	@$(PY) -m verdict $(ARGS)
 
 study-smoke: env  ## the same in small: every part once, in less than a minute
-	@$(PY) -m pip install --quiet --requirement benchmarks/studies/requirements.txt
 	@$(PY) -m verdict benchmarks/studies/verdict/smoke.toml $(ARGS)
 
 clean:  ## remove what was built (the environment stays)

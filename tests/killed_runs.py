@@ -18,8 +18,8 @@ import torch
 from riemvae_core.data import load_images
 from riemvae_core.models import ModelConfig, make_model, save_atomically, training
 
-EPOCHS = 5
-STEPS = 5 * 7  # 200 images in batches of 32
+EPOCHS = 3
+STEPS = EPOCHS * 7  # 200 images in batches of 32
 
 
 def train(checkpoint, losses=None):

@@ -11,31 +11,68 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*toc_pages(ROOT), "search", "genindex"]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf8")
 
-# Every violation of axe's rules, best practices included, with the elements it was found on.
-RUN_AXE = """async (options, where = document) => {
-  const found = await axe.run(where, {preload: false, resultTypes: ["violations"], ...options});
+# Every violation of axe's rules, best practices included, with the elements it was found on. What LIGHTEN
+# marks is not asked for its contrast.
+RUN_AXE = """async (options = {}) => {
+  axe.configure({rules: [{id: "color-contrast", selector: ":not([data-again])"}]});
+  const found = await axe.run({preload: false, resultTypes: ["violations"], ...options});
   const first = (v) => v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(" | ");
   return found.violations.map((v) => `axe ${v.id} (${v.impact}): ${v.help}: ${first(v)}`);
 }"""
 ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+CONTRAST = {"runOnly": ["color-contrast"]}
 
-# Contrast alone would take most of axe's time, for it asks each word of code and each letter of a formula.
-# Letters have the color of their text; of words, one of each look is asked, in a cell of samples.
-RUN_CONTRAST = f"""async () => {{
-  const looks = new Map(), cells = [...document.querySelectorAll(".highlight")];
-  for (const word of document.querySelectorAll(".highlight pre span[class]")) {{
-    const {{color, fontWeight}} = getComputedStyle(word);
-    if (!word.firstElementChild) looks.set([word.className, color, fontWeight].join(), word);
-  }}
-  const shown = cells.find((cell) => cell.checkVisibility()), samples = shown?.cloneNode(true);
-  samples?.querySelector("pre").replaceChildren(...[...looks.values()].map((word) => word.cloneNode(true)));
-  samples?.setAttribute("data-samples", "");
-  shown?.before(samples);
-  const where = {{exclude: [".highlight:not([data-samples]) pre", "mjx-container"]}};
-  const problems = await ({RUN_AXE})({{runOnly: ["color-contrast"]}}, where);
-  samples?.remove();
-  return problems;
-}}"""
+# axe takes its time for each element, and most are words of code and glyphs of formulas. Of words, contrast
+# is asked of one of each look in either theme: of those in cells in a cell of samples, of others where the
+# first one stands. The rest of a cell becomes plain text. A formula keeps its box and, as text, what is read
+# of it, and has the color of its text. A named picture keeps its name.
+LIGHTEN = """() => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const inCell = (el) => el.closest(".highlight pre");
+  const again = (el) => el.setAttribute("data-again", "");
+  const ground = (el) => {
+    const {backgroundColor, backgroundImage} = getComputedStyle(el), {parentElement} = el;
+    const clear = backgroundColor === "rgba(0, 0, 0, 0)" && backgroundImage === "none";
+    return clear && parentElement ? ground(parentElement) : backgroundColor;
+  };
+  const page = document.documentElement, {theme} = page.dataset;
+  const words = all(".highlight pre span[class], dt.sig *, article code *");
+  const leaves = words.filter((el) => !el.firstElementChild);
+  const looks = new Map(leaves.map((word) => [word, word.className]));
+  for (const one of ["light", "dark", theme]) {
+    page.dataset.theme = one;
+    document.getAnimations().forEach((running) => running.finish());
+    for (const word of leaves) {
+      const {color, fontWeight, fontSize, opacity} = getComputedStyle(word);
+      const behind = inCell(word) ? "" : ground(word);
+      looks.set(word, [looks.get(word), color, fontWeight, fontSize, opacity, behind].join());
+    }
+  }
+  const samples = new Map(), seen = new Set();
+  for (const [word, look] of looks) {
+    if (inCell(word)) samples.set(look, word.cloneNode(true));
+    else if (seen.has(look)) again(word);
+    else if (word.checkVisibility()) seen.add(look);
+  }
+  const shown = all(".highlight").find((cell) => cell.checkVisibility()), cell = shown?.cloneNode(true);
+  cell?.querySelectorAll("[id]").forEach((el) => el.removeAttribute("id"));
+  cell?.querySelector("pre").replaceChildren(...samples.values());
+  for (const el of all(".highlight pre")) {
+    if (!el.querySelector(":not(span), [id], [role], [tabindex]")) el.textContent = el.textContent;
+    again(el);
+    el.querySelectorAll("*").forEach(again);
+  }
+  shown?.before(cell);
+  const hidden = all("mjx-container > [aria-hidden=true]");
+  const glyphs = hidden.filter((el) => !el.querySelector("[tabindex], [href]"));
+  for (const [el, {width, height}] of glyphs.map((el) => [el, el.getBoundingClientRect()])) {
+    el.replaceChildren();
+    el.style.cssText += `display: inline-block; width: ${width}px; height: ${height}px`;
+  }
+  for (const el of all("mjx-assistive-mml > math")) el.textContent = el.textContent;
+  all("mjx-container, mjx-container *").forEach(again);
+  for (const el of all("svg.rv-plot[role=img][aria-label]")) el.replaceChildren();
+}"""
 
 SETTLE = """async () => {
   await document.fonts.ready;

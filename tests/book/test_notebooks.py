@@ -12,6 +12,7 @@ from riemvae_book.notebooks import chapter_pages, write_all
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [Path(page).name for page in chapter_pages(ROOT)]
+SHORTEST = NAMES[2]
 MYST = ("```{", ":::", "{cite", "{ref}", "{numref}", "{term}", "{doc}", "{eq}", "{glue", "{prf", ")=\n")
 
 
@@ -55,12 +56,12 @@ def test_student_notebook_is_the_instructor_s_without_solutions(notebooks, name)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("reader", "name"), [("student", NAMES[0]), *(("instructor", name) for name in NAMES)]
+    ("reader", "name"), [("student", SHORTEST), *(("instructor", name) for name in NAMES)]
 )
 def test_it_runs_from_top_to_bottom(notebooks, tmp_path, reader, name):
     """In an empty folder and with a live kernel's figures; the instructor's solutions pass their checks.
 
-    What students get has the same cells without solutions, as the built book runs them.
+    What students get has the same cells without solutions, as the built book runs them: the shortest will do.
     """
     runner = (
         "import sys, nbformat, nbclient\n"

@@ -126,8 +126,8 @@ def test_numbers_in_the_explanations(chapter, stands, value):
     assert f"{value:.{digits}f}" == number
 
 
-def build(folder: Path, page: str) -> subprocess.CompletedProcess:
-    """A small site with the book's style and script and one page."""
+def build(folder: Path, *pages: str) -> subprocess.CompletedProcess:
+    """A small site with the book's style and script and pages: index, page-1 and so on."""
     (folder / "static").mkdir(parents=True)
     for name in ("riemvae.css", "a11y.js", "questions.js"):
         shutil.copyfile(ROOT / "book" / "_static" / name, folder / "static" / name)
@@ -137,7 +137,8 @@ def build(folder: Path, page: str) -> subprocess.CompletedProcess:
     (folder / "conf.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n{CONFIG}"
     )
-    (folder / "index.md").write_text(page)
+    for at, page in enumerate(pages):
+        (folder / f"{f'page-{at}' if at else 'index'}.md").write_text(page)
     command = [
         sys.executable,
         "-m",
@@ -160,20 +161,26 @@ def quiz(tmp_path_factory) -> Path:
     return folder / "html"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("- [x]", "- [ ]", r"index\.md:9: .*exactly one right answer"),
-        ("only, {eq}`eq-loss`", "only, {eq}`eq-none`", r"index\.md:\d+: .*eq-none"),
-        ("  On nothing.", "  - On nothing.", "an explanation must begin with a sentence"),
-        ("- [x] Neither.", "- [x] # Neither.", "a question and its answers must be one paragraph each"),
-    ],
-)
-def test_a_build_stops_at_a_bad_question(tmp_path, old, new, message):
+BAD = [
+    ("- [x]", "- [ ]", r":13: .*exactly one right answer"),
+    ("only, {eq}`eq-loss`", "only, {eq}`eq-none`", r":\d+: .*eq-none"),
+    ("  On nothing.", "  - On nothing.", r":\d+: .*an explanation must begin with a sentence"),
+    ("- [x] Neither.", "- [x] # Neither.", r":\d+: .*a question and its answers must be one paragraph each"),
+]
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory) -> subprocess.CompletedProcess:
+    """The build of a site with a page for each bad question."""
     page = PAGE.partition("Between.")[0]
-    done = build(tmp_path, page.replace(old, new))
-    assert done.returncode != 0
-    assert re.search(message, done.stderr), done.stderr
+    pages = [f"---\norphan: true\n---\n\n{page.replace(old, new)}" for old, new, _ in BAD]
+    return build(tmp_path_factory.mktemp("bad"), "# Home\n", *pages)
+
+
+@pytest.mark.parametrize("at", range(len(BAD)))
+def test_a_build_stops_at_a_bad_question(bad, at):
+    assert bad.returncode != 0
+    assert re.search(rf"page-{at + 1}\.md{BAD[at][2]}", bad.stderr), bad.stderr
 
 
 @pytest.fixture

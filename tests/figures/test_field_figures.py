@@ -11,7 +11,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import dblquad
 
 from riemvae_core import PosteriorMetric
 from riemvae_core.figures.widgets import (
@@ -146,7 +145,7 @@ def test_a_still_field_has_the_plots_colors():
 
 
 def test_masses_of_the_uniform_law():
-    """One number for each cell and the outside; a cell's against scipy's adaptive quadrature."""
+    """One number for each cell and the outside; a cell's against Gauss's quadrature."""
     masses = law_masses("exact")
     assert masses.shape == (chains_figure.CELLS**2 + 1,)
     assert float(masses.sum()) == pytest.approx(1)
@@ -154,16 +153,14 @@ def test_masses_of_the_uniform_law():
     metric = figure_metric(**fitted(240), n_centroids=240)
     total = 0.0
     ticks = ((torch.arange(700, dtype=torch.float64) + 0.5) / 700 * 2 - 1) * 7.0
-    for column in ticks:
-        z = torch.stack([column.expand(700), ticks], -1)
-        total += float(metric.log_volume(z).exp().sum()) * (14 / 700) ** 2
+    for columns in ticks.split(10):
+        total += float(metric.log_volume(torch.cartesian_prod(columns, ticks)).exp().sum()) * (14 / 700) ** 2
     side, row, column = 7.0 / 24, 10, 12
     left, top = -3.5 + column * side, 3.5 - row * side
-
-    def density(y, x):
-        return float(metric.log_volume(torch.tensor([x, y], dtype=torch.float64)).exp())
-
-    mass, _ = dblquad(density, left, left + side, top - side, top, epsrel=1e-4)
+    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(40))
+    z = torch.cartesian_prod(left + side * (nodes + 1) / 2, top - side * (nodes + 1) / 2)
+    values = metric.log_volume(z).exp().reshape(40, 40)
+    mass = float(weights @ values @ weights) * (side / 2) ** 2
     assert float(masses[24 * row + column]) == pytest.approx(mass / total, rel=2e-3)
 
 

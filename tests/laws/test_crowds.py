@@ -60,6 +60,7 @@ def test_a_crowd_where_no_center_is_gets_its_share(n, d, radius, twins, dtype):
     assert abs(found - share) < 5 * math.sqrt(share * (1 - share) / 500) + 2e-3
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_chains_that_missed_the_crowd_are_not_vouched_for(monkeypatch):
     monkeypatch.setattr(crowds, "crowds_between", lambda *_: None)
     metric = sphere(300, 16, math.sqrt(28.0), 40)

@@ -65,7 +65,7 @@ def test_the_log_density_is_the_formula_of_the_derivation():
 @pytest.mark.parametrize("lam", [0.02, 0.2])
 def test_on_a_line_long_chains_have_the_sharpened_law_and_not_the_uniform_one(lam):
     metric, n = line_metric(lam), 6000
-    draws = sample_as_released(metric, metric.mu, n, make_generator(0), steps=100, step=0.07)
+    draws = sample_as_released(metric, metric.mu, n, make_generator(0), steps=40, step=0.07)
     inside = draws.z[draws.z[:, 0].abs() < 4]
     assert len(inside) > 0.995 * n
     # independent chains: the distance of exact draws exceeds 1.95/sqrt(n) = 0.025 once in a thousand
@@ -94,7 +94,7 @@ def test_in_the_plane_long_chains_have_the_sharpened_law():
     mu = torch.tensor([[-0.5, 0.0], [0.4, 0.3], [0.2, -0.4]], dtype=torch.float64)
     log_var = torch.tensor([[0.4, 0.3], [0.3, 0.5], [0.5, 0.4]]).double().log()
     metric, n = PosteriorMetric(mu, log_var, 1.2, 0.05, 1e-8), 5000
-    draws = sample_as_released(metric, mu, n, make_generator(1), steps=100, step=0.07)
+    draws = sample_as_released(metric, mu, n, make_generator(1), steps=40, step=0.07)
     axis = (torch.arange(400, dtype=torch.float64, device="cpu") + 0.5) / 100 - 2.0
     points = torch.cartesian_prod(axis, axis)
     for k in range(2):
@@ -111,7 +111,7 @@ def test_in_the_plane_long_chains_have_the_sharpened_law():
 def test_the_clamp_flattens_the_law():
     # a clamp within reach: det G lies between 0.2 and 9 here
     rules, metric, n = ReleasedRules(max_det=2.0), line_metric(0.2), 6000
-    draws = sample_as_released(metric, metric.mu, n, make_generator(2), steps=100, step=0.07, rules=rules)
+    draws = sample_as_released(metric, metric.mu, n, make_generator(2), steps=40, step=0.07, rules=rules)
     inside = draws.z[draws.z[:, 0].abs() < 4]
     assert distance(inside, line_cdf(lambda x: released_log_density(metric, x, rules))) < 0.025
     assert distance(inside, line_cdf(lambda x: released_log_density(metric, x))) > 0.025
@@ -119,13 +119,14 @@ def test_the_clamp_flattens_the_law():
 
 def test_a_mended_sampler_has_the_uniform_law():
     metric, n = line_metric(0.2, tau=0.3), 6000
-    draws = sample_as_released(metric, metric.mu, n, make_generator(3), steps=80, step=0.15, rules=MENDED)
+    draws = sample_as_released(metric, metric.mu, n, make_generator(3), steps=40, step=0.15, rules=MENDED)
     assert distance(draws.z, line_cdf(metric.log_volume, 12.0)) < 0.025
 
 
 # --- the short chains
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_short_chains_stay_near_the_codes_they_started_from():
     mu, log_var = properties.random_tensors(2, (20, 16), dtype=torch.float32)
     metric = PosteriorMetric(3 * mu, 0.1 * log_var - 1.2, 6.0, 0.01, 1e-10)

@@ -17,6 +17,7 @@ from riemvae_core.numerics import make_generator
 # --- samplers against each other
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_all_methods_agree_in_sixteen_dimensions():
     metric = random_metric(40, 16, 12.0, seed=11, background=1e-3)
     draws = {}
@@ -53,6 +54,7 @@ def test_auto_takes_the_first_that_holds():
     assert abs(hard.log_volume - alone.log_volume) < 1.5
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_chains_that_cannot_mix_are_found_out():
     # two groups of balls so far apart that no chain ever changes sides
     mu = torch.cat([torch.full((5, 2), -50.0), torch.full((5, 2), 50.0)]).double()
@@ -130,6 +132,7 @@ class Hill:
         return torch.diag_embed((1.0 + (z / z.new_tensor([1.0, 0.2])).square() / 9.0) ** -10)
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_any_metric_of_finite_volume_can_be_sampled_by_chains():
     # sqrt det G is, in each coordinate, the density of Student's t with 9 degrees of freedom and scale s
     (start,) = properties.random_tensors(1, (32, 2))

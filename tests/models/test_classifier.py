@@ -50,6 +50,7 @@ def test_a_seed_is_a_classifier_and_torchs_generator_is_left_alone():
     assert all(torch.equal(a[k], v) is False for k, v in Classifier(DIGITS).state_dict().items())
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_it_learns_digits_and_nothing_from_shuffled_labels():
     (images, labels), test = load_images("digits"), load_images("digits", "test")
     errors = []

@@ -143,6 +143,7 @@ def test_the_bar_is_drawn_except_in_a_build_of_the_book(monkeypatch, capsys, pro
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_hook")
 def test_a_linear_vae_finds_probabilistic_pca():
     r"""Lucas et al. (2019): with decoder variance beta/2 the optimum is pPCA.
 
@@ -158,7 +159,7 @@ def test_a_linear_vae_finds_probabilistic_pca():
     images = ((white * eigenvalues.sqrt()) @ axes.T).reshape(512, 1, 3, 4).float()
     config = ModelConfig(image_shape=(1, 3, 4), latent_dim=3, depth=0, linear_output=True, beta=beta)
     model = make_model("vae", config, seed=0)
-    fit(model, images, epochs=400, batch_size=128, lr=0.02, progress=False)
+    fit(model, images, epochs=250, batch_size=128, lr=0.02, progress=False)
     with torch.no_grad():
         mu, log_var = model.encode(images)
     spread, order = mu.double().square().mean(0).sort(descending=True)

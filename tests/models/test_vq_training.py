@@ -68,6 +68,7 @@ def test_rows_of_all_devices_are_put_together(monkeypatch):
     assert torch.equal(vqvae._of_all_devices(rows), torch.cat([rows, rows + 10]))
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_one_code_an_image_is_no_better_than_kmeans():
     """K codes draw K images; no K images are nearer to the data than those of the best k-means, almost."""
     model = small(width=64)

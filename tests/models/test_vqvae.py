@@ -136,13 +136,14 @@ def test_noise_decides_where_dead_codes_are_put(batch, learning):
     )
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_without_resets_dead_codes_stay_dead_and_are_told():
     """Codes that start far from all points: without resets they are never used again."""
     alive, dead = small(), small(dead_share=0.0)
     for model in (alive, dead):
         with torch.no_grad():
             model.codebook[2:] = 1e3
-    settings = {"epochs": 40, "batch_size": 20, "progress": False}
+    settings = {"epochs": 20, "batch_size": 20, "progress": False}
     histories = [fit(model, DIGITS[:200], **settings) for model in (alive, dead)]
     used, perplexities = ([h.losses[part][-1].item() for h in histories] for part in ("used", "perplexity"))
     assert used[0] == 5

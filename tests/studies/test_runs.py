@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("pyarrow", reason="the study's table needs pyarrow: benchmarks/studies/requirements.txt")
-
 from verdict.grid import read_grid
 from verdict.report import summary, text
 from verdict.store import Store, read_table
@@ -98,7 +95,6 @@ def test_cells_of_a_published_table_are_not_run_again(runs, tmp_path):
 
 
 def test_a_cluster_that_loses_a_process_gives_the_same_table(runs, tmp_path):
-    pytest.importorskip("distributed", reason="CLUSTER needs it: benchmarks/studies/requirements.txt")
     said = started(HERE / "killed_worker.py", runs / "tiny.toml", tmp_path)
     assert "killed" in said
     assert rows(tmp_path / "table.parquet") == rows(runs / "unbroken" / "table.parquet")

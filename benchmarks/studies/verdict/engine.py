@@ -33,7 +33,7 @@ def _connect(cluster: str, stack: ExitStack):
         from distributed import Client, LocalCluster
         from distributed.utils import get_mp_context
     except ImportError as error:
-        remedy = "pip install -r benchmarks/studies/requirements.txt"
+        remedy = "pip install -r requirements.txt"
         raise ImportError(f"CLUSTER needs the package distributed: {remedy}") from error
     if kind == "local":
         # a server imports torch once and forks each worker from there

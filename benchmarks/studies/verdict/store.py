@@ -67,7 +67,7 @@ def parquet():
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        remedy = "pip install -r benchmarks/studies/requirements.txt"
+        remedy = "pip install -r requirements.txt"
         raise ImportError(f"the study's table needs the package pyarrow: {remedy}") from error
     return pyarrow
 
