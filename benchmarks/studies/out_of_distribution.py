@@ -31,7 +31,7 @@ from uses import BATCH, table, trained
 import riemvae_core as rc
 from riemvae_core.neighbors import nearest
 
-LEFT_OUT, STEPS, CODES, MOST = (1, 3, 5, 8, 9), 1500, 1000, 500
+LEFT_OUT, STEPS, CODES, MOST = (1, 3, 5, 8, 9), 1000, 1000, 500
 ELSEWHERE = ("left-out class", "digits", "rings and disks", "inverted", "shuffled pixels")
 LAWS = ("gaussian", "mixture", "isotropic", "ball", "kernel")
 CONFIG = {"latent_dim": 16, "network": "mlp", "width": 256, "decoder_width": 64, "depth": 3}
