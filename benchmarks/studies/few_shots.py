@@ -169,9 +169,9 @@ def work(cloud: str, seed: int, label: int, images: int) -> dict[str, object]:
     found = {name: seen(z) for name, z in codes.items()}
     scores = {name: rc.sampler_distance(fake, reference) for name, fake in found.items()}
     return {
-        "distance": {name: score.frechet for name, score in scores.items()},
-        "coverage": {name: score.coverage for name, score in scores.items()},
-        "novelty": {name: rc.novelty(fake, copies, reference) for name, fake in found.items()},
+        "distance": {name: round(score.frechet, 4) for name, score in scores.items()},
+        "coverage": {name: round(score.coverage, 4) for name, score in scores.items()},
+        "novelty": {name: round(rc.novelty(fake, copies, reference), 4) for name, fake in found.items()},
         "widths": widths,
         "seconds": time.process_time() - began,
         "torch": torch.__version__,

@@ -12,7 +12,8 @@ radii``, each image with the ball of another; ``pixels``.
 
 Scores, which need labels that nothing before them has seen: adjusted Rand index and adjusted mutual
 information of ten medoids (the best of three starts by its own sum of distances); retrieval, the share of
-the ten nearest other codes with the image's label. Paired differences, 95% intervals over seeds.
+the ten nearest other codes with the image's label (a graph's nearest are those it is made of). Paired
+differences, 95% intervals over seeds.
 What would count: radii, averaged or a graph of radii above Euclid and above all nulls that lack their shapes,
 with intervals above 0 for all three kinds of model. About three minutes on one core; resumes after a kill.
 """

@@ -70,6 +70,7 @@ def test_an_image_is_shifted_and_flipped_as_rolls_do_it():
         assert len(same) == 1
         found.update(same)
     assert len(found) > 15
+    assert {flip for _, _, flip in found} == {False, True}
 
 
 def test_shapes_keep_their_trace_and_widths_are_the_likeliest_of_codes_left_out():
