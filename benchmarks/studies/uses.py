@@ -35,7 +35,7 @@ def table(name: str, null: str) -> str:
     """
     study, lines = zoo.load_study(name), []
     scores = [key for key, value in study.runs[0].items() if isinstance(value, dict)]
-    for job in {tuple(run[k] for k in study.settings["by"]) for run in study.runs}:
+    for job in dict.fromkeys(tuple(run[k] for k in study.settings["by"]) for run in study.runs):
         runs = [run for run in study.runs if tuple(run[k] for k in study.settings["by"]) == job]
         for score in scores:
             lines.append(f"{' '.join(map(str, job))}: {score}, and less that of {null}")
