@@ -17,7 +17,7 @@ Score: balanced accuracy on the 2,000 test images; five seeds, each with images,
 batches of its own, the same for all arms; paired differences with 95% intervals over seeds.
 What would count: balls or kernels above copies, above reconstructions and above the law that lacks their
 shape (isotropic, round or shuffled), with intervals above 0 at two sizes at least; of use only if also not
-below shifts and flips. About ten minutes on one core; resumes after a kill.
+below shifts and flips. About 14 minutes on one core; resumes after a kill.
 """
 
 import math
