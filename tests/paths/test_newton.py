@@ -117,36 +117,16 @@ def test_a_metric_that_is_not_finite_ends_a_search():
     properties.close(found, line)
 
 
-def test_energies_fall_and_no_point_leaps_from_one_evaluation_to_the_next():
-    """Narrow balls, so that some of Newton's steps are refused and others cut short."""
+def test_energies_fall_from_one_evaluation_to_the_next():
+    """Narrow balls, so that some of Newton's steps are refused."""
     mu, metric = half_ring(sigma=0.05)
     line, times = curves.straight_line(mu[[2]], mu[[20]], 12), torch.full((1, 11), 1 / 11).double()
     kept = [newton.newton(metric, line, times, 2, torch.tensor([k]), 1e-12)[0] for k in range(1, 20)]
-    parts = [descent.energy_and_gradient(metric, curve, times, 2) for curve in kept]
-    energies = torch.cat([part[0] for part in parts])
+    energies = torch.cat([descent.energy_and_gradient(metric, curve, times, 2)[0] for curve in kept])
     assert (energies.diff() <= 1e-12 * energies[:-1]).all()
     assert energies[-1] < 0.8 * energies[0]
     moved = [bool((after != before).any()) for before, after in itertools.pairwise(kept)]
     assert 0 < sum(moved) < len(moved)
-    for before, after, part in zip(kept, kept[1:], parts, strict=False):
-        g = part[2] * times[..., None]  # the pieces' mean metrics
-        around = 0.5 * (g[:, :-1] + g[:, 1:])
-        step = (after - before)[:, 1:-1]
-        assert (step.square() * around).sum(-1).max() <= (0.5 + 1e-6) ** 2 * part[0].item()
-
-
-def test_near_the_minimum_a_step_squares_what_is_left():
-    line, times = curves.straight_line(MU[[2]], MU[[6]], 8), torch.full((1, 7), 1 / 7).double()
-    least = newton.newton(RING, line, times, 2, torch.tensor([200]), 1e-26)[0]
-    near = least.clone()
-    near[:, 1:-1] += 2e-3 * properties.random_tensors(1, (1, 6, 2), seed=3)[0]
-    left = []
-    for steps in (1, 4, 7, 10):  # the first, and two more for the second derivative at each place
-        curve = newton.newton(RING, near, times, 2, torch.tensor([steps]), 1e-26)[0]
-        left.append((curve - least).norm().item())
-    assert left[1] < 0.1 * left[0]
-    assert left[2] < 1e-2 * left[1] + 1e-9
-    assert left[3] < 1e-3 * left[2] + 1e-9
 
 
 def test_blocks_that_hold_no_numbers_give_no_step():
