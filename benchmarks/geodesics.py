@@ -1,6 +1,6 @@
 r"""Our geodesics beside stochman's and geomstats', on the half-plane and on a decoder: one table, one JSON.
 
-    python benchmarks/geodesics.py [--before FOLDER]
+    python benchmarks/geodesics.py [half-plane decoder balls] [--before FOLDER]
 
 Half-plane: from (-a, 1) to (a, 1) for a = 1, 2, 4, where the length is arccosh(1 + 2 a^2). Decoder: eight
 pairs of codes of test images in ``digits-vae-2d``, where no length is known and each is divided by the
@@ -12,13 +12,14 @@ the peers one after the other.
 ``stochman, patient`` has 16 nodes, 64 points and up to 2,000 steps. A peer's "converged" is its own word:
 stochman's largest gradient below 1e-4, L-BFGS-B's success.
 
-Balls: 20 pairs among the 500 balls of ``fashion-vae-16d``, which no peer takes on: processor seconds of one
-call, how many pairs converged, and, with ``--before FOLDER``, the same of the code in another checkout, run
-in turn with it, and the largest ratio of our lengths to its.
+Balls, the one part that needs no peers: 20 pairs among the 500 balls of ``fashion-vae-16d``, which no peer
+takes on: processor seconds of one call, how many pairs converged, and, with ``--before FOLDER``, the same of
+the code in another checkout, run in turn with it, and the largest ratio of our lengths to its.
 
 geomstats 2.8.0 imports ``numpy.trapz``, which numpy 2.4 no longer has; ``trapezoid`` is put in its place.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -37,19 +38,8 @@ import riemvae_core as rc
 from riemvae_core.metrics import HalfPlaneMetric
 from riemvae_core.models import zoo
 
-os.environ["GEOMSTATS_BACKEND"] = "pytorch"
-setattr(np, "trapz", np.trapezoid)  # noqa: B010
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from geomstats.geometry.euclidean import Euclidean
-    from geomstats.geometry.riemannian_metric import RiemannianMetric
-    from geomstats.numerics.geodesic import PathStraightening
-    from geomstats.numerics.optimization import ScipyMinimize
-    from stochman.curves import CubicSpline
-    from stochman.geodesic import geodesic_minimizing_energy
-    from stochman.manifold import EmbeddedManifold, Manifold
-
 Metric = Callable[[Tensor], Tensor]
+PARTS = ("half-plane", "decoder", "balls")
 LONG = 20.0  # seconds after which a solver isn't run again for a better time
 
 
@@ -97,6 +87,10 @@ def by_us(world: World) -> Found:
 
 
 def by_stochman(world: World, nodes: int = 5, steps: int = 150, points: int = 20) -> Found:
+    from stochman.curves import CubicSpline
+    from stochman.geodesic import geodesic_minimizing_energy
+    from stochman.manifold import EmbeddedManifold, Manifold
+
     class Intrinsic(Manifold):
         def metric(self, z: Tensor) -> Tensor:
             return world.metric(z)
@@ -121,6 +115,15 @@ def by_patient_stochman(world: World) -> Found:
 
 
 def by_geomstats(world: World) -> Found:
+    os.environ["GEOMSTATS_BACKEND"] = "pytorch"
+    setattr(np, "trapz", np.trapezoid)  # noqa: B010
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from geomstats.geometry.euclidean import Euclidean
+        from geomstats.geometry.riemannian_metric import RiemannianMetric
+        from geomstats.numerics.geodesic import PathStraightening
+        from geomstats.numerics.optimization import ScipyMinimize
+
     class Ours(RiemannianMetric):
         def metric_matrix(self, base_point: Tensor) -> Tensor:
             return world.metric(base_point)
@@ -215,15 +218,28 @@ def among_balls(folders: dict[str, str], turns: int = 2) -> dict[str, object]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them")
+    parser.add_argument(
+        "--before", metavar="FOLDER", help="a checkout of an earlier state of this repository"
+    )
+    asked = parser.parse_args()
+    parts = asked.parts or PARTS
+    if wrong := [part for part in parts if part not in PARTS]:
+        parser.error(f"PART must be one of {', '.join(PARTS)}, got {wrong[0]}")
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     print(f"{'world':<12}{'solver':<20}{'median exc.':>12}{'worst exc.':>12}", end="")
     print(f"{'s a pair':>10}{'x ours':>9}{'converged':>14}")
-    for name, world in (("half-plane", half_plane()), ("decoder", decoder())):
-        save("geodesics", name, compare(name, world))
-    folders = {"ours": os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
-    if "--before" in sys.argv:
-        folders["before"] = os.path.abspath(sys.argv[sys.argv.index("--before") + 1])
-    save("geodesics", "balls", among_balls(folders))
+    for name, world in (("half-plane", half_plane), ("decoder", decoder)):
+        if name in parts:
+            save("geodesics", name, compare(name, world()))
+    if "balls" in parts:
+        folders = {"ours": os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
+        if asked.before:
+            folders["before"] = os.path.abspath(asked.before)
+        save("geodesics", "balls", among_balls(folders))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,15 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
 from riemvae_core.data import ASSETS
+
+HERE = Path(__file__).resolve().parents[2]
+if not ASSETS.resolve().is_relative_to(HERE):  # results are kept beside the code that they are of
+    raise SystemExit(f"riemvae_core must come from this checkout, got {ASSETS.parent}: set PYTHONPATH={HERE}")
 
 
 def clock() -> float:

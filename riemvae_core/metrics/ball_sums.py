@@ -110,14 +110,17 @@ class BallSums:
         return torch.exp(log_diagonal - shift), shift
 
     def _pull_in_logs(
-        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"]
+        self,
+        z: Float[Tensor, "m d"],
+        log_background: Float[Tensor, "m 1"],
+        along: Float[Tensor, "m d"] | None,
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
         """What ``sums_and_pull`` returns, however unlike the radii are."""
         logs, precision = torch.cat(self._log_weights(z), dim=1), self.precision
         diagonal, shift = self._in_logs(logs, log_background)
-        log_diagonal = torch.log(diagonal) + shift
-        parts = zip(self._log_var.T, log_diagonal.T, strict=True)
-        shares = sum(torch.exp(logs - v - g[:, None]) for v, g in parts)
+        log_along = (-torch.log(diagonal) if along is None else torch.log(along)) - shift
+        parts = zip(self._log_var.T, log_along.T, strict=True)
+        shares = sum(torch.exp(logs - v + a[:, None]) for v, a in parts)
         gaps = zip(z.T, self._mu.T, precision.T, strict=True)
         return diagonal, shift, torch.stack([(shares * (x[:, None] - mu)) @ p for x, mu, p in gaps], dim=1)
 
@@ -140,18 +143,23 @@ class BallSums:
         return diagonal, shift
 
     def sums_and_pull(
-        self, z: Float[Tensor, "m d"], log_background: Float[Tensor, "m 1"], store: Float[Tensor, " p"]
+        self,
+        z: Float[Tensor, "m d"],
+        log_background: Float[Tensor, "m 1"],
+        store: Float[Tensor, " p"],
+        along: Float[Tensor, "m d"] | None = None,
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m 1"], Float[Tensor, "m d"]]:
         r"""Diagonal and shift as ``sums`` has them, and the pull of the balls, in place and without a graph.
 
         The pull along axis k is $\sum_iy_i\,\omega_i\,\sigma_{ik}^{-2}(z_k-\mu_{ik})$ with
         $y_i=\sum_l\sigma_{il}^{-2}/G_{ll}$; $-1/\rho^2$ times it is the balls' part of the gradient of
-        $\tfrac12\sum_l\log G_{ll}$. Weights are at most 1, so the shift is 0 unless the sums of some point
-        would drown. ``store`` keeps all weights: room for m n numbers in ``dtype``, reused because memory
-        fresh from the system is slow to touch.
+        $\tfrac12\sum_l\log G_{ll}$. With ``along``, numbers of at least 0, it has these in the place of
+        $1/G_{ll}$ and is over exp(shift), as the diagonal is. Weights are at most 1, so the shift is 0 unless
+        the sums of some point would drown. ``store`` keeps all weights: room for m n numbers in ``dtype``,
+        reused because memory fresh from the system is slow to touch.
         """
         if self._uneven:
-            return self._pull_in_logs(z, log_background)
+            return self._pull_in_logs(z, log_background, along)
         (m, d), features, precision = z.shape, self._features(z), self.precision
         parts = ((b, store[m * b.start : m * b.stop]) for b in self._blocks(m))
         blocks = [(block, part.view(m, block.stop - block.start)) for block, part in parts]
@@ -175,11 +183,12 @@ class BallSums:
             diagonal = torch.exp(log_background - shift).expand(m, d).clone()
             for block, weights in blocks:
                 diagonal.addmm_(weights.sub_(shift).clamp_(min=self._floor).exp_(), precision[block])
-        inverse, sums, pull = 1.0 / diagonal, z.new_zeros(m, 2 * d), torch.zeros_like(z)
+        along = 1.0 / diagonal if along is None else along
+        sums, pull = z.new_zeros(m, 2 * d), torch.zeros_like(z)
         scratch = z.new_empty(max(weights.numel() for _, weights in blocks))
         for block, weights in blocks:
             scaled = scratch[: weights.numel()].view_as(weights)
-            torch.mm(inverse, precision[block].T, out=scaled)
+            torch.mm(along, precision[block].T, out=scaled)
             scaled.mul_(weights)
             if block.start < self.n_expanded:
                 sums.addmm_(scaled, self._factors[block, : 2 * d])

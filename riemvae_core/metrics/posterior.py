@@ -188,6 +188,28 @@ class PosteriorMetric:
         check_values("the gradient of log_volume", gradient, z, REMEDY)
         return log_volume, gradient
 
+    def log_diagonal_and_slope(
+        self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+    ) -> tuple[Float[Tensor, "*batch d"], Float[Tensor, "*batch d"]]:
+        r"""``log_diagonal(z)`` and the slope in z of $v^\top G(z)\,v$, in closed form and without a graph.
+
+        $\sum_lv_l^2\,\partial_kG_{ll}$, with $\partial_k\omega_i$ as ``log_volume_and_grad`` has it.
+        """
+        balls, count = self._balls, z.shape[:-1].numel()
+        store = z.new_empty(len(self.mu) * min(balls.chunk_rows, count), dtype=balls.dtype)
+        squares = iter(v.square().reshape(-1, z.shape[-1]).to(balls.dtype).split(balls.chunk_rows))
+
+        def rows(z: Tensor) -> tuple[Tensor, Tensor]:
+            log_background, along = self._log_background(z), next(squares)
+            diagonal, shift, pull = balls.sums_and_pull(z, log_background, store, along)
+            fade = self.tau * torch.exp(log_background) * along.sum(1, keepdim=True)
+            return torch.log(diagonal) + shift, -2.0 * (pull * torch.exp(shift) / self.rho**2 + fade * z)
+
+        with torch.no_grad():
+            logs, slope = self._by_chunks(z, rows)
+        check_values("log_diagonal", logs, z, REMEDY)
+        return logs, slope
+
     def in_double(self) -> "PosteriorMetric":
         """The same metric for points in float64."""
         same = copy.copy(self)

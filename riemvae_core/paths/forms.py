@@ -78,6 +78,13 @@ class Diagonal(Dense):
     def at(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         return torch.exp(self.metric.log_diagonal(z))
 
+    def parts(self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]) -> Parts:
+        if not hasattr(self.metric, "log_diagonal_and_slope"):
+            return super().parts(z, v)
+        logs, slope = self.metric.log_diagonal_and_slope(z.detach(), v)
+        g = torch.exp(logs)
+        return g, g * v, (g * v.square()).sum(-1), slope
+
 
 class Conformal(Dense):
     r"""The metric $V^{2\,\text{power}}I$ with $V=1/\sqrt{\det G}$, over exp(2 ``middle``).
@@ -124,6 +131,13 @@ class Rounded:
     def log_diagonal(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """The metric's own, in double."""
         return self.metric.log_diagonal(z.float()).double()
+
+    def log_diagonal_and_slope(
+        self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+    ) -> tuple[Tensor, Tensor]:
+        """The metric's own, in double."""
+        logs, slope = self.metric.log_diagonal_and_slope(z.float(), v.float())
+        return logs.double(), slope.double()
 
     def log_volume_and_grad(self, z: Float[Tensor, "*batch d"]) -> tuple[Tensor, Tensor]:
         """The metric's own, in double."""

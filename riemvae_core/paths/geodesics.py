@@ -66,7 +66,7 @@ def geodesic(
     """
     _check(a, b, n_points, nodes, max_steps, tol)
     own, *ends = _in_double(metric, a, b)
-    coarse = form_of(_rough(metric, own, "log_diagonal"))
+    coarse = form_of(_rough(metric, own, "log_diagonal", "log_diagonal_and_slope"))
     path = _solve(form_of(own), coarse, a, ends, n_points, nodes, max_steps, tol)
     tell(
         "geodesic",

@@ -185,7 +185,7 @@ def _at_constant_speed(form: Dense, way: _Search, n: int, max_steps: int) -> Geo
     keep = (length > (1.0 + LAST) * mesh) & (plain < length) & ((plain - fine).abs() <= 1e-2 * fine)
     curve = torch.where(keep[:, None, None], own, curve)
     length = torch.where(keep, plain, length)
-    return Geodesic(curve, length, energy_of(form, curve), done & ~keep, steps)
+    return Geodesic(curve, length, energy_of(form, curve), done, steps)
 
 
 def _rough(way: _Search, form: Dense, search: int) -> None:

@@ -104,7 +104,7 @@ def largest_crowd(metric, mu: Tensor) -> Crowd | None:
         squares = squares_of(centers[s], centers, log_var, mu.new_tensor(80.0 * metric.rho**2))
         there = torch.exp(-squares / metric.rho**2) @ torch.exp(-log_var)  # the metric without its background
         relative = torch.log(there) + log_var[s]
-        log_mass.append(0.5 * relative.sum(1) - torch.logsumexp(relative, 1) + math.log(mu.shape[1]))
+        log_mass.append(0.5 * relative.sum(1) - torch.logsumexp(relative, 1))
     log_mass = torch.cat(log_mass)
     share = torch.softmax(log_mass, 0)
     best, rows = -1.0, None

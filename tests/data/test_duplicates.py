@@ -74,6 +74,23 @@ def test_limit_is_the_share_that_scikit_learn_finds(clothes):
     assert 600 * (1 - (1 - found.limit**m) ** 9) == pytest.approx(1e-3, rel=1e-2)
 
 
+def test_the_smaller_of_two_scales_says_what_is_close():
+    """By scikit-learn's distances; in 64 dimensions it often matters whose tenth neighbor is asked."""
+    told = 0
+    for seed in range(30):
+        images = torch.randn(60, 1, 8, 8, generator=rc.make_generator(seed))
+        found = rc.find_duplicates(images, chance=0.99)
+        x = images.flatten(1).double()
+        distances, others = NearestNeighbors(n_neighbors=11, algorithm="brute").fit(x).kneighbors()
+        scale = np.maximum(distances[:, 9], 0.5 * np.median(distances[:, 9]))
+        near = distances[:, :10] < found.limit * np.minimum(scale[:, None], scale[others[:, :10]])
+        own = distances[:, :10] < found.limit * scale[:, None]
+        of, rank = near.nonzero()
+        assert found.close.tolist() == sorted({*of.tolist(), *others[of, rank].tolist()})
+        told += int((near != own).any())
+    assert told > 0
+
+
 def members(group):
     """The sets of rows that share a group."""
     group = list(group)

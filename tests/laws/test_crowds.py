@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from riemvae_core.laws import SamplingWarning, UniformDraws, crowds, samplers, uniform
+from riemvae_core.laws import SamplingWarning, UniformDraws, crowds, samplers, smc, uniform
 from riemvae_core.laws.mixture import mixture_of_metric
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.numerics import make_generator
@@ -134,16 +134,28 @@ def test_weights_contradict_what_missed_a_part():
     assert not samplers.contradicted(heavy, 5.0, 0.01)  # and worth too little to speak of less
 
 
-def test_a_ball_is_never_less_than_it_is_alone():
+@pytest.mark.parametrize("nats", [0.05, 9.0])
+def test_a_ball_is_never_less_than_it_is_alone(nats):
     class Drowned(PosteriorMetric):
         def log_volume(self, z):
             value = super().log_volume(z)
-            return torch.where((z[..., 0] > 2.5) & (z[..., 0] < 3.5), value - 9.0, value)
+            return torch.where((z[..., 0] > 2.5) & (z[..., 0] < 3.5), value - nats, value)
 
     mu = torch.arange(5.0, dtype=torch.float64, device="cpu")[:, None].expand(5, 2)
     with pytest.raises(FloatingPointError, match=r"log_volume is .* at the center of ball 3, where") as error:
         crowds.proposal_of_metric(Drowned(mu, torch.full_like(mu, -3.0), 1.0, 0.0, 0.0))
     properties.message_names(error.value, "3 ", "float64", "log_var from -3 to -3")
+
+
+def test_nor_less_in_the_mixture_that_proposes(monkeypatch):
+    mu = torch.arange(5.0, dtype=torch.float64, device="cpu")[:, None].expand(5, 2)
+    metric = PosteriorMetric(mu, torch.full_like(mu, -3.0), 1.0, 0.0, 0.0)
+    own = crowds.BallMixture.log_density
+    monkeypatch.setattr(
+        crowds.BallMixture, "log_density", lambda self, z: own(self, z) - (z[:, 0] == 2.0).double()
+    )
+    with pytest.raises(FloatingPointError, match=r"the mixture's log density is .* at the center of ball 2"):
+        crowds.proposal_of_metric(metric)
 
 
 def test_the_middle_of_a_sphere_and_the_copies_are_found_where_masses_know_of_neither():
@@ -164,5 +176,78 @@ def test_means_are_compared_by_what_draws_are_worth():
     assert samplers.same_means(x, weights, y, (2000.0, 2000.0))
     assert not samplers.same_means(x, weights, y + 0.3, (2000.0, 2000.0))
     assert samplers.same_means(x, weights, y + 0.3, (50.0, 2000.0))
+    aside = y + torch.tensor([0.0, 0.3], dtype=y.dtype, device=y.device)
+    assert not samplers.same_means(x, weights, aside, (2000.0, 2000.0))  # each coordinate counts
     assert uniform.agree(draws_of("smc", 10.0, False), draws_of("hmc", 10.1, True))
     assert not uniform.agree(draws_of("smc", 10.0, False), draws_of("hmc", 10.4, True))
+
+
+# --- what each of the conditions is good for
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [("contradicted", True), ("same_means", False), ("importance_ess", samplers.LEAST_WITNESSES - 0.5)],
+)
+def test_one_witness_against_chains_is_enough(monkeypatch, name, answer):
+    mu = torch.tensor([[0.0], [1.5]], dtype=torch.float64, device="cpu")
+    metric = PosteriorMetric(mu, torch.zeros_like(mu), 1.0, 0.0, 0.0)
+    settings = {"chains": 32, "draws": 60, "warm_up": 20}
+    if name == "contradicted":
+        assert samplers.sample_by_hmc(metric, 50, make_generator(0), **settings).converged
+    monkeypatch.setattr(samplers, name, lambda *_: answer)
+    assert not samplers.sample_by_hmc(metric, 50, make_generator(0), **settings).converged
+
+
+def test_weights_with_a_heavy_tail_or_too_few_draws_are_not_vouched_for(monkeypatch):
+    mu = torch.tensor([[0.0] * 4, [1.0] * 4], dtype=torch.float64, device="cpu")
+    metric = PosteriorMetric(mu, torch.zeros_like(mu), 2.0, 0.0, 0.0)
+    wide = mixture_of_metric(PosteriorMetric(mu, torch.ones_like(mu), 2.0, 0.0, 0.0))
+
+    def drawn(most):
+        return samplers.sample_by_importance(metric, 100, make_generator(0), most=most, mixture=wide)
+
+    draws = drawn(64)
+    assert draws.converged
+    assert draws.acceptance < 0.9
+    few = drawn(1)
+    assert few.ess < 2000
+    assert not few.converged
+    monkeypatch.setattr(samplers, "pareto_k", lambda _: 0.71)
+    assert not drawn(64).converged
+
+
+def islands_of(per, log_z, shift=0.0, axes=7):
+    """Populations of the same points, but that one of them is shifted along the first axis."""
+    (half,) = properties.random_tensors(1, (per // 2, axes))
+    z = torch.cat([half, half]).repeat(len(log_z), 1).unflatten(0, (len(log_z), -1)).clone()
+    z[0, :, 0] += shift
+    flat = z.flatten(0, 1)
+    metric = sphere(5, axes, 2.0, 2)
+    log_density = -0.5 * flat[:, 1:].square().sum(1)
+    return smc._summary(
+        metric, mixture_of_metric(metric), log_density, flat, log_z, 50, 0.8, make_generator(0)
+    )
+
+
+def test_what_populations_say_of_themselves():
+    even = torch.zeros(16, dtype=torch.float64, device="cpu")
+    draws = islands_of(128, even)
+    assert draws.converged
+    assert draws.ess == pytest.approx(16 * 128)  # never more than there are
+    assert draws.log_volume_error == 0.0
+    uneven = 0.6 * torch.linspace(-1.6, 1.6, 16).double()
+    other = islands_of(128, uneven)
+    share = 16 * torch.softmax(uneven, 0)
+    assert other.log_volume_error == pytest.approx(share.std().item() / 4.0)
+    assert other.ess == pytest.approx(128 * 256 / share.square().sum().item())
+    assert other.ess > samplers.LEAST_ESS
+    assert other.r_hat < samplers.R_HAT_LIMIT
+    assert not other.converged  # the error alone is too large
+    apart = islands_of(512, even, shift=1.7)
+    assert apart.ess > samplers.LEAST_ESS
+    assert apart.r_hat > samplers.R_HAT_LIMIT
+    assert not apart.converged
+    few = islands_of(16, even)
+    assert few.r_hat < samplers.R_HAT_LIMIT
+    assert not few.converged

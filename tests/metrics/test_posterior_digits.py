@@ -154,3 +154,28 @@ def test_a_fading_background_can_be_less_than_a_far_ball():
     )
     far = metric.log_volume(torch.tensor([[-250.0]]).double())
     properties.close(far, torch.tensor([-0.5 * 350.0**2]).double())
+
+
+# --- the slope of a squared speed
+
+
+@pytest.mark.parametrize("lam", [0.0, LAM])
+@pytest.mark.parametrize(("log_var", "rows"), [(0.0, []), (-60.0, [1, 6]), (-600.0, [3])])
+def test_the_slope_of_a_squared_speed_is_the_sum_written_out(log_var, rows, lam, monkeypatch):
+    """Expanded, by differences and in logs; several chunks, each with its own velocities."""
+    monkeypatch.setattr(ball_sums, "CACHE_BYTES", 512)
+    mu, spread = balls(8, 3)
+    spread[rows] = log_var
+    metric = PosteriorMetric(mu, spread, RHO, lam, TAU)
+    assert metric._balls._uneven == (log_var == -600.0)
+    z, v = points(24, 3).reshape(4, 6, 3), points(24, 3).flip(0).reshape(4, 6, 3).clone()
+    z[0, :2], v[1, 2, 1] = mu[rows[0] if rows else 0], 0.0
+    z[0, 1] += 0.3 * torch.exp(0.5 * spread[rows[0] if rows else 0])
+    gap, precision = z[..., None, :] - mu, torch.exp(-spread)
+    weights = torch.exp(-(precision * gap.square()).sum(-1) / RHO**2)
+    share = weights * (v.square()[..., None, :] * precision).sum(-1)
+    fade = lam * torch.exp(-TAU * z.square().sum(-1, keepdim=True)) * v.square().sum(-1, keepdim=True)
+    expected = -2.0 * ((share[..., None] * (precision * gap)).sum(-2) / RHO**2 + TAU * fade * z)
+    logs, slope = metric.log_diagonal_and_slope(z, v)
+    properties.close(logs, metric.log_diagonal(z), rtol=1e-8, atol=1e-8)
+    properties.close(slope, expected, rtol=1e-7, atol=1e-9)

@@ -1,5 +1,7 @@
 """The VAE that is told labels: its formulas, its training with noise and labels, its errors."""
 
+import dataclasses
+
 import properties
 import pytest
 import torch
@@ -35,6 +37,9 @@ def test_its_loss_is_the_error_and_the_price_of_its_balls():
     error = (X - model.decode(mu + eps * (0.5 * log_var).exp(), Y)).square().sum((1, 2, 3))
     properties.close(loss.reconstruction, error)
     properties.close(loss.total, error + 0.5 * rc.kl_to_standard_normal(mu, log_var))
+    parts = make_conditional(dataclasses.replace(CONFIG, pull=0.3, barrier=2.0), 0).double()
+    price = 0.3 * rc.kl_pull(mu) + 2.0 * rc.kl_barrier(log_var)
+    properties.close(parts.losses(X.double(), eps, Y).total, error + 0.5 * price)
 
 
 def test_training_takes_noise_and_labels(tmp_path):
@@ -79,5 +84,11 @@ def test_what_does_not_fit_is_named():
         model.encode(X, Y[:3])
     with pytest.raises(ValueError, match=r"y must be \[64\] whole numbers"):
         model.encode(X, Y.float())
-    with pytest.raises(ValueError, match="config must keep likelihood"):
-        make_conditional(rc.ModelConfig(likelihood="bernoulli"), 0)
+    for label in (-1, 10):
+        wrong = Y.clone()
+        wrong[[5, 9]] = label
+        with pytest.raises(ValueError, match=rf"y must lie in 0 to 9, got {label} in row 5 \(2 rows hold"):
+            model.decode(torch.zeros(64, 2), wrong)
+    for changes in ({"likelihood": "bernoulli"}, {"linear_output": True}, {"noise": False}):
+        with pytest.raises(ValueError, match="config must keep likelihood"):
+            make_conditional(rc.ModelConfig(**changes), 0)

@@ -1,7 +1,9 @@
 """The parts of a search, each against a pencil: forms of a metric, spacing, checks, what is told."""
 
+import itertools
 import math
 import time
+from types import SimpleNamespace
 
 import properties
 import pytest
@@ -68,6 +70,33 @@ def test_checks_let_good_values_pass_and_the_clock_tells_long_searches():
     with pytest.warns(PathWarning, match=r"it: 2 of 3 pairs did not converge \(1, 2\), 1 of them cut short"):
         notices.tell("it", one, two, "More.")
     notices.tell("it", two | True, two, "More.")
+    with pytest.warns(PathWarning, match=r"\(0, 1, 2, 3, 4, 5, 6, 7 and 2 more\), 10 of them cut short"):
+        notices.tell(
+            "it", torch.zeros(12).index_fill(0, torch.tensor([10, 11]), 1) > 0, torch.ones(12) > 0, ""
+        )
+
+
+def test_the_time_that_is_told_is_that_of_all_evaluations_of_all_starts(monkeypatch):
+    """A clock that goes on by half a second each time it is read: one evaluation takes that."""
+    ticks = itertools.count()
+    monkeypatch.setattr(notices, "time", SimpleNamespace(perf_counter=lambda: 0.5 * next(ticks)))
+    metric = PosteriorMetric(torch.zeros(2, 8), torch.zeros(2, 8), 1.0, 0.1, 0.1)
+    slim, asked = forms.form_of(metric), []
+    with pytest.warns(PathWarning, match=r"10000 pairs in 8 dimensions: up to 1500 .* at most about 12 min"):
+        notices.Clock(slim, 10_000, 8, 64, 500, 3)(lambda: asked.append(1))
+    assert len(asked) == 2  # the first is not timed
+    notices.Clock(slim, 10_000, 8, 64, 100, 2)(lambda: asked.append(1))  # 100 seconds: not a word
+    assert len(asked) == 4
+
+
+def test_the_second_end_is_looked_at_too():
+    def metric(z):
+        return torch.where(z[..., :1, None] > 0.5, -1.0, 1.0) * torch.eye(2, dtype=z.dtype)
+
+    near, far = torch.zeros(2, 2).double(), torch.tensor([[0.0, 0.0], [1.0, 0.0]]).double()
+    notices.check_form(forms.form_of(metric), near, near, 64)
+    with pytest.raises(ValueError, match=r"semidefinite, got an eigenvalue -1 at b, pair 1"):
+        notices.check_form(forms.form_of(metric), near, far, 64)
 
 
 class OnlyMatrices:

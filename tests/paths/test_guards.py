@@ -182,8 +182,9 @@ def test_one_over_d_keeps_the_contrast_of_a_length(d):
         properties.close(low_cost_path(metric, a, b, power=0.0).length, plain, rtol=1e-9)
 
 
-def test_costs_beyond_what_numbers_hold_have_not_converged():
-    metric = ConstantMetric(1e-12 * torch.eye(40))  # V = e^552
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_costs_beyond_what_numbers_hold_have_not_converged(scale):
+    metric = ConstantMetric(scale * torch.eye(40))  # V = e^552, or e^-552
     with pytest.warns(PathWarning, match="take power=1/d"):
         path = low_cost_path(metric, torch.zeros(40), torch.ones(40))
     assert not path.converged

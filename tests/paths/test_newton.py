@@ -1,5 +1,8 @@
 """Newton's method for the energy of curves: its second derivative, its step, its budget, its minimum."""
 
+import itertools
+import math
+
 import properties
 import pytest
 import torch
@@ -112,3 +115,24 @@ def test_a_metric_that_is_not_finite_ends_a_search():
     found, done, _ = newton.newton(wall, line, TIMES, 2, torch.tensor([30]), 1e-8)
     assert not done.any()
     properties.close(found, line)
+
+
+def test_energies_fall_from_one_evaluation_to_the_next():
+    """Narrow balls, so that some of Newton's steps are refused."""
+    mu, metric = half_ring(sigma=0.05)
+    line, times = curves.straight_line(mu[[2]], mu[[20]], 12), torch.full((1, 11), 1 / 11).double()
+    kept = [newton.newton(metric, line, times, 2, torch.tensor([k]), 1e-12)[0] for k in range(1, 20)]
+    energies = torch.cat([descent.energy_and_gradient(metric, curve, times, 2)[0] for curve in kept])
+    assert (energies.diff() <= 1e-12 * energies[:-1]).all()
+    assert energies[-1] < 0.8 * energies[0]
+    moved = [bool((after != before).any()) for before, after in itertools.pairwise(kept)]
+    assert 0 < sum(moved) < len(moved)
+
+
+def test_blocks_that_hold_no_numbers_give_no_step():
+    own = torch.eye(2).double().expand(3, 2, 2, 2).clone()
+    own[1, 0, 0, 0], own[2, 1] = math.nan, -own[2, 1]
+    right = torch.ones(3, 2, 2).double()
+    step, failed = newton._solve(own, torch.zeros(3, 1, 2, 2).double(), right)
+    assert failed.tolist() == [False, True, True]
+    properties.close(step[0], right[0])
