@@ -111,7 +111,6 @@ def largest_crowd(metric, mu: Tensor) -> Crowd | None:
     for k in share.topk(min(64, len(share))).indices.tolist():
         square = ((centers[k] - centers).square() * torch.exp(-log_var)).sum(1)
         members = square < math.log(2.0) * metric.rho**2
-        members[k] = True
         if (held := share[members].sum().item()) > best + 1e-12:
             best, rows = held, members.nonzero().flatten()
     if len(centers) != len(mu):

@@ -78,6 +78,55 @@ def test_rows_of_unusual_leverage_are_named():
     assert len(unusual_rows(tails[:, None], torch.zeros(5000, 1).double())) == 0
 
 
+def test_near_means_a_tenth_of_the_usual_distance_where_chance_would_allow_more():
+    mu = balls(300, 16)[0]  # in 16 axes one in 10^7 is nearer than 0.37 of the median
+    none = torch.zeros(0, dtype=torch.long, device="cpu")
+    usual = (torch.cdist(mu, mu) + torch.diag(torch.full((300,), math.inf, device="cpu"))).amin(1).median()
+    step = torch.eye(16, dtype=torch.float64, device="cpu")[:1] * usual
+    assert near_duplicates(torch.cat([mu, mu[:1] + 0.2 * step]), none, 16).tolist() == []
+    assert near_duplicates(torch.cat([mu, mu[:1] + 0.05 * step]), none, 16).tolist() == [0, 300]
+
+
+def test_neither_an_idle_axis_nor_radii_of_many_sizes_make_a_row_unusual():
+    mu, log_var = balls(200, 2)
+    mu[:, 1] *= 1e-6  # idle: its rows lie 1e-6 apart, one lies 1e-3 off
+    mu[7, 1] = 1e-3
+    assert unusual_rows(mu, log_var).tolist() == []
+    wide = 3.0 * properties.random_tensors(1, (200, 1))[0].expand(200, 2).clone()
+    usual = (wide - wide.median(0).values).mean(1).abs().median()  # about 2
+    wide[9] = wide.median(0).values + 8.0 + 5.0 * usual
+    assert unusual_rows(balls(200, 2)[0], wide).tolist() == []
+    wide[9] = wide.median(0).values + 8.0 + 15.0 * usual
+    assert unusual_rows(balls(200, 2)[0], wide).tolist() == [9]
+
+
+def test_a_crowd_of_most_balls_is_no_crowd_to_warn_of():
+    mu = 1e3 * torch.arange(8, dtype=torch.float64, device="cpu")[:, None].expand(8, 4).contiguous()
+    log_var = torch.zeros_like(mu)
+    for copies, warned in ((3, True), (5, False)):
+        mu[:copies] = mu[0]
+        report = latent_health(mu, log_var, PosteriorMetric(mu, log_var, rho=2.0, lam=1e-6, tau=1e-9))
+        assert report.crowd.rows.tolist() == list(range(copies))
+        assert report.crowd.share == pytest.approx(copies**2 / (copies**2 + 8 - copies), rel=1e-9)
+        assert any("one crowd" in warning for warning in report.warnings) == warned
+
+
+def test_a_step_far_smaller_than_its_place_is_not_lost():
+    place = torch.tensor([[0.0], [0.0], [1e8]], dtype=torch.float64, device="cpu")
+    log_var = torch.full_like(place, 2.0 * math.log(1e-9))
+    square = squares_of(place[2:], place, log_var, place.new_tensor(100.0), place.new_full((1, 1), 1e-9))
+    assert square[0, 2].item() == pytest.approx(1.0, rel=1e-6)  # 1e8 + 1e-9 is 1e8 in double precision
+
+
+def test_the_density_far_from_the_middle_keeps_its_digits():
+    mu = torch.tensor([[0.0], [0.0], [0.0], [1e6 + 0.3], [1e6 + 0.6]], dtype=torch.float64, device="cpu")
+    log_var, rows = torch.full_like(mu, 2.0 * math.log(0.1)), torch.tensor([3, 4], device="cpu")
+    own = -0.5 * (log_var[rows] + math.log(2.0 * math.pi)).sum(1)
+    found = log_aggregate(torch.zeros_like(mu[rows]), own, rows, mu, log_var)
+    gap = 0.5 * ((mu[4] - mu[3]) / 0.1).square().item()  # the other ball, three radii off
+    assert torch.allclose(found, own + math.log1p(math.exp(-gap)) - math.log(5.0), rtol=0, atol=1e-9)
+
+
 def test_radii_that_are_no_log_variances_are_told_by_what_they_are():
     mu, _ = balls(2000, 3)
     sigma = 0.2 + 0.2 * torch.sigmoid(properties.random_tensors(1, (2000, 3), 5)[0])

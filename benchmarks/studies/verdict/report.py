@@ -44,7 +44,7 @@ def summary(rows: Sequence[Row], role: str) -> dict[str, Any]:
                 "seeds": len({seed for _, _, seed in laws.rows}),
                 "laws": [_numbers(laws, law) for law in laws.laws],
                 "failed": laws.failed,
-                "decision": choice and choice._asdict(),
+                "decision": choice and choice._asdict() | {"alike": list(choice.alike)},
             }
         )
     own = [row for row in rows if row["role"] == role]
