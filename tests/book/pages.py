@@ -56,7 +56,8 @@ LIGHTEN = """() => {
   }
   const shown = all(".highlight").find((cell) => cell.checkVisibility()), cell = shown?.cloneNode(true);
   cell?.querySelectorAll("[id]").forEach((el) => el.removeAttribute("id"));
-  cell?.querySelector("pre").replaceChildren(...samples.values());
+  cell?.querySelector("pre").replaceChildren(...[...samples.values()].flatMap((word) => [word, " "]));
+  cell?.querySelector("pre").setAttribute("style", "white-space: pre-wrap; overflow: visible");
   for (const el of all(".highlight pre")) {
     if (!el.querySelector(":not(span), [id], [role], [tabindex]")) el.textContent = el.textContent;
     again(el);
