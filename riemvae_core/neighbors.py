@@ -180,6 +180,7 @@ def first_rows(rows: Float[Tensor, "n f"]) -> Int[Tensor, " n"]:
     return torch.full_like(place, len(rows)).scatter_reduce(0, place, numbers, "amin")[place]
 
 
+@torch.no_grad()
 def count_containing(
     points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], radii: Float[Tensor, " m"]
 ) -> Int[Tensor, " n"]:

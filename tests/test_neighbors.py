@@ -86,3 +86,19 @@ def test_what_does_not_fit_is_named(call, words):
     with pytest.raises(ValueError, match="must") as caught:
         call(*clouds())
     properties.message_names(caught.value, *words)
+
+
+@pytest.mark.parametrize(
+    "count",
+    [lambda x: nearest(x, x, 2), lambda x: count_containing(x, x, x.new_ones(len(x))), first_rows],
+    ids=["nearest", "count_containing", "first_rows"],
+)
+def test_nothing_is_kept_for_a_gradient(count):
+    """Codes straight from an encoder carry a graph; a search through all of them must not grow it."""
+
+    def refuse(kept):
+        raise AssertionError("a tensor was kept for a gradient")
+
+    x = clouds()[0].requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(refuse, refuse):
+        count(x)

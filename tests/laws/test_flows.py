@@ -22,7 +22,6 @@ def ring(n, seed=0, d=2):
 
 @pytest.fixture(scope="module", params=[("flow", 25), ("flow matching", 100)], ids=KINDS)
 def fitted(request):
-    pytest.importorskip("zuko")
     kind, epochs = request.param
     return fit_law(ring(400), kind=kind, held_out=ring(300, 1), widths={"epochs": epochs})
 
@@ -48,7 +47,6 @@ def test_a_flow_learns_a_ring_that_a_gaussian_misses(fitted):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_epochs_are_those_that_held_out_codes_like_best(kind, monkeypatch):
-    pytest.importorskip("zuko")
     monkeypatch.setitem(flows.ASKED, kind, (1, 2, 12, 13))
     monkeypatch.setitem(flows.PATIENCE, kind, 2)
     law = fit_law(ring(200), kind=kind, held_out=ring(60, 1))
@@ -62,7 +60,6 @@ def test_epochs_are_those_that_held_out_codes_like_best(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sampler_and_density_are_one_law_at_d_16(kind):
-    pytest.importorskip("zuko")
     mu = ring(200, d=16)
     law = fit_law(mu, kind=kind, widths={"epochs": 15})
     other = fit_law(mu, kind="gaussian", widths={"share": 0.0})
