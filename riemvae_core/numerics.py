@@ -274,7 +274,7 @@ def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: fl
     r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
 
     $\bar y \pm Y\,\text{std}/\sqrt n$, with std the sample's standard deviation and Y the quantile (1 +
-    level)/2 of Student's law with n - 1 degrees of freedom. Used in chapter 8. Raises ValueError for fewer
+    level)/2 of Student's law with n - 1 degrees of freedom. Used in chapter 9. Raises ValueError for fewer
     than two values, for one that isn't finite, or a level outside of 0 to 1.
 
     Example:

@@ -1,4 +1,4 @@
-"""Chapter 8's second study: where the uniform law of all training balls puts its draws.
+"""Chapter 9's second study: where the uniform law of all training balls puts its draws.
 
     python benchmarks/studies/crowds.py
 

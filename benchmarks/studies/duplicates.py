@@ -5,7 +5,7 @@
 ``rc.find_duplicates`` looks at all 70,000 together, training images first, so that the row of a test image is
 60,000 more than its own. ``groups`` holds the rows of each, ``repeated`` what to leave out of the 70,000; the
 verdict's study leaves them out of its training set. ``named`` gives the groups of the four rows that hold
-most of the uniform law of all 60,000 (chapter 8). About ten minutes on one core.
+most of the uniform law of all 60,000 (chapter 9). About ten minutes on one core.
 
 Libraries were looked at first. imagededup needs another torch, fastdup older numpy, scikit-learn and pillow.
 cleanvision compares perceptual hashes (imagehash) of image files: of the 396 groups of one hash among these

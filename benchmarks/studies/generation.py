@@ -1,4 +1,4 @@
-"""Chapter 8's study: which law of the codes gives the images that a trained VAE can give.
+"""Chapter 9's study: which law of the codes gives the images that a trained VAE can give.
 
     python benchmarks/studies/generation.py
 

@@ -1,11 +1,11 @@
-"""Chapter 9's study: what axes that carry next to nothing do to the uniform law.
+"""Chapter 11's study: what axes that carry next to nothing do to the uniform law.
 
     python benchmarks/studies/idle_axes.py
 
 Two kinds of VAE at beta 1 with 16 axes, three seeds each: fully connected ones (the zoo's recipe
 ``fashion-vae-16d``, trained here from seeds 0 to 2) and the zoo's conv ones. Of each, the metric is fitted to
 the balls of the 12,000 bundled training images, on the axes with the largest mean KL alone, and 1,000 uniform
-draws are decoded with the other axes drawn from the prior. Scores as in chapter 8, against the
+draws are decoded with the other axes drawn from the prior. Scores as in chapter 9, against the
 reconstructions of the second thousand test images; ``ten_balls`` is the share of draws whose nearest ball is
 one of the ten that get most. At ``axes`` 0 stands the aggregate posterior of all axes.
 

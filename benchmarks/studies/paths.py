@@ -1,4 +1,4 @@
-"""Chapter 7's study: straight lines, geodesics and low-cost paths between held-out images, five seeds.
+"""Chapter 8's study: straight lines, geodesics and low-cost paths between held-out images, five seeds.
 
     python benchmarks/studies/paths.py
 

@@ -1,4 +1,4 @@
-"""Chapter 7's second study: how often a search for a shortest path ends at a longer one, and says so.
+"""Chapter 8's second study: how often a search for a shortest path ends at a longer one, and says so.
 
     python benchmarks/studies/starts.py
 

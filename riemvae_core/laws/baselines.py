@@ -54,7 +54,7 @@ def sample_gaussian(
     $\mathrm{diag}\,\sigma_i^2$. Raises ValueError for shapes, numbers that are not finite, and codes that lie
     in a subspace up to rounding; the axis is named.
 
-    Compared in chapter 8.
+    Compared in chapter 9.
 
     Example:
         >>> mu = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -2.0], [0.0, 2.0]])
@@ -131,7 +131,7 @@ def sample_mixture(
     """n draws from a mixture of full Gaussians fitted to the codes by scikit-learn's EM.
 
     With ``log_var`` it is fitted to one draw from each ball instead of the means. Ten components are what
-    Chadebec and Allassonniere (2022) compare with, and so does chapter 8. Raises ValueError for shapes,
+    Chadebec and Allassonniere (2022) compare with, and so does chapter 9. Raises ValueError for shapes,
     numbers that are not finite, or more components than different codes.
 
     Example:

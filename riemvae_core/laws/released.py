@@ -126,7 +126,7 @@ def sample_as_released(
     steps return the codes themselves. Raises ValueError for shapes and counts, FloatingPointError where the
     metric gives no finite number.
 
-    Measured in chapters 6 and 8.
+    Measured in chapters 6 and 9.
 
     Example:
         >>> metric = rc.PosteriorMetric(torch.zeros(1, 2), torch.zeros(1, 2), rho=1.0, lam=0.1, tau=0.5)

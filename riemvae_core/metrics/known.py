@@ -49,7 +49,7 @@ class HalfPlaneMetric:
     r"""The hyperbolic upper half-plane, $G(z)=z_2^{-2}I$ for $z_2$ above 0, of curvature -1.
 
     $\mathrm{dist}(a,b)=\operatorname{arccosh}\big(1+\|b-a\|^2/(2a_2b_2)\big)$; its geodesics are half circles
-    about points of the first axis, and vertical lines. do Carmo (1992); chapter 7 tries its solvers on it.
+    about points of the first axis, and vertical lines. do Carmo (1992); chapter 8 tries its solvers on it.
     Raises ValueError unless z is ``[*batch, 2]``.
 
     Example:
@@ -73,7 +73,7 @@ class SphereMetric:
     r"""The unit sphere in polar angles, $G(z)=\mathrm{diag}(1,\sin^2z_1)$, of curvature 1.
 
     Its geodesics are great circles. The poles, $z_1=0$ and $z_1=\pi$, are no points of this chart. do Carmo
-    (1992); chapter 7 tries its solvers on it. Raises ValueError unless z is ``[*batch, 2]``.
+    (1992); chapter 8 tries its solvers on it. Raises ValueError unless z is ``[*batch, 2]``.
 
     Example:
         >>> from riemvae_core.metrics import SphereMetric

@@ -70,7 +70,7 @@ def beta_name(beta: float) -> str:
     return f"fashion-beta-{beta:g}"
 
 
-#: the betas of the 16-dimensional conv VAEs of all Fashion-MNIST (chapter 8)
+#: the betas of the 16-dimensional conv VAEs of all Fashion-MNIST (chapter 9)
 CONV_BETAS = (0.01, 1.0)
 #: the seeds that each of them is trained from
 CONV_SEEDS = (0, 1, 2)

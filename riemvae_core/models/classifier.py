@@ -51,7 +51,7 @@ class Classifier(nn.Module):
 
     It plays the part that the Inception network has in the Frechet Inception distance, for small images.
 
-    Used in chapter 8.
+    Used in chapter 9.
 
     Example:
         >>> from riemvae_core.models import zoo

@@ -22,7 +22,7 @@ class ConditionalVAE(nn.Module):
     ``y`` are ``[n]``, whole numbers from 0 to 9. Raises ValueError for other labels, with the first bad row,
     and for a config whose likelihood is not Gaussian.
 
-    Used in chapter 9.
+    Used in chapter 11.
 
     Example:
         >>> from riemvae_core.models import zoo

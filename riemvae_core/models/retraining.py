@@ -32,7 +32,7 @@ def retrain_decoder(
     The model itself is left untouched: a copy comes back, with what ``fit`` says of its training.
     ``settings`` go to ``fit``.
 
-    Used in chapters 1, 3 and 7. Raises as ``fit`` does.
+    Used in chapters 1, 3 and 8. Raises as ``fit`` does.
 
     Example:
         >>> images = rc.load_images("digits").images[:256]

@@ -4,7 +4,7 @@ May import: the ground floor (numerics, neighbors); a path takes its metric as a
 Begin with ``geodesic`` in ``geodesics.py``; ``search.py`` looks for it from the curves of ``starts.py``,
 ``descent.py`` bends them, in few dimensions ``newton.py``, ``flow.py`` shoots one off, ``curves.py`` measures
 them in the ``forms.py`` of a metric, ``decoded.py`` follows what they decode to, ``notices.py`` refuses and
-warns. Chapter 7 derives them.
+warns. Chapter 8 derives them.
 """
 
 from riemvae_core.paths.curves import Metric, curve_energy, curve_length, respaced, straight_line

@@ -98,7 +98,7 @@ def curve_energy(
     r"""Energy of a curve, $\int_0^1\dot\gamma^\top G(\gamma)\,\dot\gamma\,dt$ with no half.
 
     The points stand at equal times in [0, 1]. By Cauchy and Schwarz it is at least the squared length, and
-    equal to it at constant speed (derived in chapter 7); this holds for the sums computed here too, since
+    equal to it at constant speed (derived in chapter 8); this holds for the sums computed here too, since
     both use the same rule (``curve_length``). Raises ValueError as that does.
 
     Example:
@@ -157,7 +157,7 @@ def respaced(
 
     ``pieces`` may be measured in any metric. A curve of no finite, positive length keeps its own spacing.
     Raises ValueError for shapes that don't fit and numbers that are NaN or, in ``curve``, not finite. Used in
-    chapter 7.
+    chapter 8.
 
     Example:
         >>> from riemvae_core.paths import respaced

@@ -19,7 +19,7 @@ def decoded_steps(decode: Decode, curve: Float[Tensor, "*batch t d"]) -> Float[T
     r"""How far apart neighboring images of a curve are, $\|g(\gamma_{t+1})-g(\gamma_t)\|$.
 
     Their sum is the decoded length, a sum of chords: never more than the curve's length in the pullback
-    metric $J^\top J$, and nearly as much where points are dense; in gray levels (chapter 7). ``decode`` maps
+    metric $J^\top J$, and nearly as much where points are dense; in gray levels (chapter 8). ``decode`` maps
     codes ``[n, d]`` to images ``[n, ...]``. Raises ValueError for a curve of fewer than two points or with
     numbers that aren't finite, or images that are not one of floating numbers for each code;
     FloatingPointError where images aren't finite.
@@ -134,5 +134,5 @@ def shortest_decoded(
         gain = 0.25 * size.grad.square().sum((1, 2)) * start if len(a) else energy
         done = (gain <= tol * energy) & ((fine.sum(-1) - length).abs() <= 5e-3 * length)
         spent = torch.full_like(length, search.state[size]["func_evals"] if len(a) else 0, dtype=torch.long)
-    tell("shortest_decoded", done, spent >= max_steps, "Raise max_steps, n_points or waves (chapter 7).")
+    tell("shortest_decoded", done, spent >= max_steps, "Raise max_steps, n_points or waves (chapter 8).")
     return Geodesic(curve.detach(), length, energy, done, spent)

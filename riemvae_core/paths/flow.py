@@ -41,7 +41,7 @@ def exponential_map(
     ``metric`` is any callable that autograd can differentiate. Raises ValueError for v of another shape or
     dtype than z, numbers that aren't finite, or a metric of a wrong shape; FloatingPointError where G stops
     being finite and positive definite or ``max_steps`` steps don't reach time 1 (as where a geodesic leaves
-    the space). Derived in chapter 7, after do Carmo (1992).
+    the space). Derived in chapter 8, after do Carmo (1992).
 
     Example:
         >>> from riemvae_core.metrics import HalfPlaneMetric

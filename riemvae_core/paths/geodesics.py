@@ -72,7 +72,7 @@ def geodesic(
         "geodesic",
         path.converged,
         path.steps >= max_steps,
-        "Raise max_steps or n_points or give nodes; where a path runs far out there may be none (chapter 7).",
+        "Raise max_steps or n_points or give nodes; where a path runs far out there may be none (chapter 8).",
     )
     return path
 
@@ -175,7 +175,7 @@ def low_cost_path(
     else by its ``log_diagonal`` or a Cholesky factor; d numbers a point are kept, not d x d. Costs are taken
     relative to the middle of their range on the straight lines; a path that comes to ratios beyond e^35 from
     there (e^300 in double precision) has not converged, nor one whose cost is beyond the dtype's numbers.
-    Derived in chapter 7. Warns (``PathWarning``) and raises as ``geodesic`` does.
+    Derived in chapter 8. Warns (``PathWarning``) and raises as ``geodesic`` does.
 
     Example:
         >>> from riemvae_core.metrics import ConstantMetric

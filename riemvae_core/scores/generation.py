@@ -102,7 +102,7 @@ def frechet_distance(one: Float[Tensor, "n f"], other: Float[Tensor, "m f"]) -> 
     Its bias shrinks as 1/n: two samples of one law are not at 0, and only sets of equal sizes compare.
     Dowson and Landau (1982); Heusel et al. (2017). Raises ValueError for shapes, fewer than 2 rows, rows that
     aren't finite and features whose squares leave float64's range. In squared units of the features; used in
-    chapters 8 and 9.
+    chapters 9 and 11.
 
     Example:
         >>> real = torch.randn(100, 2, generator=rc.make_generator(0))
@@ -180,7 +180,7 @@ def sampler_distance(
     Frechet distance, density and coverage as above, with the reconstructions for the real images. Both sets
     went through the same decoder, so its blur is in both and cancels: a perfect sampler is at a Frechet
     distance near 0 (two halves of the reconstructions say how near), at density 1 and at a coverage near
-    ``1 - 2**-k``. Defined in chapter 8. Raises ValueError as these do.
+    ``1 - 2**-k``. Defined in chapter 9. Raises ValueError as these do.
 
     Example:
         >>> generator = rc.make_generator(0)
@@ -206,7 +206,7 @@ def novelty(
     and $Y'$ that of a random held-out reconstruction: the statistic of Mann and Whitney (1947) over its
     largest value. It is 1/2 for a sampler as far from the training set as unseen images are, 0 for a copier,
     1 for one that strays. Both sets of reconstructions should be made alike, from draws of their balls, say,
-    and not one of them from centers. Defined in chapter 8. Raises ValueError for shapes, an empty set or rows
+    and not one of them from centers. Defined in chapter 9. Raises ValueError for shapes, an empty set or rows
     that aren't finite.
 
     Example:

@@ -77,7 +77,7 @@ class HealthReport(NamedTuple):
     with ``metric`` only, is the place that holds most of the uniform law. ``radii_look_like`` is None, or
     what ``log_var`` seems to hold instead: "sigma", "sigma^2" or "log sigma".
 
-    Used in chapter 9.
+    Used in chapter 11.
 
     Example:
         >>> mu = 100.0 * torch.randn(64, 2, generator=rc.make_generator(0))

@@ -47,7 +47,7 @@ class LatentSpace:
     alone: draws and paths between codes need no condition, and their images are what the condition makes of
     them.
 
-    Used in chapter 9.
+    Used in chapter 11.
 
     Example:
         >>> from riemvae_core.models import zoo
@@ -131,7 +131,7 @@ class LatentSpace:
 
         An idle axis tells nothing of an image and still multiplies the weight of a crowd of K balls by
         $\sqrt K$, so the uniform law is better drawn without. Axes that carry a little do nearly the same,
-        and health doesn't call them dead: name those to keep (chapter 9).
+        and health doesn't call them dead: name those to keep (chapter 11).
 
         axes: their numbers in this space; None takes those that ``health`` doesn't call dead. The others keep
         the mean of their centers when a code is decoded. ``settings`` go to ``PosteriorMetric.fit``.

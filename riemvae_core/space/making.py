@@ -57,7 +57,7 @@ def latent_space(
     said, and names the first item that gave no finite ball. Warns where a loader shuffles, and where what
     came second looks like deviations instead of log variances.
 
-    Used in chapter 9.
+    Used in chapter 11.
 
     Example:
         >>> from riemvae_core.models import zoo

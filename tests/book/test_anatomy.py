@@ -80,7 +80,7 @@ def test_code_reads_nothing_of_the_checkout(text):
 
 
 def test_reading_the_checkout_is_seen():
-    """The pattern finds what chapter 9 once did, and leaves a temporary file alone."""
+    """The pattern finds what chapter 11 once did, and leaves a temporary file alone."""
     reads = ["Path(rc.__file__).parents[1]", 'Path("results.json")', "open(name)", 'np.load("../a.npz")']
     assert all(READS_A_FILE.search(line) for line in reads)
     assert not READS_A_FILE.search('Path(tempfile.mkdtemp()) / "latents.npz"')

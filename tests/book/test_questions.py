@@ -112,11 +112,11 @@ def price(mu: float, sigma: float) -> float:
         ("02_kl_as_packing", "784/16=49$", 784 / 16),
         ("04_vqvae_as_cluster_centers", r"$\log40\approx3.69$", math.log(40)),
         ("06_riemannian_sampling", r"$e^{-10/6}\approx0.19$", (1 - 10 / 60_000) ** 10_000),
-        ("09_your_own_vae", "at most 6.21", math.log(500)),
-        ("09_your_own_vae", r"$\log 60{,}000\approx11.0$", math.log(60_000)),
-        ("09_your_own_vae", r"$e^{0.1/2}\approx1.05$", math.exp(0.05)),
-        ("09_your_own_vae", "deviations, from 0.04", 2 * math.log(1.02)),
-        ("09_your_own_vae", "from 0.04 to 0.2", 2 * math.log(1.11)),
+        ("11_your_own_vae", "at most 6.21", math.log(500)),
+        ("11_your_own_vae", r"$\log 60{,}000\approx11.0$", math.log(60_000)),
+        ("11_your_own_vae", r"$e^{0.1/2}\approx1.05$", math.exp(0.05)),
+        ("11_your_own_vae", "deviations, from 0.04", 2 * math.log(1.02)),
+        ("11_your_own_vae", "from 0.04 to 0.2", 2 * math.log(1.11)),
     ],
 )
 def test_numbers_in_the_explanations(chapter, stands, value):

@@ -51,6 +51,20 @@ def pages(site) -> dict[Path, Reader]:
     }  # templates of the theme lie there
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("07_geodesics_and_interpolation", "08_geodesics_and_interpolation"),
+        ("08_does_it_generate_better", "09_does_it_generate_better"),
+        ("09_your_own_vae", "11_your_own_vae"),
+    ],
+)
+def test_old_addresses_forward(site, old, new):
+    page = (site / "chapters" / f"{old}.html").read_text(encoding="utf8")
+    assert re.search(rf'http-equiv="refresh" content="0; url={new}\.html"', page)
+    assert (site / "chapters" / f"{new}.html").is_file()
+
+
 def test_every_internal_link_and_anchor_resolves(site, pages):
     broken = []
     for path, reader in pages.items():

@@ -1,4 +1,4 @@
-"""The Python side of chapter 9's figure: latents that come in, their metric, what a kernel reads and sets."""
+"""The Python side of chapter 11's figure: latents that come in, the metric, what a kernel reads and sets."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The Python side of chapter 7's figure: its metric, its three paths, what a kernel reads and sets."""
+"""The Python side of chapter 8's figure: its metric, its three paths, what a kernel reads and sets."""
 
 import json
 

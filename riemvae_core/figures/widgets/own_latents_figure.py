@@ -1,4 +1,4 @@
-"""Chapter 9's live figure: the field of a reader's own latents, their health, draws of their uniform law."""
+"""Chapter 11's live figure: the field of a reader's own latents, their health, draws of their uniform law."""
 
 import torch
 import traitlets
@@ -46,7 +46,7 @@ def own_latents(see: str = "", try_this: str = "", *, mu=None, log_var=None):
     In a notebook the result is a widget: ``mu`` and ``log_var`` (also what a reader drops in), ``axes``,
     ``ball`` (through whose center the plane is a slice), ``z`` (in the plane), ``seed`` and ``n_draws`` are
     read, set and observed; ``metric`` and ``draws`` are read. Raises ValueError for arrays that don't suit.
-    Stands in chapter 9.
+    Stands in chapter 11.
 
     Example:
         >>> from riemvae_core.figures import widgets

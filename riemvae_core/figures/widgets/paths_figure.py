@@ -1,4 +1,4 @@
-"""Chapter 7's live figure: two ends to drag, three paths between them, and the images along each."""
+"""Chapter 8's live figure: two ends to drag, three paths between them, and the images along each."""
 
 import functools
 
@@ -73,7 +73,7 @@ def three_paths(see: str = "", try_this: str = ""):
 
     ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
     widget: the ends ``a`` and ``b`` are read, set and observed; ``metric`` is the core's metric.
-    Stands in chapter 7. An end that is no pair of numbers raises ValueError.
+    Stands in chapter 8. An end that is no pair of numbers raises ValueError.
 
     Example:
         >>> from riemvae_core.figures import widgets

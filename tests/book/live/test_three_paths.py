@@ -1,4 +1,4 @@
-"""Chapter 7's live figure in a browser: its paths are as short as the core's, its numbers the core's."""
+"""Chapter 8's live figure in a browser: its paths are as short as the core's, its numbers the core's."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-// Chapter 9: a reader's own latents: the field that their balls draw, draws from its uniform law, and a report on their health.
+// Chapter 11: a reader's own latents: the field that their balls draw, draws from its uniform law, and a report on their health.
 import { makeButton, makeMenu, makeSlider } from "../stage/controls.js";
 import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers, traceDots } from "../stage/field.js";
 import { axisFacts, healthSteps, latentHealth } from "../mathematics/health.js";

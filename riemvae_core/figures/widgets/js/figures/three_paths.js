@@ -1,4 +1,4 @@
-// Chapter 7: two ends to drag, three paths between them in the metric of a VAE's balls, and what each decodes to.
+// Chapter 8: two ends to drag, three paths between them in the metric of a VAE's balls, and what each decodes to.
 import { makeButton } from "../stage/controls.js";
 import { cheapRuler, curveLength, exactRuler, plainLengths, respaced, straightLine, tableRuler } from "../mathematics/curves.js";
 import { makeMetric } from "../mathematics/metric.js";
