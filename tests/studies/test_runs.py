@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from verdict.grid import read_grid
-from verdict.report import summary, text
+from verdict.judge import cells
+from verdict.report import finished, summary, text
 from verdict.store import Store, read_table
 
 HERE = Path(__file__).resolve().parent
@@ -114,9 +115,12 @@ def test_the_smoke_run_has_every_part(tmp_path):
     shapes = [row for row in table if row["data"] == "color-shapes"]
     assert all(0.0 <= row[f"truth_{factor}"] <= 1.0 for row in shapes for factor in ("x", "y", "size", "hue"))
     assert {row["converged"] for row in table if row["law"] == "uniform"} <= {True, False}
-    assert "color-shapes" in text(read_table(tmp_path / "smoke.parquet"), "hypothesis")
-    told = summary(read_table(tmp_path / "smoke.parquet"), "hypothesis")
-    assert [answer["name"] for answer in told["hypotheses"]] == [f"H{i}" for i in range(1, 8)]
+    whole = finished(read_table(tmp_path / "smoke.parquet"), read_grid(smoke))
+    assert len(whole) < len(table)  # models without a price
+    found = cells(whole, "hypothesis")
+    assert "color-shapes" in text(whole, found, "hypothesis")
+    told = summary(whole, found, "hypothesis")
+    assert [answer["name"] for answer in told["settings"]["hypotheses"]] == [f"H{i}" for i in range(1, 8)]
     (run,) = [run for run in told["runs"] if run["model"] == "rae-l2"]
     assert "needs a model with balls" in run["failed"]["aggregate posterior"]
     assert json.loads(json.dumps(told)) == told

@@ -1,4 +1,4 @@
-"""What the published table says: decisions and hypotheses, for the README of the studies and for chapters.
+"""What the published table says: decisions, hypotheses, laws and pairs, for the README, claims and chapters.
 
 python -m verdict.report [TABLE.parquet] [--role confirmation]
 """
@@ -6,35 +6,81 @@ python -m verdict.report [TABLE.parquet] [--role confirmation]
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import riemvae_core as rc
 from riemvae_core.data import ASSETS
-from verdict.grid import ROLES
-from verdict.hypotheses import answers
-from verdict.judge import Key, Laws, cells, decide
+from verdict.grid import ROLES, Grid, read_grid
+from verdict.hypotheses import Cells, answers, winners
+from verdict.judge import BOUND, LAWS, NOVELTY, OWN, Key, Laws, cells, decide
+from verdict.models import UNPRICED
 from verdict.store import Row, published, read_table, write_whole
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-MARKS = ("<!-- verdict: made by verdict/report.py -->", "<!-- end of verdict -->")
+HERE = Path(__file__).resolve()
+README, CLAIMS = HERE.parents[1] / "README.md", HERE.parents[3] / "book" / "claims.md"
+MARK, END = "<!-- {}: made by verdict/report.py -->", "<!-- end of {} -->"
 SCORES = ("distance", "coverage", "novelty", "seconds")
+#: a law, what it is held against, and what the difference is of
+PAIRS = (
+    ("as released", "free walk", "chains that feel the metric, or the same steps without its force"),
+    ("aggregate posterior", "round noise", "balls, or round noise of their mean size"),
+    ("aggregate posterior", "noise of one shape", "balls, or their mean shape"),
+    ("aggregate posterior", "shuffled shapes", "balls, or those of other images"),
+    ("fitted ball", "fitted shuffled ball", "swelled balls, or those of other images"),
+    ("fitted ball", "fitted isotropic", "swelled balls, or round kernels"),
+    ("fitted kernel of balls", "fitted kernel", "local kernels shrunk toward the balls, or without balls"),
+    ("fitted kernel", "fitted isotropic", "local kernels, or round ones"),
+    ("uniform", "aggregate posterior", "uniform, or a ball at random"),
+    ("fitted averaged", "uniform", "the average of the precisions, or their sum"),
+    ("fitted averaged", "aggregate posterior", "the average, or a ball at random"),
+    ("fitted power", "uniform", "the volume to a power, or itself"),
+)
+
+
+def finished(rows: Sequence[Row], grid: Grid) -> list[Row]:
+    """The rows of laws of which a grid has no cell left to run, where that is so of all laws that compete."""
+
+    def key(row: Row) -> tuple:
+        return (*(row[field] for field in Key._fields), row["role"])
+
+    wanted = Counter((key(vars(cell.fit) | {"role": cell.role}), cell.law) for cell in grid.cells)
+    cells = {row["cell"]: (key(row), row["law"]) for row in rows}
+    done = {law for law, n in Counter(cells.values()).items() if wanted[law] == n}
+    open_ = {own for own, law in wanted if law in (*LAWS, BOUND, OWN) and (own, law) not in done}
+    return [row for row in rows if (key(row), row["law"]) in done and key(row) not in open_]
+
+
+def _interval(values: Sequence[float]) -> list[float]:
+    """Mean, low and high; of a single seed there is no interval, and all three are its value."""
+    return list(rc.confidence_interval(values)) if len(values) > 1 else list(values) * 3
 
 
 def _numbers(laws: Laws, law: str) -> dict[str, Any]:
     """The scores of a law over seeds: mean and 95% interval, in the first feature net."""
-    found: dict[str, Any] = {"law": law}
-    for score in SCORES:
-        values = list(laws.scores(law, score).values())
-        if values:
-            found[score] = list(rc.confidence_interval(values)) if len(values) > 1 else values * 3
+    scores = {score: list(laws.scores(law, score).values()) for score in SCORES}
+    second = list(laws.scores(law, "distance", 1).values()) if len(laws.nets) > 1 else []
+    found = {score: _interval(values) for score, values in scores.items() if values}
+    return {"law": law, **found} | ({"second_distance": fmean(second)} if second else {})
+
+
+def _pairs(laws: Laws) -> list[dict[str, Any]]:
+    """How much nearer each law of PAIRS is than its control, seed by seed."""
+    found = []
+    for law, other, _ in PAIRS:
+        if law in laws.laws and other in laws.laws:
+            (one,) = laws.compare([law], other)
+            novelty = [laws.mean(name, "novelty") for name in (law, other)]
+            pair = {"law": law, "other": other, "gain": list(one.gain), "verdict": one.verdict}
+            found.append(pair | {"novelty": novelty})
     return found
 
 
-def summary(rows: Sequence[Row], role: str) -> dict[str, Any]:
-    """All that chapters show of a table: each cell's laws and decision, the hypotheses, the provenance."""
-    found = cells(rows, role)
+def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
+    """All that chapters show of a table: each cell's laws, pairs and decision, hypotheses, provenance."""
     runs = []
     for key, laws in found.items():
         choice = decide(laws)
@@ -43,61 +89,113 @@ def summary(rows: Sequence[Row], role: str) -> dict[str, Any]:
                 **key._asdict(),
                 "seeds": len({seed for _, _, seed in laws.rows}),
                 "laws": [_numbers(laws, law) for law in laws.laws],
+                "pairs": _pairs(laws),
+                "winners": list(winners(laws)),
                 "failed": laws.failed,
                 "decision": choice and choice._asdict() | {"alike": list(choice.alike)},
             }
         )
     own = [row for row in rows if row["role"] == role]
     made = {name: sorted({row[name] for row in own}) for name in ("commit", "device", "torch")}
-    settings = {"role": role, "rows": len(own), **made}
-    return {"settings": settings, "runs": runs, "hypotheses": [a._asdict() for a in answers(found)]}
+    pairs = [list(pair) for pair in PAIRS]
+    settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), "pairs": pairs, **made}
+    settings["hypotheses"] = [answer._asdict() for answer in answers(found)]
+    return {"settings": settings, "runs": runs}
+
+
+def _where(key: Key) -> str:
+    duplicates = "" if key.size or key.duplicates == "dropped" else ", duplicates kept"
+    return f"{key.data}{duplicates} | {key.size or 'all'} | {key.model} | {key.price:g}"
 
 
 def _line(key: Key, laws: Laws) -> str:
-    choice = decide(laws)
-    where = f"| {key.data}{'' if key.size else f', duplicates {key.duplicates}'} | {key.size or 'all'} "
-    where += f"| {key.model} | {key.price:g} "
+    choice, where = decide(laws), f"| {_where(key)} "
     if choice is None:
         return where + "| none is new | | | |"
-    best = laws.scores(choice.best, "distance").values()
-    distance = f"{rc.confidence_interval(list(best)):.3g}" if len(best) > 1 else f"{next(iter(best)):.3g}"
+    best = list(laws.scores(choice.best, "distance").values())
+    distance = f"{rc.confidence_interval(best):.3g}" if len(best) > 1 else f"{best[0]:.3g}"
     alike = ", ".join(law for law in choice.alike if law not in (choice.best, choice.simplest)) or "none"
     return where + f"| {choice.simplest} | {choice.best} | {distance} | {alike} |"
 
 
-def decision_table(rows: Sequence[Row], role: str) -> str:
+def decision_table(found: Cells) -> str:
     """Data, size, model and price; the simplest law that nothing beats; the nearest; those that are alike."""
     head = "| data | images | model | price | take | nearest | its distance | no difference from |"
-    return "\n".join([head, "|" + "---|" * 8, *(_line(*both) for both in cells(rows, role).items())])
+    return "\n".join([head, "|" + "---|" * 8, *(_line(*both) for both in found.items())])
 
 
-def text(rows: Sequence[Row], role: str) -> str:
+def pair_table(found: Cells) -> str:
+    """Each pair in every cell of the plain VAE: how much nearer the first is, and the rules' word for it."""
+    head = "| what the difference is of | data | images | model | price | nearer by | | novelty of both |"
+    lines = [head, "|" + "---|" * 8]
+    for law, other, what in PAIRS:
+        for key, laws in found.items():
+            if key.model == "vae" and law in laws.laws and other in laws.laws:
+                (one,) = laws.compare([law], other)
+                both = f"{laws.mean(law, 'novelty'):.2f}, {laws.mean(other, 'novelty'):.2f}"
+                lines.append(f"| {what} | {_where(key)} | {one.gain:.2g} | {one.verdict} | {both} |")
+    return "\n".join(lines)
+
+
+def _range(values: Sequence[float], digits: str) -> str:
+    low, high = format(min(values), digits), format(max(values), digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def law_line(law: str, found: Cells) -> str:
+    """One sentence on a law over all cells of the plain VAE."""
+    own = {key: laws for key, laws in found.items() if key.model == "vae" and law in laws.laws}
+    novelty = _range([laws.mean(law, "novelty") for laws in own.values()], ".2f")
+    over = median(laws.mean(law, "distance") / laws.mean(BOUND, "distance") for laws in own.values())
+    prior = sum(laws.mean(law, "distance") < laws.mean(OWN, "distance") for laws in own.values())
+    new = [laws for laws in own.values() if laws.is_new(law)]
+    alike = sum(law in decide(laws).alike for laws in new)
+    said = f"**{law}**: its draws count as new images in {len(new)} of {len(own)} cells (novelty {novelty})"
+    said += f", and in {alike} of these no law is nearer" if new else ""
+    return f"- {said}; over all, {over:.1f} times the bound's distance, nearer than the prior in {prior}."
+
+
+def law_lines(found: Cells) -> str:
+    """One sentence a law."""
+    return "\n".join(law_line(law, found) for law in LAWS if any(law in laws.laws for laws in found.values()))
+
+
+def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     """The README's part."""
-    lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(cells(rows, role))]
     seeds = sorted({row["seed"] for row in rows if row["role"] == role})
-    said = f"From the {role} seeds {', '.join(map(str, seeds))}, {len(rows)} rows."
+    n = sum(row["role"] == role for row in rows)
+    said = f"From the {role} seeds {', '.join(map(str, seeds))}, {n} rows."
     head = ["| hypothesis | answer | because |", "|---|---|---|"]
-    return "\n".join([said, "", decision_table(rows, role), "", *head, *lines])
+    lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(found)]
+    return "\n".join([said, "", decision_table(found), "", *head, *lines, "", pair_table(found)])
+
+
+def put(path: Path, name: str, part: str) -> None:
+    """Put a part between its marks in a file; what stood there is replaced."""
+    before, rest = path.read_text(encoding="utf8").split(MARK.format(name))
+    after = rest.split(END.format(name))[1]
+    write_whole(path, f"{before}{MARK.format(name)}\n{part}\n{END.format(name)}{after}".encode())
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the README's part and the JSON file that chapters read."""
+    """Write the README's part, the laws' part of claims, and the JSON file that chapters read."""
     parser = argparse.ArgumentParser(prog="python -m verdict.report", description=main.__doc__)
     parser.add_argument("table", nargs="?", type=Path, default=published("verdict"), help="a parquet file")
+    parser.add_argument("--grid", type=Path, default=HERE.parent / "study.toml", help="what had to be run")
     parser.add_argument("--role", choices=ROLES, default=ROLES[1], help="whose seeds decide")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print and write nothing")
     chosen = parser.parse_args(arguments)
-    rows = read_table(chosen.table)
-    if not any(row["role"] == chosen.role for row in rows):
-        sys.exit(f"{chosen.table.name} holds no {chosen.role} seeds yet: --role names others")
-    part = text(rows, chosen.role)
-    print(part)
+    rows = finished(read_table(chosen.table), read_grid(chosen.grid, (chosen.role,), UNPRICED))
+    if not rows:
+        sys.exit(f"{chosen.table.name} holds no finished {chosen.role} seeds yet: --role names others")
+    found = cells(rows, chosen.role)
+    part, laws = text(rows, found, chosen.role), law_lines(found)
+    print(part, laws, sep="\n\n")
     if chosen.only_print:
         return
-    before, rest = README.read_text(encoding="utf8").split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    write_whole(README, f"{before}{MARKS[0]}\n{part}\n{MARKS[1]}{after}".encode())
-    whole = json.dumps(summary(rows, chosen.role), indent=1) + "\n"
+    put(README, "verdict", part)
+    put(CLAIMS, "laws", laws)
+    whole = json.dumps(summary(rows, found, chosen.role), indent=1) + "\n"
     write_whole(ASSETS / "studies" / f"{chosen.table.stem}.json", whole.encode())
 
 
