@@ -151,11 +151,14 @@ def sample_mixture(
             f"mu must hold at least {components} different codes, one a component, got {different}"
         )
     seed = int(standard_uniform((), mu.new_zeros((), dtype=torch.float32), generator).item() * 2**24)
-    weights, means, covariances = (part.to(mu) for part in fitted_mixture(codes, components, seed))
+    weights, means, covariances = fitted_mixture(codes, components, seed)
+    # in double precision: a component of few codes is flat but for scikit-learn's floor
+    roots = torch.linalg.cholesky(covariances).to(mu)
+    weights, means = weights.to(mu), means.to(mu)
     marks = standard_uniform((n,), mu, generator) * weights.sum()
     index = torch.searchsorted(weights.cumsum(0), marks).clamp(max=components - 1)
     eps = standard_normal((n, mu.shape[1]), mu, generator)
-    return means[index] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(covariances)[index], eps)
+    return means[index] + torch.einsum("nij,nj->ni", roots[index], eps)
 
 
 def fitted_mixture(
