@@ -10,6 +10,9 @@ own ball. Against them: ``isotropic``; ``own``, the covariance of the few; ``glo
 elsewhere`` have the shapes of random codes of the cloud; ``copies`` are the codes themselves; ``neighbors``
 takes one of the ten nearest codes of the cloud, as they are. Widths h and shares of a plain shape are chosen
 by the likelihood of the few codes, each left out in turn, and nothing else. Starts and noise are the same.
+Added when the first results were known: ``isotropic, wider``, the same draws half as far again from their
+starts, since local ones went further; ``shared``, the mean of all local covariances of the cloud, and ``mean
+ball``, one shape for all codes in place of each its own.
 
 Score: Frechet distance and coverage, in features of the zoo's classifier, between 300 draws and
 reconstructions of 300 unseen images of the class; novelty against the few. ``unseen`` are reconstructions of
@@ -35,12 +38,12 @@ from riemvae_core.neighbors import nearest
 
 CLASSES, SIZES, SEEDS = (1, 3, 5, 8), (5, 20, 100), range(5)  # trousers, dresses, sandals, bags
 TRAIN, DRAWS, NEAR, TAKEN, STEPS = 400, 300, 50, 10, 800
-SHARES, WIDTHS = (0.1, 0.3, 1.0), torch.logspace(-2, 1, 46, dtype=torch.float64)
+SHARES, WIDTHS, WIDER = (0.1, 0.3, 1.0), torch.logspace(-2, 1, 46, dtype=torch.float64), 1.5
 CONFIG = {"latent_dim": 16, "network": "mlp", "width": 128}
 SETTINGS = {
     "by": ["cloud", "images"], "data": "fashion", "vae": CONFIG, "vae_steps": STEPS, "batch_size": BATCH,
     "train_images_a_class": TRAIN, "draws": DRAWS, "neighbors_of_a_shape": NEAR, "neighbors_taken": TAKEN,
-    "shares": list(SHARES), "widths": [0.01, 10.0, 46], "classifier": "fashion-classifier",
+    "shares": list(SHARES), "widths": [0.01, 10.0, 46], "wider": WIDER, "classifier": "fashion-classifier",
 }  # fmt: skip
 
 
@@ -114,10 +117,12 @@ def laws(few: rc.Balls, cloud: rc.Balls, generator: torch.Generator) -> dict[str
             for s in SHARES
         ],
     }
-    for name, shapes in (("local", local(mu)), ("local, elsewhere", local(cloud.mu[elsewhere]))):
+    borrowed = {"local": local(mu), "local, elsewhere": local(cloud.mu[elsewhere])}
+    for name, shapes in (borrowed | {"shared": local(cloud.mu).mean(0, keepdim=True)}).items():
         tried[name] = [around(mu, shrunk(shapes, s)) for s in SHARES]
-    for name, log_var in (("balls", few.log_var), ("balls, elsewhere", cloud.log_var[elsewhere])):
-        tried[name] = [around(mu, torch.diag_embed(log_var.exp()))]
+    variances = {"balls": few.log_var.exp(), "balls, elsewhere": cloud.log_var[elsewhere].exp()}
+    for name, variance in (variances | {"mean ball": cloud.log_var.exp().mean(0, keepdim=True)}).items():
+        tried[name] = [around(mu, torch.diag_embed(variance))]
     return tried
 
 
@@ -160,6 +165,7 @@ def work(cloud: str, seed: int, label: int, images: int) -> dict[str, object]:
         noise = roots[place.clamp(max=len(roots) - 1)] @ eps[:, :, None]
         codes[name] = kernels.centers[place] + h * noise[:, :, 0]
         widths.append([name, h])
+    codes["isotropic, wider"] = balls.mu[start] + WIDER * (codes["isotropic"] - balls.mu[start])
     codes["unseen"] = model.encode(data.images[others]).mu
 
     def seen(z: Tensor) -> Tensor:
