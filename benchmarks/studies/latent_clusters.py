@@ -47,12 +47,16 @@ def by_precision(mu: Tensor, precision: Tensor) -> Tensor:
     return (0.5 * (squares + squares.T)).clamp_min(0.0).sqrt().fill_diagonal_(0.0)
 
 
-def averaged(mu: Tensor, balls: rc.Balls) -> Tensor:
-    """The mean precision of the balls about each code."""
+def in_radii(mu: Tensor, balls: rc.Balls) -> Tensor:
+    """Squares of the distances of codes from balls, in the radii of these, ``[n, k]``."""
     precision = torch.exp(-balls.log_var)
     scaled = precision * balls.mu
-    squares = mu.square() @ precision.T - 2.0 * mu @ scaled.T + (scaled * balls.mu).sum(1)
-    return torch.softmax(-squares / mu.shape[1], dim=1) @ precision
+    return mu.square() @ precision.T - 2.0 * mu @ scaled.T + (scaled * balls.mu).sum(1)
+
+
+def averaged(mu: Tensor, balls: rc.Balls) -> Tensor:
+    """The mean precision of the balls about each code."""
+    return torch.softmax(-in_radii(mu, balls) / mu.shape[1], dim=1) @ torch.exp(-balls.log_var)
 
 
 def over_graph(distances: Tensor) -> Tensor:

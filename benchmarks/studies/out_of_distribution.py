@@ -21,7 +21,7 @@ import functools
 import time
 
 import torch
-from latent_clusters import averaged
+from latent_clusters import averaged, in_radii
 from resumable import run_study
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -62,9 +62,7 @@ class Detector:
         mu, log_var = self.model.encode(images)
         error = (self.model.decode(mu) - images).square().flatten(1).sum(1)
         pull, barrier = rc.kl_pull(mu), rc.kl_barrier(log_var)
-        precision = torch.exp(-self.balls.log_var).double()
-        scaled = (precision * self.balls.mu, (precision * self.balls.mu.square()).sum(1))
-        squares = mu.double().square() @ precision.T - 2.0 * mu.double() @ scaled[0].T + scaled[1]
+        codes, balls = mu.double(), rc.Balls(*(part.double() for part in self.balls))
         bright = self.images.mean()
         found = {
             "error": error,
@@ -72,14 +70,13 @@ class Detector:
             "pixels": nearest(images.flatten(1), self.images.flatten(1)).distances[:, 0],
             "euclid": nearest(mu, self.balls.mu).distances[:, 0],
             "ellipsoid": nearest(mu * self.shared, self.balls.mu * self.shared).distances[:, 0],
-            "radii": squares.amin(1).clamp_min(0.0).sqrt(),
+            "radii": in_radii(codes, balls).amin(1).clamp_min(0.0).sqrt(),
             "pull": pull,
             "barrier": barrier,
             "kl": pull + barrier,
             "loss": error + pull + barrier,
             "volume": -self.metric.log_volume(mu),
-            "averaged volume": -0.5
-            * averaged(mu.double(), rc.Balls(*(x.double() for x in self.balls))).log().sum(1),
+            "averaged volume": -0.5 * averaged(codes, balls).log().sum(1),
         }
         return found | {f"law: {kind}": -law.log_prob(mu) for kind, law in self.laws.items()}
 

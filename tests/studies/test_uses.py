@@ -173,7 +173,7 @@ def test_few_shots_in_small(few, monkeypatch):
     assert shares(result["coverage"])
     assert shares(result["novelty"])
     assert result["novelty"]["copies"] == 0.0
-    assert len(result["distance"]) == 11
+    assert len(result["distance"]) == 14
 
 
 def test_clusters_in_small(few):
