@@ -126,10 +126,12 @@ def work(part: str, model: str, beta: float, seed: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    jobs = [{"part": "shapes", "model": "trained here", "beta": 1.0, "seed": seed} for seed in SEEDS]
-    jobs += [
+    jobs = [
         {"part": "bends", "model": name, "beta": zoo.recipe(name).config.beta, "seed": 0} for name in PLANES
     ]
     jobs += [{"part": "few", "model": "fashion-vae-2d", "beta": 1.0, "seed": seed} for seed in SEEDS]
-    jobs += [{"part": "shapes", "model": "trained here", "beta": 0.1, "seed": seed} for seed in SEEDS]
+    jobs += [
+        {"part": "shapes", "model": "trained here", "beta": beta, "seed": seed}
+        for seed in SEEDS for beta in (1.0, 0.1)
+    ]  # fmt: skip
     run_study("contract_controls", SETTINGS, jobs, work)
