@@ -1,4 +1,4 @@
-"""Chapter 6's study: the uniform law of trained models by three samplers, and what the released one does.
+"""Chapter 7's study: the uniform law of trained models by three samplers, and what the released one does.
 
     python benchmarks/studies/sampling.py
 

@@ -2,7 +2,7 @@
 
 May import: models, paths, metrics, codes, balls, data and the ground floor.
 Begin with ``sample_uniform`` in ``uniform.py``: it tries ``samplers.py``, then ``smc.py``, and says which.
-``mixture.py`` proposes, ``hmc`` takes the steps, ``diagnostics.py`` judges. Chapters 6 and 9.
+``mixture.py`` proposes, ``hmc`` takes the steps, ``diagnostics.py`` judges. Chapters 6, 7 and 9.
 ``fit_law`` in ``fitting.py`` is the door to laws whose widths are chosen by codes held out, a file a family.
 """
 

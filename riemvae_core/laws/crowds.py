@@ -109,7 +109,7 @@ def crowds_between(metric, mixture: BallMixture, crowd: Float[Tensor, " n"]) -> 
 
     From ``local_means`` gradient steps lead to modes. One counts where the volume element exceeds the mixture
     by 2 nats and holds a thousandth of its mass or more; None where there is no such place. ``crowd`` is the
-    log volume at the centers over what the balls have alone. Defined for this book; used in chapter 6.
+    log volume at the centers over what the balls have alone. Defined for this book; used in chapter 7.
     """
     z, narrow, d = local_means(metric, crowd), _kernel(metric, 1.0), metric.mu.shape[1]
     variance = 2.0 / (d * narrow.average(z)[1])

@@ -35,7 +35,7 @@ class BallMixture:
     and take about 13 times as long, for those balls that even float64 would spoil. Memory stays bounded for
     any number of points and balls. Raises ValueError for shapes that don't fit, numbers that are not finite
     and balls whose precision is beyond float64, FloatingPointError for points so far that the square of the
-    distance is. Its use as a proposal is derived in chapter 6.
+    distance is. Its use as a proposal is derived in chapter 7.
 
     Example:
         >>> from riemvae_core.laws import BallMixture

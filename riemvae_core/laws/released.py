@@ -22,7 +22,7 @@ class ReleasedRules:
     ``max_det``: the determinant is clamped to [0, 1e10] in the acceptance; None mends it, in log space.
     ``background_fades``: lambda has no factor $e^{-\tau\|z\|^2}$, so the volume is infinite; True mends it.
 
-    Read in the authors' code; what each does is derived in chapter 6. Raises ValueError for a
+    Read in the authors' code; what each does is derived in chapter 7. Raises ValueError for a
     ``momentum_std`` or ``max_det`` that is not positive.
 
     Example:
@@ -93,7 +93,7 @@ def released_log_density(
     With momenta of standard deviation $\nu$ and a force $c\,\nabla\log\sqrt{\det G'}$ in general $\sqrt{\det
     G}\,(\sqrt{\det G'})^{c(\nu^{-2}-1)}$: paths keep $-c\log\sqrt{\det G'}+\tfrac12\|\xi\|^2$, so that
     proposals are reversible for the power $c/\nu^2$, and the acceptance trades c of it for one $\sqrt{\det
-    G}$. ``z`` is ``[*batch, d]``, the result in nats. Derived in chapter 6, and tested against the sampler
+    G}$. ``z`` is ``[*batch, d]``, the result in nats. Derived in chapter 7, and tested against the sampler
     itself.
 
     Example:
@@ -126,7 +126,7 @@ def sample_as_released(
     steps return the codes themselves. Raises ValueError for shapes and counts, FloatingPointError where the
     metric gives no finite number.
 
-    Measured in chapters 6 and 9.
+    Measured in chapters 7 and 9.
 
     Example:
         >>> metric = rc.PosteriorMetric(torch.zeros(1, 2), torch.zeros(1, 2), rho=1.0, lam=0.1, tau=0.5)

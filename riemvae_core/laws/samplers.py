@@ -113,7 +113,7 @@ def sample_by_importance(
     distinct unless a weight exceeds 1/n. The volume's estimate is unbiased. ``mixture`` is
     ``proposal_of_metric(metric)`` where that is known already.
 
-    ``z`` is ``[n, d]``, ``log_volume`` in nats. Derived in chapter 6. Raises ValueError for a metric without
+    ``z`` is ``[n, d]``, ``log_volume`` in nats. Derived in chapter 7. Raises ValueError for a metric without
     balls, FloatingPointError where it gives no finite number.
 
     Example:

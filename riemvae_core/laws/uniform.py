@@ -68,7 +68,7 @@ def sample_uniform(
 
     ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
     False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.
-    Derived in chapter 6.
+    Derived in chapters 6 and 7.
 
     Example:
         >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)

@@ -111,7 +111,7 @@ def price(mu: float, sigma: float) -> float:
         ("02_kl_as_packing", "at least 4.6 ", 14 - math.log(12_000)),
         ("02_kl_as_packing", "784/16=49$", 784 / 16),
         ("04_vqvae_as_cluster_centers", r"$\log40\approx3.69$", math.log(40)),
-        ("06_riemannian_sampling", r"$e^{-10/6}\approx0.19$", (1 - 10 / 60_000) ** 10_000),
+        ("07_weights_and_tempering", r"$e^{-10/6}\approx0.19$", (1 - 10 / 60_000) ** 10_000),
         ("11_your_own_vae", "at most 6.21", math.log(500)),
         ("11_your_own_vae", r"$\log 60{,}000\approx11.0$", math.log(60_000)),
         ("11_your_own_vae", r"$e^{0.1/2}\approx1.05$", math.exp(0.05)),

@@ -66,7 +66,7 @@ def walking_chains(see: str = "", try_this: str = ""):
     codes) and ``seed`` are read, set and observed; ``moves``, ``acceptance``, ``total_variation`` to the
     uniform law, ``to_released`` law, the ``noise`` that independent draws would show, and where the chains
     are when they rest, ``z``, are read and observed.
-    Stands in chapter 6. A value out of range raises ValueError.
+    Stands in chapters 6 and 7. A value out of range raises ValueError.
 
     Example:
         >>> from riemvae_core.figures import widgets
