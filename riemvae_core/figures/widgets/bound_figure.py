@@ -21,9 +21,9 @@ STILL_GRID = 60
 
 
 def split_price(x: float, mu: Tensor, log_var: Tensor) -> dict[str, Tensor]:
-    r"""$\pi\,\mathbb E_q(x-g(z))^2$, $\mathrm{KL}(q\Vert p)$ and their sum, for $q=N(\mu,\sigma^2)$ and $p=N(0,1)$.
+    r"""$\pi\,\mathbb E_q(x-g(z))^2$, $\mathrm{KL}(q\Vert p)$ and their sum, in nats, for $q=N(\mu,\sigma^2)$.
 
-    Nats. Closed, since $g$ is a polynomial. Derived in chapter 0.
+    The prior $p$ is $N(0,1)$. Closed, since $g$ is a polynomial. Derived in chapter 0.
     """
     a, b = CURVE
     var = log_var.exp()
