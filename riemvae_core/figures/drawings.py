@@ -45,5 +45,5 @@ def draw_flow(
         ax.text(x, y, words, ha="center", va="center", color=COLORS["data"], fontsize=10.5)
     places = [*(box[:2] for box in boxes.values()), *(label[:2] for label in labels)]
     right, up = zip(*places, strict=True)
-    ax.set(xlim=(min(right) - 0.6, max(right) + 0.6), ylim=(min(up) - 0.5, max(up) + 0.5))
+    ax.set(xlim=(min(right) - 0.9, max(right) + 0.9), ylim=(min(up) - 0.5, max(up) + 0.5))
     ax.set_axis_off()

@@ -14,7 +14,7 @@ from riemvae_core.figures.widgets.checks import one_of, within
 from riemvae_core.figures.widgets.host import LiveFigure, figure, notebook_module
 
 CURVE = (0.8, 0.3)  # of the decoder g(z) = 0.8 z^2 + 0.3 z
-OBSERVED = (0.0, 0.6, 1.6)  # one hill, a broad one, two hills
+OBSERVED = (0.0, 0.6, 1.6)  # posteriors of one hill, of two that overlap, of two apart
 FRAME = {"center": [0.0, -1.0], "half": 2.5}  # of mu to the side and log sigma upwards
 RANGE = (-6.0, 0.0)
 STILL_GRID = 60
