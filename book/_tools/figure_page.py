@@ -31,6 +31,9 @@ PAGES = {
         widgets.packing(see="240 balls.", try_this="Move one."),
         widgets.points_and_balls(("fashion-vae-2d",), see="One plane.", try_this="Drag."),
     ],
+    "bound": lambda: [
+        widgets.bound(see="A bound.", try_this="Drag q."),
+    ],
     "contract": lambda: [
         widgets.broken_contract(see="One ball.", try_this="Leave it."),
     ],

@@ -1,5 +1,6 @@
 """The book's live figures: widgets in a notebook, standing by themselves in the pages of the book."""
 
+from riemvae_core.figures.widgets.bound_figure import bound
 from riemvae_core.figures.widgets.chains_figure import walking_chains
 from riemvae_core.figures.widgets.contract_figure import broken_contract
 from riemvae_core.figures.widgets.experiment import experiment
@@ -14,6 +15,7 @@ from riemvae_core.figures.widgets.voronoi_figure import voronoi
 
 __all__ = [
     "bill",
+    "bound",
     "broken_contract",
     "experiment",
     "metric_field",
