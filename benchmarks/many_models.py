@@ -5,9 +5,8 @@ r"""Many small VAEs of one shape: one after the other, side by side, or as one b
 The verdict's study trains five seeds of each model, on 64 images a step, convolutions of width 16, d = 16.
 ``alone``: a loop over models, each with its own Adam. ``batched``: weights stacked by
 ``torch.func.stack_module_state``, gradients of all models by one ``vmap``, one Adam. ``beside``: as many
-processes as there are cores, a thread each, which share the models; their start (a second or two each) isn't
-counted. All on the device that ``rc.default_device`` names; the first two must end with the same weights up to
-rounding, which is checked. Numbers are seconds for a step of all models, and ratios to ``alone``.
+processes as cores, a thread each, which share the models; their start (a second or two) isn't counted. All on
+the device that ``rc.default_device`` names; the first two must end with the same weights up to rounding. Numbers are seconds for a step of all models, and ratios to ``alone``.
 """
 
 import argparse
@@ -117,7 +116,8 @@ def beside(seeds: list[int], steps: int) -> float:
     """Seconds of the slowest of as many processes as there are cores."""
     context, n = multiprocessing.get_context("spawn"), min(len(seeds), os.cpu_count() or 1)
     barrier, results = context.Barrier(n), context.Queue()
-    workers = [context.Process(target=_told, args=(seeds[i::n], steps, barrier, results)) for i in range(n)]
+    shares = [(seeds[i::n], steps, barrier, results) for i in range(n)]
+    workers = [context.Process(target=_told, args=share) for share in shares]
     for worker in workers:
         worker.start()
     found = [results.get() for _ in workers]
@@ -128,7 +128,8 @@ def beside(seeds: list[int], steps: int) -> float:
 
 def main() -> None:
     """Run the three ways and keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--models", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     chosen = parser.parse_args()
@@ -141,7 +142,8 @@ def main() -> None:
     ways = {"alone": first, "batched": second, "beside": beside(seeds, chosen.steps)}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     rows = [
-        {"way": way, "step": seconds / chosen.steps, "speed": first / seconds} for way, seconds in ways.items()
+        {"way": way, "step": seconds / chosen.steps, "speed": first / seconds}
+        for way, seconds in ways.items()
     ]
     for row in rows:
         print(f"{row['way']:8} {row['step']:.3f} s a step of all, {row['speed']:.2f} times as fast")

@@ -159,7 +159,7 @@ def test_a_mixture_knows_no_unit_and_no_more_components_than_codes():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_components_of_fewer_codes_than_axes_are_drawn_in_single_precision(seed):
-    """Their covariance is flat but for a floor of a millionth, which single precision does not see beside 1e3."""
+    """Their covariance is flat but for a floor of a millionth, which single precision loses beside 1e3."""
     g = make_generator(seed)
     mu = 30.0 * torch.randn(40, 16, generator=g)
     z = baselines.sample_mixture(mu, 200, 8, generator=g)
