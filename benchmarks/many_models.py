@@ -6,7 +6,8 @@ The verdict's study trains five seeds of each model, on 64 images a step, convol
 ``alone``: a loop over models, each with its own Adam. ``batched``: weights stacked by
 ``torch.func.stack_module_state``, gradients of all models by one ``vmap``, one Adam. ``beside``: as many
 processes as cores, a thread each, which share the models; their start (a second or two) isn't counted. All on
-the device that ``rc.default_device`` names; the first two must end with the same weights up to rounding. Numbers are seconds for a step of all models, and ratios to ``alone``.
+the device that ``rc.default_device`` names; the first two must end with the same weights up to rounding.
+Numbers are seconds for a step of all models, and ratios to ``alone``.
 """
 
 import argparse
