@@ -42,19 +42,24 @@ def _said(supported: bool, refuted: bool) -> str:
 
 
 def _cells_said(found: Iterable[tuple[Key, Iterable[str]]]) -> str:
-    lines = [f"{key.size or 'all'} images, price {key.price:g}: {', '.join(names)}" for key, names in found]
+    lines = [
+        f"{key.size or 'all'} images, price {key.price:g}: {', '.join(names)}"
+        for key, names in found
+        if names
+    ]
     return "; ".join(lines) or "in no cell"
 
 
 def h1(cells: Cells) -> Answer:
     """With all images, no law from the geometry of the balls beats the best law that ignores it."""
-    plain = _plain(cells)
-    if not plain:
-        return Answer("H1", "open", "not run")
-    most = 0 if any(key.size == 0 for key in plain) else max(key.size for key in plain)
-    found = {key: winners(laws) for key, laws in plain.items() if key.size == most}
+    plain = {key: laws for key, laws in _plain(cells).items() if key.size == 0}
+    found = {key: winners(laws) for key, laws in plain.items()}
     won = [bool(names) for names in found.values()]
-    return Answer("H1", _said(not any(won), all(won)), _cells_said(found.items()))
+    return Answer(
+        "H1",
+        _said(bool(won) and not any(won), bool(won) and all(won)),
+        _cells_said(found.items()) if won else "not run",
+    )
 
 
 def h2(cells: Cells, data: str = "fashion-full") -> Answer:

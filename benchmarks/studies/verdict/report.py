@@ -164,7 +164,7 @@ def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     """The README's part."""
     seeds = sorted({row["seed"] for row in rows if row["role"] == role})
     n = sum(row["role"] == role for row in rows)
-    said = f"From the {role} seeds {', '.join(map(str, seeds))}, {n} rows."
+    said = f"From the {role} seeds {', '.join(map(str, seeds))}: {n} rows, all of them of finished cells."
     head = ["| hypothesis | answer | because |", "|---|---|---|"]
     lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(found)]
     return "\n".join([said, "", decision_table(found), "", *head, *lines, "", pair_table(found)])
