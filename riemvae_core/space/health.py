@@ -45,7 +45,7 @@ COLUMNS = 80
 class MetricHealth(NamedTuple):
     """A posterior metric's parameters, and the share of its uniform law in the empty background.
 
-    The part ``metric`` of a ``HealthReport``; the share is from 0 to 1 (derived in chapter 6).
+    The part ``metric`` of a ``HealthReport``; the share is from 0 to 1 (derived in chapter 5).
 
     Example:
         >>> mu, log_var = torch.tensor([[0.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2)
@@ -171,7 +171,7 @@ def latent_health(
     with $q(z)$ the average density of all n: $I(x;z)=\mathbb E\log q(z\mid x)/q(z)$, at most $\log n$, and
     the rest of the mean KL, $\mathbb E\log q(z)/p(z)$ (Hoffman and Johnson, 2016). The overlap of two balls
     is the Bhattacharyya coefficient. The background's share is that of a ``PosteriorMetric`` whose balls are
-    apart (derived in chapter 6): overlap makes it smaller in three dimensions or more.
+    apart (derived in chapter 5): overlap makes it smaller in three dimensions or more.
 
     All is computed in float64 (on the CPU, where the device has none). One ball, or fewer than there are
     axes, are reported with what they can't tell. B copies of a ball count $B^{d/2}$ times in the uniform law,
