@@ -59,6 +59,8 @@ def test_a_difference_is_of_common_seeds_alone():
         (12.0, {}, "loses"),
         (8.0, {"coverage": 0.87}, "no difference"),
         (8.0, {"second": {"fitted ball": 30.0}}, "depends on the features"),
+        (12.0, {"second": {"fitted ball": 8.0}}, "depends on the features"),
+        (12.0, {"coverage": 0.93}, "no difference"),  # the nearer one would pay with coverage
     ],
 )
 def test_a_law_beats_another_by_all_four_rules(distance, change, word):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from verdict.grid import read_grid
 from verdict.judge import cells
+from verdict.models import UNPRICED
 from verdict.report import finished, summary, text
 from verdict.store import Store, read_table
 
@@ -115,8 +116,14 @@ def test_the_smoke_run_has_every_part(tmp_path):
     shapes = [row for row in table if row["data"] == "color-shapes"]
     assert all(0.0 <= row[f"truth_{factor}"] <= 1.0 for row in shapes for factor in ("x", "y", "size", "hue"))
     assert {row["converged"] for row in table if row["law"] == "uniform"} <= {True, False}
-    whole = finished(read_table(tmp_path / "smoke.parquet"), read_grid(smoke))
-    assert len(whole) < len(table)  # models without a price
+    whole, grid = read_table(tmp_path / "smoke.parquet"), read_grid(smoke, unpriced=UNPRICED)
+    assert finished(whole, grid) == whole
+    lost = next(row for row in whole if row["data"] == "fashion")  # a cell that is yet to be run
+    assert {row["data"] for row in finished([row for row in whole if row is not lost], grid)} == {
+        *("digits", "color-shapes", "fashion")
+    }  # its other feature net is still there
+    rest = [row for row in whole if row["cell"] != lost["cell"]]
+    assert finished(rest, grid) == [row for row in whole if row["data"] != "fashion"]
     found = cells(whole, "hypothesis")
     assert "color-shapes" in text(whole, found, "hypothesis")
     told = summary(whole, found, "hypothesis")

@@ -105,14 +105,14 @@ class Laws:
         return max(SHARE * self.mean(other, "distance"), stdev(bound) if len(bound) > 1 else math.inf)
 
     def _word(self, law: str, other: str, gain: float, p: float) -> str:
-        if p > LEVEL:
+        """All four rules, in whichever direction the difference goes."""
+        winner, loser = (law, other) if gain > 0 else (other, law)
+        dearer = self.mean(winner, "coverage") < self.mean(loser, "coverage") - COVERAGE
+        if p > LEVEL or abs(gain) < self.margin(loser) or dearer:
             return "no difference"
-        if gain < 0:
-            return "loses" if -gain >= self.margin(other) else "no difference"
-        if gain < self.margin(other) or self.mean(law, "coverage") < self.mean(other, "coverage") - COVERAGE:
-            return "no difference"
-        again = len(self.nets) < 2 or self.mean(law, "distance", 1) < self.mean(other, "distance", 1)
-        return "beats" if again else "depends on the features"
+        if len(self.nets) > 1 and self.mean(winner, "distance", 1) >= self.mean(loser, "distance", 1):
+            return "depends on the features"
+        return "beats" if gain > 0 else "loses"
 
 
 def paired(a: BySeed, b: BySeed) -> tuple[rc.Interval, float]:

@@ -151,7 +151,7 @@ def law_line(law: str, found: Cells) -> str:
     new = [laws for laws in own.values() if laws.is_new(law)]
     alike = sum(law in decide(laws).alike for laws in new)
     said = f"**{law}**: its draws count as new images in {len(new)} of {len(own)} cells (novelty {novelty})"
-    said += f", and in {alike} of these no law is nearer" if new else ""
+    said += f", and in {alike} of these the nearest does not beat it" if new else ""
     return f"- {said}; over all, {over:.1f} times the bound's distance, nearer than the prior in {prior}."
 
 
