@@ -227,7 +227,7 @@ def test_a_notebook_s_numbers_are_the_page_s(pages, notebooks, reader, chapter):
     title = next(line for line in lines if line.startswith("# "))
     assert title.split(" ")[1] == heading(pages[chapter]).split(" ")[0]
     shown = list(numbers_by_id(pages[chapter]).values())
-    boxes = [re.match(r"(?:> )?\*{1,2}([A-Z][a-z]+) (\d+\.\d+)[ .*]", line) for line in lines]
+    boxes = [re.match(r"(?:> )*\*{1,2}([A-Z][a-z]+) (\d+\.\d+)[ .*]", line) for line in lines]
     called = [f"{found[1]} {found[2]}".replace("Figure", "Fig.") for found in boxes if found]
     assert called == [name for name in shown if " " in name]
     tags = re.findall(r"\\tag\{([\d.]+)\}", "\n".join(lines))
