@@ -62,11 +62,11 @@ notation: env  ## book/symbols.yml as tables in the source of the notation page
 zoo: env  ## train every shipped model again from its seed, and say how close the result is
 	@$(PY) -m riemvae_core.models.train_zoo
 
+bench study study-smoke: export PYTHONPATH := .:benchmarks/studies
 bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
 	@$(PY) -m pip install --quiet --requirement benchmarks/requirements.txt
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
-study study-smoke: export PYTHONPATH := .:benchmarks/studies
 study: env  ## the verdict's study, here or on CLUSTER=; goes on after a kill (ARGS="--role confirmation", "--count")
 	@$(PY) -m verdict $(ARGS)
 

@@ -100,17 +100,13 @@ def batched(seeds: list[int], steps: int, device: torch.device) -> tuple[float, 
     return finished(device) - began, apart
 
 
-def _share(seeds: list[int], steps: int, barrier) -> float:
-    """One process' models; all processes begin together."""
+def _share(seeds: list[int], steps: int, barrier, results) -> None:
+    """One process' models; all processes begin together, and each puts its seconds into the queue."""
     torch.set_num_threads(1)
     device = rc.default_device()
     alone(seeds[:1], 1, device)
     barrier.wait()
-    return alone(seeds, steps, device)[0]
-
-
-def _told(share: list[int], steps: int, barrier, results) -> None:
-    results.put(_share(share, steps, barrier))
+    results.put(alone(seeds, steps, device)[0])
 
 
 def beside(seeds: list[int], steps: int) -> float:
@@ -118,7 +114,7 @@ def beside(seeds: list[int], steps: int) -> float:
     context, n = multiprocessing.get_context("spawn"), min(len(seeds), os.cpu_count() or 1)
     barrier, results = context.Barrier(n), context.Queue()
     shares = [(seeds[i::n], steps, barrier, results) for i in range(n)]
-    workers = [context.Process(target=_told, args=share) for share in shares]
+    workers = [context.Process(target=_share, args=share) for share in shares]
     for worker in workers:
         worker.start()
     found = [results.get() for _ in workers]

@@ -1,4 +1,4 @@
-"""Chapter 9's second study: where the uniform law of all training balls puts its draws.
+"""Where the uniform law of all training balls puts its draws: what an earlier chapter 9 took for crowds.
 
     python benchmarks/studies/crowds.py
 

@@ -15,14 +15,24 @@ About two minutes a training on one core; resumes after a kill.
 import warnings
 
 import torch
-from paths import MEDOIDS, PAIRS, POINTS, SETTINGS, decode_curve, to_nearest, trained
+from paths import (
+    INNER,
+    MEDOIDS,
+    PAIRS,
+    POINTS,
+    SETTINGS,
+    decode_curve,
+    off_data,
+    over_ends,
+    to_nearest,
+    trained,
+)  # fmt: skip
 from resumable import run_study
 
 import riemvae_core as rc
 from riemvae_core.paths import respaced, straight_line
 
 SEEDS, FINE = range(5), 8  # points on each piece where lengths are measured
-INNER = [0, POINTS - 1, *range(POINTS // 4, 3 * POINTS // 4 + 1, 4)]  # both ends, then the inner half
 
 
 def work(d: int, seed: int) -> dict[str, object]:
@@ -99,17 +109,6 @@ def scores(
 
 def steps_of(images: torch.Tensor) -> torch.Tensor:
     return images.diff(dim=1).norm(dim=-1)
-
-
-def off_data(images: torch.Tensor, known: torch.Tensor) -> float:
-    """Distance to the nearest known image along the inner half of the way over that at the ends."""
-    some = images[:, INNER]
-    return over_ends(torch.cdist(some.flatten(0, 1), known).amin(1).reshape(some.shape[:2]))
-
-
-def over_ends(values: torch.Tensor) -> float:
-    """Mean over the inner places over the mean at both ends, which stand first."""
-    return (values[:, 2:].mean() / values[:, :2].mean()).item()
 
 
 def sharpness(images: torch.Tensor) -> torch.Tensor:

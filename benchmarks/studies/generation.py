@@ -1,4 +1,4 @@
-"""Chapter 9's study: which law of the codes gives the images that a trained VAE can give.
+"""Which law of the codes gives the images that a trained VAE can give; chapter 11 reads its scores.
 
     python benchmarks/studies/generation.py
 

@@ -22,6 +22,7 @@ from riemvae_core.models import VQVAE, VQConfig, make_model
 from riemvae_core.paths import straight_line
 
 SEEDS, EPOCHS, PAIRS, POINTS, STEPS, MEDOIDS = range(5), 12, 24, 65, 600, 100
+INNER = [0, -1, *range(POINTS // 4, 3 * POINTS // 4 + 1, 4)]  # both ends, then the inner half
 SETTINGS = {
     "data": "fashion", "network": "mlp", "width": 256, "decoder_width": 64, "depth": 2, "beta": 1.0,
     "epochs": EPOCHS, "pairs": PAIRS, "points": POINTS, "steps": STEPS, "medoids": MEDOIDS, "codes": 64,
@@ -111,9 +112,13 @@ def scores(images: torch.Tensor, straight_length: torch.Tensor, train: torch.Ten
 
 def off_data(images: torch.Tensor, train: torch.Tensor) -> float:
     """Distance to the nearest training image along the inner half of the way over that at the ends."""
-    some = images[:, [0, -1, *range(POINTS // 4, 3 * POINTS // 4 + 1, 4)]]
-    far = torch.cdist(some.flatten(0, 1), train.flatten(1)).amin(1).reshape(some.shape[:2])
-    return (far[:, 2:].mean() / far[:, :2].mean()).item()
+    some = images[:, INNER]
+    return over_ends(torch.cdist(some.flatten(0, 1), train.flatten(1)).amin(1).reshape(some.shape[:2]))
+
+
+def over_ends(values: torch.Tensor) -> float:
+    """Mean over the inner places over the mean at both ends, which stand first."""
+    return (values[:, 2:].mean() / values[:, :2].mean()).item()
 
 
 # ---- neighbors

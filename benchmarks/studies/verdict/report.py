@@ -128,12 +128,14 @@ def pair_table(found: Cells) -> str:
     """Each pair in every cell of the plain VAE: how much nearer the first is, and the rules' word for it."""
     head = "| what the difference is of | data | images | model | price | nearer by | | novelty of both |"
     lines = [head, "|" + "---|" * 8]
+    pairs = {key: _pairs(laws) for key, laws in found.items() if key.model == "vae"}
     for law, other, what in PAIRS:
-        for key, laws in found.items():
-            if key.model == "vae" and law in laws.laws and other in laws.laws:
-                (one,) = laws.compare([law], other)
-                both = f"{laws.mean(law, 'novelty'):.2f}, {laws.mean(other, 'novelty'):.2f}"
-                lines.append(f"| {what} | {_where(key)} | {one.gain:.2g} | {one.verdict} | {both} |")
+        for key, own in pairs.items():
+            for pair in own:
+                if (pair["law"], pair["other"]) == (law, other):
+                    gain = format(rc.Interval(*pair["gain"]), ".2g")
+                    both = ", ".join(f"{novelty:.2f}" for novelty in pair["novelty"])
+                    lines.append(f"| {what} | {_where(key)} | {gain} | {pair['verdict']} | {both} |")
     return "\n".join(lines)
 
 
