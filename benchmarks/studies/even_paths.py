@@ -26,7 +26,7 @@ from paths import (
     over_ends,
     to_nearest,
     trained,
-)  # fmt: skip
+)
 from resumable import run_study
 
 import riemvae_core as rc
