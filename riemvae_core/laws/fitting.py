@@ -51,7 +51,8 @@ def fit_law(
     neighbors, the shrinkage, its target (``axes``, or with log_var also the ``ball``) and h are chosen.
     ``pullback``: $N(\mu_i,h^2(C_i^{-1}+cJ^\top J)^{-1})$, kernels narrow where the decoder is fast, c chosen
     from 0 on; needs decode. ``interpolation``: kernels of one width, in units of each axis' deviation, at
-    five places along lines to the nearest codes; at most 4,000 lines, by chance.
+    five places along lines to the nearest codes; at most 4,000 lines, by chance. ``low-cost paths``: the same
+    at five places along ``low_cost_path`` of the balls' metric (power 1/d, 100 medoids); at most 200 paths.
     ``uniform``: the uniform law of the balls' metric, $\rho=h\sqrt d$ (h = 1 where importance sampling never
     knows its volume); ``power``: $(\det G)^{1/d}$ with $\rho=h\sqrt2$, in which balls on one spot count as
     often as they come; ``averaged``: $q^{1-\alpha}(\sqrt{\det\bar G})^\alpha$ with q the swelled balls,

@@ -1,4 +1,4 @@
-"""Kernels that the decoder's pullback narrows, and kernels along lines to neighbors."""
+"""Kernels that the decoder's pullback narrows, and kernels along lines and paths to neighbors."""
 
 import math
 
@@ -62,7 +62,7 @@ def test_the_pullback_is_left_out_where_held_out_codes_do_not_ask_for_it():
 
 def test_places_lie_on_lines_to_neighbors():
     mu = torch.tensor([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0], [9.0, 2.0]], dtype=torch.float64, device="cpu")
-    places = between.places_between(law.Codes(mu, None, None, None), 1)
+    places = between.places_on_lines(law.Codes(mu, None, None, None), 1)
     assert places.shape == (4 * 5, 2)
     properties.close(places[:, 1].max(), mu.new_tensor(1.8))
     inside = (places[:, 0] <= 1.0) | (places[:, 0] >= 9.0 - 1e-12)
@@ -70,10 +70,44 @@ def test_places_lie_on_lines_to_neighbors():
     properties.close(places[places[:, 0] < 5.0][:, 0].sort().values[:4], mu.new_tensor([0.1, 0.1, 0.3, 0.3]))
 
 
-@pytest.mark.parametrize("kind", ["pullback", "interpolation"])
+def on_an_arc(radius=0.1):
+    """Balls on half a circle, wide gaps between them: a line to a far neighbor cuts across the void."""
+    angle = torch.linspace(0.0, math.pi, 9, dtype=torch.float64, device="cpu")
+    mu = torch.stack([angle.cos(), angle.sin()], 1)
+    return law.Codes(mu, torch.full_like(mu, 2.0 * math.log(radius)), None, rc.make_generator(0))
+
+
+def test_places_on_paths_cost_less_than_those_on_the_same_lines():
+    """Where balls lie on an arc, ways to far neighbors bend toward it; to the nearest they are all but straight."""
+    codes = on_an_arc()
+    metric = rc.PosteriorMetric.fit(codes.mu, codes.log_var)
+    off = {}
+    for neighbors in (1, 6):
+        paths, lines = (f(codes, neighbors) for f in (between.places_on_paths, between.places_on_lines))
+        off[neighbors] = [(places.norm(dim=1) - 1.0).abs().mean().item() for places in (paths, lines)]
+        assert paths.shape == lines.shape == (9 * neighbors * 5, 2)
+        assert metric.log_volume(paths).mean() >= metric.log_volume(lines).mean() - 1e-6
+    assert off[1][0] == pytest.approx(off[1][1], abs=0.01)
+    assert off[6][0] < 0.7 * off[6][1]
+    with pytest.raises(ValueError, match="log_var must be given for a law of kind 'low-cost paths', got None"):
+        fit_law(some_codes().mu, kind="low-cost paths")
+
+
+def test_paths_stand_at_equal_shares_of_their_way():
+    """Ends are those of the pair; five places halve the tenths of a way, whatever it costs."""
+    codes = on_an_arc()
+    places = between.places_on_paths(codes, 6).unflatten(0, (-1, 5))
+    a, b = between.ends(codes, 6, between.MOST_PATHS)
+    inner = places.diff(dim=1).norm(dim=2)
+    assert (inner.amax(1) < 1.1 * inner.amin(1)).all()
+    for end, place in ((a, places[:, 0]), (b, places[:, -1])):
+        properties.close((place - end).norm(dim=1), inner.mean(1) / 2.0, rtol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["pullback", "interpolation", "low-cost paths"])
 def test_densities_sum_to_one_and_draws_follow_them(kind):
     codes = some_codes(80, 2)
-    one = fit_law(codes.mu, kind=kind, decode=decode)
+    one = fit_law(codes.mu, torch.full_like(codes.mu, -2.0), kind, decode=decode)
     side = torch.linspace(-7.0, 7.0, 240, dtype=torch.float64, device="cpu")
     grid, area = torch.cartesian_prod(side, side), (side[1] - side[0]).item() ** 2
     logs = one.log_prob(grid)

@@ -19,7 +19,7 @@ import riemvae_core as rc
 from riemvae_core.laws import KINDS, Law, fit_law
 from riemvae_core.laws.fitting import FAMILIES
 
-ELSEWHERE = ("two-stage", "flow", "flow matching", "pullback", "interpolation")
+ELSEWHERE = ("two-stage", "flow", "flow matching", "pullback", "interpolation", "low-cost paths")
 DENSE = [kind for kind in KINDS if kind not in ELSEWHERE]
 WITH_WIDTH = ["isotropic", "axes", "ball", "kernel"]
 
