@@ -26,10 +26,10 @@ test-core: env
 	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
 
 test-pages: book
-	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book --ignore=tests/book/test_notebooks.py --ignore=tests/book/live
+	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book $(addprefix --ignore=tests/book/,test_notebooks.py test_build.py live)
 
-test-figures: env  # these need no book
-	@$(PY) -m pytest tests/book/live
+test-figures: env  # these need no book, or build small ones of their own
+	@$(PY) -m pytest tests/book/live tests/book/test_build.py
 
 test-notebooks: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py

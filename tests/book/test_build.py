@@ -31,6 +31,17 @@ print("VALUE", riemvae_core.VALUE)
 
 The prose.
 """
+SOLUTION = """
+```{code-cell} python
+:tags: [solution]
+
+assert riemvae_core.VALUE > 0, "SECRET"
+```
+
+```{code-cell} python
+print("AFTER", riemvae_core.VALUE)
+```
+"""
 PLOT = """\
 
 ```{code-cell} python
@@ -121,20 +132,29 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, from the cache", log)
 
     scratch.write("riemvae_core/__init__.py", "VALUE = 2\n")
+    scratch.write("chapters/01_a.md", CHAPTER + SOLUTION)
     code, log = scratch.build()
     assert code == 0, log
     assert "VALUE 2" in scratch.page
     assert "executed now" in log
+    assert "AFTER 2" in scratch.page
+    kept = [path for path in (scratch.folder / "_build").rglob("*") if path.is_file()]
+    assert [path for path in kept if b"SECRET" in path.read_bytes()] == []
     assert len(list((scratch.folder / "_build" / ".jupyter_cache").iterdir())) == 1
 
 
 @pytest.mark.slow
-def test_a_chapter_that_fails_fails_the_build(scratch):
-    scratch.write("chapters/01_a.md", CHAPTER.replace("riemvae_core.VALUE", "riemvae_core.NOTHING"))
+@pytest.mark.parametrize(
+    ("passage", "fault", "said"),
+    [('", riemvae_core.VALUE', '", riemvae_core.NOTHING', "AttributeError"), ("> 0", "> 9", "SECRET")],
+)
+def test_a_chapter_that_fails_fails_the_build(scratch, passage, fault, said):
+    """By its own code, or by that of a solution."""
+    scratch.write("chapters/01_a.md", (CHAPTER + SOLUTION).replace(passage, fault))
     code, log = scratch.build()
     assert code != 0
     assert "chapters that did not run to their end: chapters/01_a" in log
-    assert "NOTHING" in log or "AttributeError" in log
+    assert said in log
 
 
 @pytest.mark.slow

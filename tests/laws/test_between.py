@@ -78,7 +78,7 @@ def on_an_arc(radius=0.1):
 
 
 def test_places_on_paths_cost_less_than_those_on_the_same_lines():
-    """Where balls lie on an arc, ways to far neighbors bend toward it; to the nearest they are all but straight."""
+    """Where balls lie on an arc, ways to far neighbors bend toward it; to the nearest they hardly do."""
     codes = on_an_arc()
     metric = rc.PosteriorMetric.fit(codes.mu, codes.log_var)
     off = {}
@@ -89,7 +89,9 @@ def test_places_on_paths_cost_less_than_those_on_the_same_lines():
         assert metric.log_volume(paths).mean() >= metric.log_volume(lines).mean() - 1e-6
     assert off[1][0] == pytest.approx(off[1][1], abs=0.01)
     assert off[6][0] < 0.7 * off[6][1]
-    with pytest.raises(ValueError, match="log_var must be given for a law of kind 'low-cost paths', got None"):
+    with pytest.raises(
+        ValueError, match="log_var must be given for a law of kind 'low-cost paths', got None"
+    ):
         fit_law(some_codes().mu, kind="low-cost paths")
 
 
