@@ -5,6 +5,7 @@ import math
 import pytest
 from verdict.hypotheses import answers, h2, h3, h4, h5, h6, h7
 from verdict.judge import Key, cells, decide, holm, paired
+from verdict.report import CHANGES, pair_table, summary
 
 KEY = Key("fashion-full", "dropped", 300, "vae", 1.0)
 SEEDS = range(5)
@@ -198,3 +199,19 @@ def test_richer_models_gain_less():
     assert said(h7, table(20.0)) == "supported"
     assert said(h7, table(80.0)) == "refuted"
     assert said(h7, rows({"fitted isotropic": 10.0, "own prior": 50.0})) == "open"
+
+
+def test_a_changed_number_stands_beside_the_law_as_it_is():
+    more = {"commit": "0", "device": "cpu", "torch": "2", "seconds": 1.0}
+    table = at({"uniform": 9.0, "uniform, half rho": 8.0}, sizes=(1000,), spread=0.05, **more)
+    found = cells(table, "confirmation")
+    lines = pair_table(found, CHANGES).splitlines()
+    assert len(lines) == 2 + 2  # a line for each price
+    for line in lines[2:]:
+        cells_of = [cell.strip() for cell in line.split("|")]
+        assert cells_of[1] == "uniform: half the reach rho"
+        assert cells_of[6].startswith("1 ")  # nearer by 9 - 8
+        assert cells_of[7] == "beats"
+    assert pair_table(found, (("zero steps", "free walk", "neither"),)) == ""
+    run, _ = summary(table, found, "confirmation")["runs"]
+    assert [pair["law"] for pair in run["changes"]] == ["uniform, half rho"]

@@ -23,6 +23,7 @@ from verdict.store import Row, published, read_table, write_whole
 HERE = Path(__file__).resolve()
 README, CLAIMS = HERE.parents[1] / "README.md", HERE.parents[3] / "book" / "claims.md"
 MARK, END = "<!-- {}: made by verdict/report.py -->", "<!-- end of {} -->"
+Pairs = Sequence[tuple[str, str, str]]
 SCORES = ("distance", "coverage", "novelty", "seconds")
 #: a law, what it is held against, and what the difference is of
 PAIRS = (
@@ -38,6 +39,23 @@ PAIRS = (
     ("fitted averaged", "uniform", "the average of the precisions, or their sum"),
     ("fitted averaged", "aggregate posterior", "the average, or a ball at random"),
     ("fitted power", "uniform", "the volume to a power, or itself"),
+)
+#: a law with one of its numbers changed, the law as it is, and what is changed
+CHANGES = (
+    ("uniform, half rho", "uniform", "uniform: half the reach rho"),
+    ("uniform, twice rho", "uniform", "uniform: twice the reach"),
+    ("uniform, paper's rho", "uniform", "uniform: the paper's rho, a plain distance between centroids"),
+    ("uniform, lambda 0.1", "uniform", "uniform: lambda .1"),
+    (
+        "uniform, background 0.1",
+        "uniform",
+        "uniform: a background of .1 of all balls' volume, for .001",
+    ),
+    ("uniform, 30 medoids", "uniform", "uniform: 30 medoids for all balls"),
+    ("uniform, 300 medoids", "uniform", "uniform: 300 medoids"),
+    ("as released, 10 moves", "as released", "released chains: 10 moves for 100"),
+    ("as released, 400 moves", "as released", "released chains: 400 moves"),
+    ("as released, 300 medoids", "as released", "released chains: 300 medoids for 100"),
 )
 
 
@@ -67,10 +85,10 @@ def _numbers(laws: Laws, law: str) -> dict[str, Any]:
     return {"law": law, **found} | ({"second_distance": fmean(second)} if second else {})
 
 
-def _pairs(laws: Laws) -> list[dict[str, Any]]:
-    """How much nearer each law of PAIRS is than its control, seed by seed."""
+def _pairs(laws: Laws, pairs: Pairs = PAIRS) -> list[dict[str, Any]]:
+    """How much nearer each law of some pairs is than its control, seed by seed."""
     found = []
-    for law, other, _ in PAIRS:
+    for law, other, _ in pairs:
         if law in laws.laws and other in laws.laws:
             (one,) = laws.compare([law], other)
             novelty = [laws.mean(name, "novelty") for name in (law, other)]
@@ -90,6 +108,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
                 "seeds": len({seed for _, _, seed in laws.rows}),
                 "laws": [_numbers(laws, law) for law in laws.laws],
                 "pairs": _pairs(laws),
+                "changes": _pairs(laws, CHANGES),
                 "winners": list(winners(laws)),
                 "failed": laws.failed,
                 "decision": choice and choice._asdict() | {"alike": list(choice.alike)},
@@ -97,8 +116,8 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
         )
     own = [row for row in rows if row["role"] == role]
     made = {name: sorted({row[name] for row in own}) for name in ("commit", "device", "torch")}
-    pairs = [list(pair) for pair in PAIRS]
-    settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), "pairs": pairs, **made}
+    listed = {"pairs": [list(pair) for pair in PAIRS], "changes": [list(pair) for pair in CHANGES]}
+    settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
     settings["hypotheses"] = [answer._asdict() for answer in answers(found)]
     return {"settings": settings, "runs": runs}
 
@@ -124,19 +143,22 @@ def decision_table(found: Cells) -> str:
     return "\n".join([head, "|" + "---|" * 8, *(_line(*both) for both in found.items())])
 
 
-def pair_table(found: Cells) -> str:
-    """Each pair in every cell of the plain VAE: how much nearer the first is, and the rules' word for it."""
+def pair_table(found: Cells, pairs: Pairs = PAIRS) -> str:
+    """Each pair in every cell of the plain VAE: how much nearer the first is, and the rules' word for it.
+
+    Empty where no cell has such a pair.
+    """
     head = "| what the difference is of | data | images | model | price | nearer by | | novelty of both |"
-    lines = [head, "|" + "---|" * 8]
-    pairs = {key: _pairs(laws) for key, laws in found.items() if key.model == "vae"}
-    for law, other, what in PAIRS:
-        for key, own in pairs.items():
+    lines = []
+    known = {key: _pairs(laws, pairs) for key, laws in found.items() if key.model == "vae"}
+    for law, other, what in pairs:
+        for key, own in known.items():
             for pair in own:
                 if (pair["law"], pair["other"]) == (law, other):
                     gain = format(rc.Interval(*pair["gain"]), ".2g")
                     both = ", ".join(f"{novelty:.2f}" for novelty in pair["novelty"])
                     lines.append(f"| {what} | {_where(key)} | {gain} | {pair['verdict']} | {both} |")
-    return "\n".join(lines)
+    return "\n".join([head, "|" + "---|" * 8, *lines]) if lines else ""
 
 
 def _range(values: Sequence[float], digits: str) -> str:
@@ -169,7 +191,8 @@ def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     said = f"From the {role} seeds {', '.join(map(str, seeds))}: {n} rows, all of them of finished cells."
     head = ["| hypothesis | answer | because |", "|---|---|---|"]
     lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(found)]
-    return "\n".join([said, "", decision_table(found), "", *head, *lines, "", pair_table(found)])
+    tables = [pair_table(found, pairs) for pairs in (PAIRS, CHANGES)]
+    return "\n\n".join([said, decision_table(found), "\n".join(head + lines), *filter(None, tables)])
 
 
 def put(path: Path, name: str, part: str) -> None:
