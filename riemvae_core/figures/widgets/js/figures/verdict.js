@@ -31,18 +31,9 @@ export async function mount(stage, host) {
   const interval = (score, [mean, low, high]) => `${text(score, mean)} [${text(score, low)}, ${text(score, high)}]`;
   function axisOf(score) {
     if (UNIT.includes(score)) return linearAxis(0, 1);
-    const low = [], high = []; // one axis for all cells of a data set and a net, as far as new images go
-    runs.forEach((run, r) => {
-      const which = run.features.indexOf(state.features);
-      if (run.cell.data !== runs[at].cell.data || which < 0) return;
-      names.forEach((_, k) => {
-        const [mean] = three(r, k, which, scores.indexOf(score));
-        if (!(mean > 0)) return;
-        low.push(mean);
-        if (standings[places[r * laws.length + k]].filled) high.push(mean);
-      });
-    });
-    return logAxis(0.8 * Math.min(...low), 1.5 * Math.max(...(high.length ? high : low)));
+    const means = (rows) => rows.map((k) => own(score, k)[0]).filter((v) => v > 0);
+    const all = names.map((_, k) => k), fresh = means(all.filter((k) => has(at, k, net()) && standing(k).filled));
+    return logAxis(0.8 * Math.min(...means(all)), 1.5 * Math.max(...(fresh.length ? fresh : means(all))));
   }
 
   // ---- state
@@ -98,8 +89,8 @@ export async function mount(stage, host) {
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },
     `Bars are 95% intervals over trainings. Filled: the law’s draws are new images, with novelty from ${novelty[0]} to ` +
-    `${novelty[1]}. Hollow and broken: copies below it, strays above. Click on a law to see what it draws. Keys in the ` +
-    "list: up and down, Home and End.");
+    `${novelty[1]}. Hollow and broken: copies below it, strays above. What lies beyond the axis stands at ›. Click on a law to see what it draws. Keys in the list: up ` +
+    "and down, Home and End.");
   const top = h("div", { class: "rv-choices" }), why = h("p", { class: "rv-why" });
   const menus = Object.fromEntries(dims.map((dim) =>
     [dim, makeMenu(top, MENUS[dim], (k) => pick(dim, options(dim, state.cell)[k]))]));
