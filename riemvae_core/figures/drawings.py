@@ -64,27 +64,27 @@ class Drawn(NamedTuple):
 
 _BOXES = {
     "x": (0.0, 0.0, "picture $x$", "data"),
-    "encoder": (1.9, 0.0, "encoder", "ink"),
-    "ball": (3.5, 0.0, r"$\mu,\ \sigma$", "posterior"),
-    "z": (5.3, 0.0, r"$z=\mu+\sigma\epsilon$", "posterior"),
-    "decoder": (9.1, 0.0, "decoder", "ink"),
-    "y": (11.0, 0.0, "drawing $g(z)$", "data"),
-    "price": (3.5, -1.0, r"price: KL to $N(0, I)$", "prior"),
+    "encoder": (1.8, 0.0, "encoder", "ink"),
+    "ball": (3.3, 0.0, r"$\mu,\ \sigma$", "posterior"),
+    "z": (4.9, 0.0, r"$z=\mu+\sigma\epsilon$", "posterior"),
+    "decoder": (9.3, 0.0, "decoder", "ink"),
+    "y": (11.2, 0.0, "drawing $g(z)$", "data"),
+    "price": (3.3, -1.0, r"price: KL to $N(0, I)$", "prior"),
 }
 _ARROWS = "x encoder, encoder ball, ball z, z decoder, decoder y, ball price"
 _CODE = {"z": (4.4, 0.0, "code $z$", "ink")}
 _STEPS = {
     "steps": (7.2, 0.0, "Hamiltonian steps", "posterior"),
-    "price": (3.5, -1.0, "price: KL, with momenta", "prior"),
+    "price": (3.3, -1.0, "price: KL, with momenta", "prior"),
 }
 #: drawings of models by their names, for ``draw_model``; the study's models under the names that it has for them
 MODELS = {
     "vae": Drawn("VAE"),
-    "beta-vae": Drawn(r"$\beta$-VAE", {"price": (3.5, -1.0, r"price: 4 KL to $N(0, I)$", "prior")}),
+    "beta-vae": Drawn(r"$\beta$-VAE", {"price": (3.3, -1.0, r"price: 4 KL to $N(0, I)$", "prior")}),
     "vamp": Drawn(
         "VampPrior",
         {
-            "price": (3.5, -1.0, "price: KL to their mixture", "prior"),
+            "price": (3.3, -1.0, "price: KL to their mixture", "prior"),
             "own": (7.2, -1.0, "balls of learned pictures", "prior"),
         },
         "own price",
@@ -92,7 +92,7 @@ MODELS = {
     "iwae": Drawn(
         "IWAE",
         {
-            "z": (5.3, 0.0, r"$z_1,\ \ldots,\ z_5$", "posterior"),
+            "z": (4.9, 0.0, r"$z_1,\ \ldots,\ z_5$", "posterior"),
             "price": (7.2, -1.0, r"price: $-\log$ of the mean of $p(x,z_i)/q(z_i)$", "prior"),
         },
         "z price, decoder price",
@@ -115,7 +115,7 @@ MODELS = {
         _CODE
         | {
             "price": (4.4, -1.0, r"price: $\Vert z\Vert^2$", "prior"),
-            "smooth": (9.1, -1.0, "price: weights, or slope", "prior"),
+            "smooth": (9.3, -1.0, "price: weights, or slope", "prior"),
         },
         "encoder z, z price, decoder smooth",
         "ball, ball price",
@@ -129,16 +129,24 @@ MODELS = {
     "vq-vae": Drawn(
         "VQ-VAE",
         {
-            "ball": (3.6, 0.0, "point", "ink"),
+            "ball": (3.5, 0.0, "point", "ink"),
             "z": (6.2, 0.0, r"nearest code $e_k$", "codes"),
             "book": (6.2, 1.0, r"$K$ learned codes", "codes"),
             "price": (4.8, -1.0, "price: their distance²", "codes"),
         },
         "book z, z price",
     ),
+    "fsq": Drawn(
+        "FSQ",
+        {
+            "ball": (3.8, 0.0, "squashed point", "ink"),
+            "z": (6.6, 0.0, "each axis rounded", "codes"),
+        },
+        lacks="price, ball price",
+    ),
     "conditional": Drawn(
         "conditional VAE",
-        {"told": (1.9, 1.0, "label $y$", "codes"), "again": (9.1, 1.0, "label $y$", "codes")},
+        {"told": (1.8, 1.0, "label $y$", "codes"), "again": (9.3, 1.0, "label $y$", "codes")},
         "told encoder, again decoder",
     ),
 }
