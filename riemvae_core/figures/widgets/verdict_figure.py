@@ -171,7 +171,7 @@ def _still(props: dict[str, Any]) -> str:
     return stills.still(760, y + 20, label, *parts, *_pictures(run, start["law"]))
 
 
-def _row(mean: float, low: float, high: float, y: float, filled: bool) -> str:
+def _row(mean: float, low: float, high: float, y: int, filled: bool) -> str:
     fill, dash = ("var(--rv-ink)", "") if filled else ("none", ' stroke-dasharray="3 3"')
     return (
         f'<path d="M{low:.1f} {y - 5}H{high:.1f}" stroke="var(--rv-ink)"{dash}/>'
