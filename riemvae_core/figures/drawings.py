@@ -77,7 +77,7 @@ _STEPS = {
     "steps": (7.2, 0.0, "Hamiltonian steps", "posterior"),
     "price": (3.3, -1.0, "price: KL, with momenta", "prior"),
 }
-#: drawings of models by their names, for ``draw_model``; the study's models under the names that it has for them
+#: drawings of models by their names, for ``draw_model``; the study's models have the study's names
 MODELS = {
     "vae": Drawn("VAE"),
     "beta-vae": Drawn(r"$\beta$-VAE", {"price": (3.3, -1.0, r"price: 4 KL to $N(0, I)$", "prior")}),

@@ -75,7 +75,9 @@ def test_a_box_stands_around_what_the_vae_has_not(name):
         for text in drawn(name)[1]
     }
     plain = {text.get_text() for text in drawn("vae")[1]}
-    assert {words for words, rim in rims.items() if rim} == rims.keys() - plain - {drawings.MODELS[name].title}
+    assert {words for words, rim in rims.items() if rim} == rims.keys() - plain - {
+        drawings.MODELS[name].title
+    }
     assert any(rims.values())
 
 

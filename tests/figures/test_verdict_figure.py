@@ -23,7 +23,12 @@ def law(name, distance, novelty=0.5, others=None):
 
 CELL = {"data": "drawn", "duplicates": "kept", "size": 0, "model": "wae", "price": 0.0}
 MADE_UP = [
-    {**CELL, "features": ["pixels"], "decision": None, "laws": [law("plain", 3.0, 0.1), law("walk", 9.0, 0.9)]},
+    {
+        **CELL,
+        "features": ["pixels"],
+        "decision": None,
+        "laws": [law("plain", 3.0, 0.1), law("walk", 9.0, 0.9)],
+    },
     {
         **CELL,
         "size": 7,
@@ -79,8 +84,12 @@ def test_how_laws_stand_is_what_the_rules_decided(run):
     assert min(fresh, key=mean.get) == choice["best"]
     said = verdict_data.reason(run)
     assert said.startswith(f"Take {choice['simplest']}: ")
-    assert ("no difference" in said) == (len(choice["alike"]) > 1)
-    assert (f"{len(choice['alike'])} laws" in said) == (len(choice["alike"]) > 1)
+    words = [choice["words"].get(name) for name in choice["alike"]]
+    if choice["simplest"] != choice["best"]:
+        words = [choice["words"][choice["simplest"]]]
+    assert ("no difference" in said) == ("no difference" in words)
+    assert ("depends on the features" in said) == ("depends on the features" in words)
+    assert (f"of {len(choice['alike'])} " in said) == (len(choice["alike"]) > 1)
 
 
 def test_another_study_is_taken_as_it_comes(made_up, in_a_notebook):
@@ -92,7 +101,7 @@ def test_another_study_is_taken_as_it_comes(made_up, in_a_notebook):
     assert words == [["copies", "strays"], ["take", "beaten", "null", "reference"]]
     assert [list(verdict_data.STANDINGS)[k] for k in found["standings"][1]] == words[1]
     assert "none is to be taken" in verdict_data.reason(MADE_UP[0])
-    assert "every other one is further" in verdict_data.reason(MADE_UP[1])
+    assert "beats every other one" in verdict_data.reason(MADE_UP[1])
     assert _start() == {"cell": CELL | {"size": 7}, "score": "distance", "features": "pixels", "law": "plain"}
     figure = verdict()
     figure.features, figure.law = "random", "walk"
@@ -130,7 +139,7 @@ def test_copies_lie_over_the_images_they_copy(key):
     drawn = torch.from_numpy(verdict_data.tiles(key, list(range(first, first + len(row)))))
     below = torch.from_numpy(verdict_data.tiles(key, row))
     gaps = torch.cdist(drawn.flatten(1), below.flatten(1))
-    assert (gaps.argmin(1) == torch.arange(len(row))).float().mean() > 0.8 or len(set(row)) < len(row)
+    assert (gaps.diagonal() <= gaps.amin(1) + 1e-9).double().mean() > 0.8
     assert gaps.diagonal().mean() < 0.7 * gaps.mean()
 
 

@@ -52,8 +52,11 @@ def test_draws_come_first_and_then_the_images_nearest_to_them(space):
 
 def test_a_law_that_gives_another_distance_is_left_out(space, capsys):
     cells = [cell("zero steps"), cell("shuffled shapes")]
-    scored = {cells[0].key: 1.05 * distance(space, "zero steps"), cells[1].key: distance(space, "shuffled shapes")}
-    tiles, near = sprites.pictures(space, cells, space.train, scored)
+    scored = {
+        cells[0].key: 1.05 * distance(space, "zero steps"),
+        cells[1].key: distance(space, "shuffled shapes"),
+    }
+    _, near = sprites.pictures(space, cells, space.train, scored)
     assert list(near) == ["shuffled shapes"]
     assert min(near["shuffled shapes"]) == sprites.DRAWS
     assert "left out: zero steps" in capsys.readouterr().out

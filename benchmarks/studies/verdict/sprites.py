@@ -1,11 +1,11 @@
-"""Small pictures of what the study's laws draw: the first draws of a cell, and the training images nearest to them.
+"""Small pictures of what the study's laws draw: a cell's first draws, and their nearest training images.
 
 python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 1000] [--data fashion-full]
 
-Nothing is trained: a model that is not in the folder is left out. So is a law whose draws do not give the distance
-that stands in the published table, for then they are not those that were scored. A picture has ``COLUMNS`` tiles a
-row: the draws of each law in turn, then all training images that are nearest to one. Near is what it is to the
-score of novelty: in the first feature net, among the training reconstructions.
+Nothing is trained: a model that is not in the folder is left out. So is a law whose draws do not give the
+distance that stands in the published table, for then they are not those that were scored. A picture has
+``COLUMNS`` tiles a row: the draws of each law in turn, then all training images that are nearest to one. Near
+is what it is to the score of novelty: in the first feature net, among the training reconstructions.
 """
 
 import argparse
@@ -118,7 +118,9 @@ def main(arguments: list[str] | None = None) -> None:
         there = (chosen.folder / "models" / f"{fit.key}.safetensors").is_file()
         if not there or fit.seed != first or fit.size not in chosen.sizes or fit.data not in chosen.data:
             continue
-        cells = [cell for cell in cells if not cell.draw and scored.get(cell.key) and kind(cell.law) != "variant"]
+        cells = [
+            cell for cell in cells if not cell.draw and scored.get(cell.key) and kind(cell.law) != "variant"
+        ]
         if not cells:
             continue
         space = prepare(fit, chosen.folder)

@@ -1,4 +1,4 @@
-"""What chapter 9's live figure shows: the study's numbers as arrays, a word for each law, pictures of draws."""
+"""What chapter 9's live figure shows: the study's numbers as arrays, how laws stand, pictures of draws."""
 
 import functools
 import io
@@ -18,9 +18,12 @@ CELL = ("data", "duplicates", "size", "model", "price")
 #: how a law stands in a cell: the word beside its bar, and the sentence about it
 STANDINGS = {
     "take": ("take", "The law to take here."),
-    "nearest": ("nearest", "The nearest law of new images; a simpler one is as good, as far as these images show."),
-    "alike": ("", "New images, and no difference from the nearest law that these images could show."),
-    "features": ("", "New images; whether it is further than the nearest law depends on the features."),
+    "nearest": ("nearest", "The nearest law of new images; as far as these show, a simpler one is as good."),
+    "alike": ("alike", "New images, and no difference from the nearest law that these images could show."),
+    "features": (
+        "depends",
+        "New images; whether it is further than the nearest law depends on the features.",
+    ),
     "beaten": ("further", "New images, and further than the nearest law by all four rules."),
     "copies": ("copies", "Not new images: closer to the training set than unseen images are."),
     "strays": ("strays", "Not new images: further from the training set than unseen images are."),
@@ -28,7 +31,8 @@ STANDINGS = {
     "variant": ("", "Another number in a law above; not in the comparison."),
     "reference": ("", "Not in the comparison."),
 }
-_WORDS = {"no difference": "alike", "beats": "alike", "depends on the features": "features", "loses": "beaten"}
+DEPENDS = "depends on the features"  # the rules' word where the second net says the contrary
+_WORDS = {"no difference": "alike", "beats": "alike", DEPENDS: "features", "loses": "beaten"}
 
 
 @functools.cache
@@ -84,16 +88,22 @@ def reason(run: dict[str, Any]) -> str:
     choice = run["decision"]
     if choice is None:
         return "No law's draws are new images here, so none is to be taken."
-    take, n = choice["simplest"], len(choice["alike"])
+    take, best, n = choice["simplest"], choice["best"], len(choice["alike"])
     if n == 1:
-        return f"Take {take}: the nearest law of new images, and every other one is further by all four rules."
-    among = f"the simplest of {n} laws between which these images could show no difference"
-    nearest = "it is also the nearest" if take == choice["best"] else f"the nearest is {choice['best']}"
-    return f"Take {take}: {among}; {nearest}."
+        return f"Take {take}: the nearest law of new images, and it beats every other one by all four rules."
+    if take == best:
+        nets = any(choice["words"].get(law) == DEPENDS for law in choice["alike"])
+        said = "these images could show no difference" + (f", or one that {DEPENDS}" if nets else "")
+        return f"Take {take}: the nearest law of new images, and the simplest of {n} between which {said}."
+    said = "these images could show no difference between the two"
+    if choice["words"][take] == DEPENDS:
+        said = f"which of the two is nearer {DEPENDS}"
+    among = f"the simplest of {n} laws of new images that the nearest, {best}, does not beat"
+    return f"Take {take}: {among}; {said}."
 
 
 def scores(run: dict[str, Any], law: str, net: str) -> dict[str, list[float]]:
-    """Mean, low and high of each score of a law in one of a cell's feature nets; none if it has no such law."""
+    """Mean, low and high of each score of a law in one of a cell's feature nets; empty without that law."""
     own = next((one for one in run["laws"] if one["law"] == law), None)
     if own is None:
         return {}
@@ -126,8 +136,9 @@ def asset_names() -> tuple[str, ...]:
 def arrays(name: str) -> dict[str, np.ndarray]:
     """What an asset holds: the numbers, or a sheet as its file's bytes with the places of its tiles.
 
-    ``laws`` are the places of the sheet's laws among all, NOWHERE of one that is in no finished cell; ``near`` [law, draw] is the tile of the training
-    image that is nearest to a draw, which itself is the tile ``near.shape[1] * law + draw``.
+    ``laws`` are the places of the sheet's laws among all, NOWHERE of one that is in no finished cell;
+    ``near`` [law, draw] is the tile of the training image that is nearest to a draw, which itself is the tile
+    ``near.shape[1] * law + draw``.
     """
     if name == NUMBERS:
         return numbers()
