@@ -50,7 +50,7 @@ def draw_flow(
     ax.set_axis_off()
 
 
-class Drawn(NamedTuple):
+class _Drawn(NamedTuple):
     """A model as a drawing: its name, what it has in other words than a VAE or besides, and what it lacks.
 
     ``boxes`` are as in ``draw_flow``; an arrow is two names of boxes with a space between.
@@ -79,9 +79,9 @@ _STEPS = {
 }
 #: drawings of models by their names, for ``draw_model``; the study's models have the study's names
 MODELS = {
-    "vae": Drawn("VAE"),
-    "beta-vae": Drawn(r"$\beta$-VAE", {"price": (3.3, -1.0, r"price: 4 KL to $N(0, I)$", "prior")}),
-    "vamp": Drawn(
+    "vae": _Drawn("VAE"),
+    "beta-vae": _Drawn(r"$\beta$-VAE", {"price": (3.3, -1.0, r"price: 4 KL to $N(0, I)$", "prior")}),
+    "vamp": _Drawn(
         "VampPrior",
         {
             "price": (3.3, -1.0, "price: KL to their mixture", "prior"),
@@ -89,7 +89,7 @@ MODELS = {
         },
         "own price",
     ),
-    "iwae": Drawn(
+    "iwae": _Drawn(
         "IWAE",
         {
             "z": (4.9, 0.0, r"$z_1,\ \ldots,\ z_5$", "posterior"),
@@ -98,19 +98,19 @@ MODELS = {
         "z price, decoder price",
         "ball price",
     ),
-    "hvae": Drawn(
+    "hvae": _Drawn(
         "HVAE",
         _STEPS | {"force": (7.2, -1.0, r"force: $\nabla_z\log p(x,z)$", "posterior")},
         "z steps, steps decoder, force steps",
         "z decoder",
     ),
-    "rhvae": Drawn(
+    "rhvae": _Drawn(
         "RHVAE",
         _STEPS | {"metric": (7.2, -1.0, "in a metric that is learned, too", "posterior")},
         "z steps, steps decoder, metric steps",
         "z decoder",
     ),
-    "rae": Drawn(
+    "rae": _Drawn(
         "RAE",
         _CODE
         | {
@@ -120,13 +120,13 @@ MODELS = {
         "encoder z, z price, decoder smooth",
         "ball, ball price",
     ),
-    "wae": Drawn(
+    "wae": _Drawn(
         "WAE",
         _CODE | {"price": (4.4, -1.0, r"price: all codes against draws of $N(0, I)$", "prior")},
         "encoder z, z price",
         "ball, ball price",
     ),
-    "vq-vae": Drawn(
+    "vq-vae": _Drawn(
         "VQ-VAE",
         {
             "ball": (3.5, 0.0, "point", "ink"),
@@ -136,7 +136,7 @@ MODELS = {
         },
         "book z, z price",
     ),
-    "fsq": Drawn(
+    "fsq": _Drawn(
         "FSQ",
         {
             "ball": (3.8, 0.0, "squashed point", "ink"),
@@ -144,7 +144,7 @@ MODELS = {
         },
         lacks="price, ball price",
     ),
-    "conditional": Drawn(
+    "conditional": _Drawn(
         "conditional VAE",
         {"told": (1.8, 1.0, "label $y$", "codes"), "again": (9.3, 1.0, "label $y$", "codes")},
         "told encoder, again decoder",
