@@ -108,6 +108,10 @@ def test_another_study_is_taken_as_it_comes(made_up, in_a_notebook):
     assert figure.shown == {"distance": [0.25, 0.0, 0.5], "standing": "beaten"}
     figure.cell = {"size": 0}
     assert (figure.features, figure.law, figure.shown["standing"]) == ("pixels", "walk", "strays")
+    page_says = {"law": "still", "features": "random", "cell": CELL | {"size": 7}}
+    figure.set_state(page_says)
+    assert {key: getattr(figure, key) for key in page_says} == page_says
+    assert figure.shown["standing"] == "null"
 
 
 def test_a_study_without_pictures_has_a_still(made_up, in_a_book):

@@ -110,11 +110,16 @@ class Verdict(LiveFigure):
 
     @traitlets.validate("features")
     def _check_features(self, proposal) -> str:
-        return one_of("features", proposal["value"], _run(self._now)["features"])
+        return one_of("features", proposal["value"], self._entered()["features"])
 
     @traitlets.validate("law")
     def _check_law(self, proposal) -> str:
-        return one_of("law", proposal["value"], [own["law"] for own in _run(self._now)["laws"]])
+        return one_of("law", proposal["value"], [own["law"] for own in self._entered()["laws"]])
+
+    def _entered(self) -> dict[str, Any]:
+        """The cell that law and net are for: the new one, where a page sends all three in one message."""
+        new = self._now | self.cell
+        return next((run for run in data.runs() if data.cell_of(run) == new), None) or _run(self._now)
 
     @traitlets.observe("cell")
     def _enter(self, change) -> None:
@@ -132,7 +137,7 @@ class Verdict(LiveFigure):
         self._write_shown()
 
     def _write_shown(self) -> None:
-        run = _run(self._now)
+        run = self._entered()
         found = data.scores(run, self.law, self.features) | {"standing": data.standing(run, self.law)}
         self.set_trait("shown", found)
 
