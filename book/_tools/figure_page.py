@@ -47,6 +47,9 @@ PAGES = {
     "paths": lambda: [
         widgets.three_paths(see="Three paths.", try_this="Drag an end."),
     ],
+    "verdict": lambda: [
+        widgets.verdict(see="Laws in a cell.", try_this="Click on a law."),
+    ],
     "own": lambda: [
         widgets.own_latents(see="Balls of a shipped model.", try_this="Drop your own."),
     ],

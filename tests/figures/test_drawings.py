@@ -44,3 +44,46 @@ def test_an_arrow_to_nowhere_is_named(ax):
     with pytest.raises(ValueError, match=r"arrows must join boxes, of x, f, got \('x', 'g'\)"):
         drawings.draw_flow(ax, BOXES, [("x", "g")])
     assert len(ax.texts) == 0
+
+
+# ---- the models
+
+
+def drawn(name):
+    figure = Figure(figsize=(8.6, 1.3))
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    drawings.draw_model(ax, name)
+    figure.canvas.draw()
+    return ax, [text for text in ax.texts if text.get_text()]
+
+
+@pytest.mark.parametrize("name", drawings.MODELS)
+def test_no_word_of_a_model_lies_on_another_one(name):
+    ax, words = drawn(name)
+    places = [text.get_window_extent() for text in words]
+    for i, one in enumerate(places):
+        assert all(not one.overlaps(other) for other in places[:i]), words[i].get_text()
+        assert ax.figure.bbox.x0 <= one.x0
+        assert one.x1 <= ax.figure.bbox.x1
+
+
+@pytest.mark.parametrize("name", [name for name in drawings.MODELS if name != "vae"])
+def test_a_box_stands_around_what_the_vae_has_not(name):
+    rims = {
+        text.get_text(): text.get_bbox_patch() is not None and text.get_bbox_patch().get_edgecolor()[3] > 0
+        for text in drawn(name)[1]
+    }
+    plain = {text.get_text() for text in drawn("vae")[1]}
+    assert {words for words, rim in rims.items() if rim} == rims.keys() - plain - {
+        drawings.MODELS[name].title
+    }
+    assert any(rims.values())
+
+
+def test_the_study_s_models_are_all_drawn():
+    """Its two RAEs differ in the price of the decoder, and share a drawing."""
+    kinds = {"vae", "beta-vae", "vamp", "iwae", "hvae", "rhvae", "rae-l2", "rae-gp", "wae"}
+    assert {name.removesuffix("-l2").removesuffix("-gp") for name in kinds} <= drawings.MODELS.keys()
+    with pytest.raises(ValueError, match=r"name must be one of vae, .*, got 'gan'"):
+        drawings.draw_model(Figure().subplots(), "gan")

@@ -97,6 +97,8 @@ def test_copies_and_strangers_cannot_win_and_the_simplest_of_equals_is_taken():
     assert choice.best == "fitted ball"
     assert choice.alike == ("fitted isotropic", "fitted mixture", "fitted ball")
     assert choice.simplest == "fitted isotropic"
+    same = dict.fromkeys(("fitted isotropic", "fitted mixture"), "no difference")
+    assert choice.words == same | {"fitted kernel": "loses"}
     assert decide(laws_of(rows({"fitted ball": 1.0}, novelty=0.1))) is None
 
 

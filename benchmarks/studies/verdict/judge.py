@@ -21,9 +21,19 @@ GEOMETRIC = (
     "fitted averaged",
 )  # fmt: skip
 LAWS = IGNORING + GEOMETRIC
+#: null experiments: none of them can win
+NULLS = (
+    "zero steps", "round noise", "free walk", "noise of one shape", "shuffled shapes", "fitted shuffled ball",
+)  # fmt: skip
 BOUND, OWN = "held-out reconstructions", "own prior"
 #: novelty of new images; what a difference needs: level, share of the distance, coverage that it may cost
 NOVELTY, LEVEL, SHARE, COVERAGE = (0.35, 0.65), 0.05, 0.05, 0.02
+
+
+def kind(law: str) -> str:
+    """What part a law has: ``ignoring``, ``geometric``, ``null``, ``reference``, or else ``variant``."""
+    parts = {"ignoring": IGNORING, "geometric": GEOMETRIC, "null": NULLS, "reference": (BOUND, OWN)}
+    return next((name for name, laws in parts.items() if law in laws), "variant")
 
 
 class Key(NamedTuple):
@@ -143,11 +153,15 @@ def cells(rows: Sequence[Row], role: str) -> dict[Key, Laws]:
 
 
 class Decision(NamedTuple):
-    """What to take in a cell: the nearest law that is new, those it does not beat, the simplest of these."""
+    """What to take in a cell: the nearest law that is new, those it does not beat, the simplest of these.
+
+    ``words``: the rules' word for each other law that is new, held against the nearest.
+    """
 
     best: str
     alike: tuple[str, ...]
     simplest: str
+    words: dict[str, str]
 
 
 def decide(laws: Laws) -> Decision | None:
@@ -157,6 +171,6 @@ def decide(laws: Laws) -> Decision | None:
     if best is None:
         return None
     others = [law for law in fresh if law != best]
-    beaten = {c.law for c in laws.compare(others, best) if c.verdict == "loses"}
-    alike = tuple(law for law in fresh if law not in beaten)
-    return Decision(best, alike, alike[0])
+    words = {c.law: c.verdict for c in laws.compare(others, best)}
+    alike = tuple(law for law in fresh if words.get(law) != "loses")
+    return Decision(best, alike, alike[0], words)

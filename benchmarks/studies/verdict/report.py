@@ -9,14 +9,15 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import riemvae_core as rc
 from riemvae_core.data import ASSETS
 from verdict.grid import ROLES, Grid, read_grid
 from verdict.hypotheses import Cells, answers, winners
-from verdict.judge import BOUND, LAWS, NOVELTY, OWN, Key, Laws, cells, decide
+from verdict.judge import BOUND, LAWS, NOVELTY, OWN, Key, Laws, cells, decide, kind
+from verdict.laws import WHAT
 from verdict.models import UNPRICED
 from verdict.store import Row, published, read_table, write_whole
 
@@ -72,17 +73,25 @@ def finished(rows: Sequence[Row], grid: Grid) -> list[Row]:
     return [row for row in rows if (key(row), row["law"]) in done and key(row) not in open_]
 
 
+def _short(x: float) -> float:
+    """Six digits: more than any sentence or picture shows."""
+    return float(f"{x:.6g}")
+
+
 def _interval(values: Sequence[float]) -> list[float]:
     """Mean, low and high; of a single seed there is no interval, and all three are its value."""
     return list(rc.confidence_interval(values)) if len(values) > 1 else list(values) * 3
 
 
 def _numbers(laws: Laws, law: str) -> dict[str, Any]:
-    """The scores of a law over seeds: mean and 95% interval, in the first feature net."""
-    scores = {score: list(laws.scores(law, score).values()) for score in SCORES}
-    second = list(laws.scores(law, "distance", 1).values()) if len(laws.nets) > 1 else []
-    found = {score: _interval(values) for score, values in scores.items() if values}
-    return {"law": law, **found} | ({"second_distance": fmean(second)} if second else {})
+    """The scores of a law over seeds: mean and 95% interval, in the first feature net and in the others."""
+
+    def scores(names: Sequence[str], net: int) -> dict[str, list[float]]:
+        values = {score: list(laws.scores(law, score, net).values()) for score in names}
+        return {score: [_short(x) for x in _interval(own)] for score, own in values.items() if own}
+
+    others = {net: scores(SCORES[:3], k) for k, net in enumerate(laws.nets) if k}
+    return {"law": law, **scores(SCORES, 0), "others": others}
 
 
 def _pairs(laws: Laws, pairs: Pairs = PAIRS) -> list[dict[str, Any]]:
@@ -106,6 +115,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
             {
                 **key._asdict(),
                 "seeds": len({seed for _, _, seed in laws.rows}),
+                "features": list(laws.nets),
                 "laws": [_numbers(laws, law) for law in laws.laws],
                 "pairs": _pairs(laws),
                 "changes": _pairs(laws, CHANGES),
@@ -118,6 +128,8 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     made = {name: sorted({row[name] for row in own}) for name in ("commit", "device", "torch")}
     listed = {"pairs": [list(pair) for pair in PAIRS], "changes": [list(pair) for pair in CHANGES]}
     settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
+    names = dict.fromkeys(law for laws in found.values() for law in laws.laws)
+    settings["laws"] = {law: {"kind": kind(law), "what": WHAT.get(law, "")} for law in names}
     settings["hypotheses"] = [answer._asdict() for answer in answers(found)]
     return {"settings": settings, "runs": runs}
 

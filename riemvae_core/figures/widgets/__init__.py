@@ -11,6 +11,7 @@ from riemvae_core.figures.widgets.packing_figure import bill, packing
 from riemvae_core.figures.widgets.panel import train_panel
 from riemvae_core.figures.widgets.paths_figure import three_paths
 from riemvae_core.figures.widgets.points_figure import points_and_balls
+from riemvae_core.figures.widgets.verdict_figure import verdict
 from riemvae_core.figures.widgets.voronoi_figure import voronoi
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "points_and_balls",
     "three_paths",
     "train_panel",
+    "verdict",
     "voronoi",
     "walking_chains",
     "write_static",

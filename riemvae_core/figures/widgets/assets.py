@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from riemvae_core.data import ImageSet, first_of_each_class, load_images
+from riemvae_core.figures.widgets import verdict_data
 from riemvae_core.models import NOISES, VAE, VQVAE, Autoencoder, decoder_layers, zoo
 
 DTYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "u1": np.dtype("u1")}
@@ -93,7 +94,8 @@ def asset_names() -> tuple[str, ...]:
     planar = planar_models()
     data = dict.fromkeys(zoo.recipe(name).data for name in planar)
     models = (*planar, *map(zoo.beta_name, zoo.BETAS), zoo.CONTRACT_ENCODER, *map(zoo.contract_name, NOISES))
-    return (*map(probes_name, data), *models, *CODEBOOKS.values(), SNAPSHOTS, FIELD_COLORS)
+    own = (*map(probes_name, data), *models, *CODEBOOKS.values(), SNAPSHOTS, FIELD_COLORS)
+    return own + verdict_data.asset_names()
 
 
 def field_colors() -> np.ndarray:
@@ -109,12 +111,14 @@ def probes_name(data: str) -> str:
 @functools.cache
 def asset(name: str) -> Packed:
     """An asset by name: probe images and labels; a model's decoder and codes; the beta sweep's snapshots;
-    the colors of fields.
+    the colors of fields; the verdict's numbers and sheets.
     """
     if name not in asset_names():
         raise ValueError(f"name must be one of {', '.join(asset_names())}, got {name!r}")
     if name == FIELD_COLORS:
         return pack({"rgb": field_colors()})
+    if name in verdict_data.asset_names():
+        return pack(verdict_data.arrays(name))
     if name == SNAPSHOTS:
         runs = [zoo.snapshots(zoo.beta_name(beta)) for beta in zoo.BETAS]
         return pack(
