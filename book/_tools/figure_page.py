@@ -44,6 +44,9 @@ PAGES = {
         widgets.metric_field(see="The field of a metric.", try_this="Drag the point."),
         widgets.walking_chains(see="The same field.", try_this="Press play."),
     ],
+    "particles": lambda: [
+        widgets.particles(see="Particles on their way.", try_this="Drag the frame."),
+    ],
     "paths": lambda: [
         widgets.three_paths(see="Three paths.", try_this="Drag an end."),
     ],

@@ -76,9 +76,9 @@ def proposal_of_metric(metric) -> BallMixture:
     r"""``mixture_of_metric`` with the mass of each ball as large as the crowd at its center makes it.
 
     Mass i is multiplied by $\sqrt{\det G(\mu_i)}/\psi(\mu_i)$, so that B balls in one place weigh $B^{d/2}$,
-    as in the uniform law; costs one pass over all pairs of balls. Then ``crowds_between`` adds, between the
-    balls and the background, what it finds of places where no center is. A crowd may still be missed there:
-    see ``UniformDraws``. Derived in chapter 7.
+    as in the uniform law; costs one pass over all pairs of balls. Then ``crowds_between`` puts before the
+    balls what it finds of places where no center is. A crowd may still be missed there: see ``UniformDraws``.
+    Used in chapter 7.
     Raises FloatingPointError, with the ball's row, where the metric or the mixture gives at a center no
     finite number, or less than that ball has alone.
 
