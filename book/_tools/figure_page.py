@@ -46,6 +46,7 @@ PAGES = {
     ],
     "particles": lambda: [
         widgets.particles(see="Particles on their way.", try_this="Drag the frame."),
+        widgets.particles(see="A crowd without a center.", try_this="Read the last frame.", world="ring"),
     ],
     "paths": lambda: [
         widgets.three_paths(see="Three paths.", try_this="Drag an end."),

@@ -28,9 +28,11 @@ MEDOIDS = 50
 RING, COPIES = 60, 32
 RADIUS, MIDDLE, FAR, SIGMA = 1.0, -1.8, 2.6, 0.2  # of the circle, its middle, the copies' place; the balls' radius
 RANGE = (-10.0, 0.0)  # of the colors: nats below the peak
-START = {
-    "world": "balls", "axes": 16, "start": "alone", "sweeps": 4, "seed": 0, "frame": 0, "probe": [],
-}  # fmt: skip
+SAME = {"sweeps": 4, "seed": 0, "frame": 0, "probe": []}
+FIRST = {
+    "balls": {"world": "balls", "axes": 16, "start": "alone"} | SAME,
+    "ring": {"world": "ring", "axes": 128, "start": "crowded"} | SAME,
+}
 STILL_GRID = 140
 
 
@@ -90,10 +92,11 @@ def exact_log_volume(world: str, axes: int) -> float:
     return float(torch.logsumexp(values, 0)) + 2 * math.log(2 * HALF / STILL_GRID)
 
 
-def particles(see: str = "", try_this: str = ""):
+def particles(see: str = "", try_this: str = "", world: str = "balls"):
     r"""Particles of sequential Monte Carlo, frame by frame from a mixture of balls to $\sqrt{\det G}$.
 
-    ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
+    ``see`` and ``try_this`` are the two sentences of the caption, plain text; ``world`` is the one that the
+    figure begins in. In a notebook the result is a
     widget: ``world`` ("balls" or "ring"), ``axes``, ``start`` ("alone", "crowded" or "between"), ``sweeps``
     (moves at each temperature), ``seed``, ``frame`` and ``probe`` (a point whose nearest particle's ancestors
     are shown, or nothing) are read, set and observed; ``temperature``, ``log_volume``, its ``error`` and what
@@ -106,7 +109,8 @@ def particles(see: str = "", try_this: str = ""):
         >>> shown.world, shown.axes, shown.start
         ('balls', 16, 'alone')
     """
-    return figure("particles", Particles, _props(), _still, see, try_this)
+    first = FIRST[one_of("world", world, WORLDS)]
+    return figure("particles", Particles, _props(first), lambda: _still(first), see, try_this)
 
 
 def _places(world: str, axes: int) -> dict:
@@ -128,7 +132,7 @@ def _worlds() -> dict:
     return found
 
 
-def _props() -> dict:
+def _props(first: dict) -> dict:
     return {
         "colors": FIELD_COLORS,
         "frame": {"center": [0.0, 0.0], "half": HALF},
@@ -137,7 +141,7 @@ def _props() -> dict:
         "islands": ISLANDS,
         "per": PARTICLES,
         "worlds": _worlds(),
-        "start": START,
+        "start": first,
     }
 
 
@@ -175,24 +179,24 @@ class Particles(LiveFigure):
         return clipped_pair("probe", proposal["value"], HALF) if proposal["value"] else []
 
 
-def _still() -> str:
-    world, axes = START["world"], START["axes"]
+def _still(first: dict) -> str:
+    world, axes = first["world"], first["axes"]
     (mu, log_var), _ = world_of(world)
-    mixture, exact = mixture_of(world, axes, START["start"]), exact_log_volume(world, axes)
-    z, _ = mixture.sample(ISLANDS * PARTICLES, make_generator(START["seed"]))
+    mixture, exact = mixture_of(world, axes, first["start"]), exact_log_volume(world, axes)
+    z, _ = mixture.sample(ISLANDS * PARTICLES, make_generator(first["seed"]))
     weights = torch.softmax(log_volume_seen(world, axes, z) - mixture.log_density(z), 0)
     field = mixture.log_density(plane_grid(STILL_GRID).reshape(-1, 2)).reshape(STILL_GRID, STILL_GRID)
     plane = stills.Plane(40.0, 10.0, 400.0, (0.0, 0.0), HALF)
     lines = [
-        f"{len(z):,} particles drawn from {len(mu)} balls",
-        f"in {axes} axes, before any step",
-        f"weighed at once they are worth {1 / float(weights.square().sum()):.0f}",
-        f"log volume of the balls, each alone: {stills.number(mixture.log_total)}",
-        f"log volume of their metric: {stills.number(exact)}",
+        f"{len(z):,} particles drawn from {len(mu)} balls in",
+        f"{axes} axes, before any step (each fourth shown)",
+        f"weighed at once they are worth {1 / float(weights.square().sum()):,.0f}",
+        f"log volume of what they are drawn from: {stills.number(mixture.log_total)}",
+        f"log volume of the balls’ metric: {stills.number(exact)}",
     ]
     outlines = [plane.ellipse(m, s, "rv-outlines") for m, s in zip(mu, (0.5 * log_var).exp(), strict=True)]
     return stills.still(
-        760, 440, f"Particles at the start of sequential Monte Carlo: {'; '.join(lines)}", plane.frame(),
+        820, 440, f"Particles at the start of sequential Monte Carlo: {'; '.join(lines)}", plane.frame(),
         plane.field(field - field.max(), *RANGE, field_colors()), *outlines, plane.walkers(z[::4]),
         *(stills.text(470, 40 + 24 * i, line) for i, line in enumerate(lines)),
     )  # fmt: skip
