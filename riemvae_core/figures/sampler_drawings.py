@@ -17,40 +17,40 @@ class Drawing(NamedTuple):
 
 _CODES = (0.0, 0.0, r"codes $\mu_i$", "data")
 _BALLS = (0.0, 0.0, r"balls $\mu_i,\ \sigma_i$", "posterior")
-_NOISE = (7.4, 0.0, r"noise $\epsilon$", "prior")
+_NOISE = (9.6, 0.0, r"noise $\epsilon$", "prior")
 #: a drawing of each sampler that chapters 6 and 7 teach, by its name
 SAMPLERS = {
     "prior": Drawing(
-        {"noise": _NOISE, "z": (9.6, 0.0, r"$z=\epsilon$", "ink")},
+        {"z": (7.0, 0.0, r"$z=\epsilon$", "ink"), "noise": _NOISE},
         "noise>z",
     ),
     "gaussian": Drawing(
         {
             "codes": _CODES,
-            "fit": (4.0, 0.0, r"mean $m$, covariance $LL^\top$", "ink"),
+            "fit": (3.4, 0.0, r"mean $m$, covariance $LL^\top$", "ink"),
             "noise": _NOISE,
-            "z": (9.6, 0.0, r"$z=m+L\epsilon$", "ink"),
+            "z": (7.0, 0.0, r"$z=m+L\epsilon$", "ink"),
         },
-        "codes>fit fit>noise noise>z",
+        "codes>fit fit>z noise>z",
     ),
     "mixture": Drawing(
         {
             "codes": _CODES,
-            "fit": (2.6, 0.0, "ten Gaussians", "ink"),
-            "pick": (5.2, 0.0, "one by its weight", "ink"),
+            "fit": (2.4, 0.0, "ten Gaussians", "ink"),
+            "pick": (4.75, 0.0, "one by weight", "ink"),
             "noise": _NOISE,
-            "z": (9.6, 0.0, r"$z=m_k+L_k\epsilon$", "ink"),
+            "z": (7.0, 0.0, r"$z=m_k+L_k\epsilon$", "ink"),
         },
-        "codes>fit fit>pick pick>noise noise>z",
+        "codes>fit fit>pick pick>z noise>z",
     ),
     "aggregate": Drawing(
         {
             "balls": _BALLS,
-            "pick": (4.0, 0.0, "a ball at random", "posterior"),
+            "pick": (3.4, 0.0, "a ball at random", "posterior"),
             "noise": _NOISE,
-            "z": (9.6, 0.0, r"$z=\mu_i+\sigma_i\epsilon$", "ink"),
+            "z": (7.0, 0.0, r"$z=\mu_i+\sigma_i\epsilon$", "ink"),
         },
-        "balls>pick pick>noise noise>z",
+        "balls>pick pick>z noise>z",
     ),
     "hmc": Drawing(
         {
@@ -115,9 +115,9 @@ def draw_sampler(ax: Axes, name: str) -> None:
         >>> from matplotlib.figure import Figure
         >>> from riemvae_core.figures import sampler_drawings
         >>> ax = Figure().subplots()
-        >>> sampler_drawings.draw_sampler(ax, "prior")
-        >>> [text.get_text() for text in ax.texts][:2]
-        ['noise $\\epsilon$', '$z=\\epsilon$']
+        >>> sampler_drawings.draw_sampler(ax, "hmc")
+        >>> [text.get_text() for text in ax.texts if "$" not in text.get_text()][:2]
+        ['leapfrog steps', 'next place']
     """
     if name not in SAMPLERS:
         raise ValueError(f"name must be one of {', '.join(SAMPLERS)}, got {name!r}")
