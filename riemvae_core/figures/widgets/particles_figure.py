@@ -33,7 +33,7 @@ FIRST = {
     "balls": {"world": "balls", "axes": 16, "start": "alone"} | SAME,
     "ring": {"world": "ring", "axes": 128, "start": "crowded"} | SAME,
 }
-STILL_GRID = 140
+STILL_GRID, EXACT_GRID = 140, 200
 
 
 class World(NamedTuple):
@@ -87,9 +87,9 @@ def log_volume_seen(world: str, axes: int, z: Float[Tensor, "n 2"]) -> Float[Ten
 
 @functools.cache
 def exact_log_volume(world: str, axes: int) -> float:
-    """The log of the whole volume, in nats: a sum over the midpoints of a grid."""
-    values = log_volume_seen(world, axes, plane_grid(STILL_GRID).reshape(-1, 2))
-    return float(torch.logsumexp(values, 0)) + 2 * math.log(2 * HALF / STILL_GRID)
+    """The log of the whole volume, in nats: a sum over the midpoints of a grid of twice the figure's side."""
+    values = log_volume_seen(world, axes, 2 * plane_grid(EXACT_GRID).reshape(-1, 2))
+    return float(torch.logsumexp(values, 0)) + 2 * math.log(4 * HALF / EXACT_GRID)
 
 
 def particles(see: str = "", try_this: str = "", world: str = "balls"):

@@ -7,14 +7,14 @@ import { makeJobs } from "../stage/jobs.js";
 import { cellMasses, marginal } from "../mathematics/histogram.js";
 import { clamp, format, formatPoint, isPair, nearestPoint } from "../mathematics/numbers.js";
 import { makeStart, makeVolume, temper, volumeOf } from "../mathematics/particles.js";
-import { lawsOnGrid, logIntegral, sharesOfCells, temperedOnGrid } from "../mathematics/tempered.js";
+import { makeTempered, sharesOfCells } from "../mathematics/tempered.js";
 import { makeTorchRandom } from "../mathematics/torch_random.js";
 import {
   ARROWS, followHost, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette,
   renderLive, watchTheme,
 } from "../stage/stage.js";
 
-const GRID = 200, CELLS = 40; // midpoints of the exact laws on each axis, and cells of the charts
+const GRID = 320, CELLS = 40; // midpoints of the exact laws on each axis, and cells of the charts
 const PACE = 300, REDUCED = 700; // milliseconds a frame stands while playing
 const WORLDS = { balls: "balls of a VAE", ring: "a ring, copies apart" };
 const STARTS = { alone: "each ball alone", crowded: "as heavy as its crowd", between: "and places between" };
@@ -39,8 +39,8 @@ export async function mount(stage, host) {
   function restart() {
     const { mu, logVar, rho, places, scales } = worlds[state.world], balls = { mu, logVar, rho }, { axes } = state;
     mixture = makeStart(state.start, balls, axes, places[axes]);
-    laws = lawsOnGrid(balls, mixture, axes, frame, GRID);
-    goal = { exact: logIntegral(laws.goal, laws.cell), lines: marginals(laws.goal) };
+    laws = makeTempered(balls, mixture, axes, frame, GRID);
+    goal = lawAt(1);
     frames = [];
     roots = [];
     seen = {};
@@ -60,16 +60,16 @@ export async function mount(stage, host) {
     })());
     plane.repaint();
   }
-  const marginals = (logDensity) => {
-    const masses = cellMasses(logDensity, CELLS);
-    return [0, 1].map((axis) => marginal(masses, CELLS, axis));
-  };
+  function lawAt(temperature) {
+    const { values, beyond, exact } = laws.at(temperature), masses = cellMasses(values, CELLS, beyond);
+    return { temperature, values, exact, lines: [0, 1].map((axis) => marginal(masses, CELLS, axis)) };
+  }
   const last = () => Math.max(0, frames.length - 1), shown = () => Math.min(state.frame, last());
   function exactAt(temperature) { // the law of the moment: its log density, the log of its integral, its marginals
     if (seen.temperature !== temperature) {
-      const values = temperedOnGrid(laws, temperature), top = values.reduce((a, b) => Math.max(a, b), -Infinity);
-      seen = { temperature, exact: logIntegral(values, laws.cell), lines: marginals(values) };
-      field.set(values.map((v) => v - top), GRID);
+      seen = lawAt(temperature);
+      const top = seen.values.reduce((a, b) => Math.max(a, b), -Infinity);
+      field.set(seen.values.map((v) => v - top), GRID);
       plane.repaint();
     }
     return seen;

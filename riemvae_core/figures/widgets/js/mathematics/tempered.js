@@ -1,4 +1,5 @@
 // The laws between a mixture and the volume element on a grid of the plane: exact, where particles only estimate. No DOM here.
+import { logSumAround } from "./histogram.js";
 import { LOG_2PI, logSumExp } from "./mixture.js";
 
 const LEAST = 1e-300; // below it a sum of products has no logarithm worth having
@@ -35,9 +36,19 @@ export function lawsOnGrid({ mu, logVar, rho }, start, axes, { center, half }, n
   return { base: base.map((v) => log(v) + most), goal, cell: 2 * Math.log((2 * half) / n) };
 }
 
-// The log density at a temperature, not normalized, and the log of its integral.
-export const temperedOnGrid = ({ base, goal }, temperature) => base.map((v, at) => v + temperature * (goal[at] - v));
-export const logIntegral = (logDensity, cell) => logSumExp(logDensity) + cell;
+// The laws of all temperatures: at(t) gives the log density on the grid, not normalized, the log of its integral, and the log
+// of what lies around the square, by a coarser grid of twice its side, in cells of the finer one.
+export function makeTempered(balls, start, axes, frame, n) {
+  const wide = { ...frame, half: 2 * frame.half };
+  const [inner, outer] = [[frame, n], [wide, n / 2]].map(([place, k]) => lawsOnGrid(balls, start, axes, place, k));
+  const mixed = ({ base, goal }, t) => base.map((v, at) => v + t * (goal[at] - v));
+  return {
+    at(temperature) {
+      const values = mixed(inner, temperature), beyond = logSumAround(mixed(outer, temperature)) + outer.cell - inner.cell;
+      return { values, beyond, exact: logSumExp([logSumExp(values), beyond]) + inner.cell };
+    },
+  };
+}
 
 // Weights (null: 1 each) of points [x, y, x, y, ...] in equal cells of one axis, as shares of all.
 export function sharesOfCells(z, weights, { center, half }, cells, axis) {
