@@ -44,6 +44,10 @@ PAGES = {
         widgets.metric_field(see="The field of a metric.", try_this="Drag the point."),
         widgets.walking_chains(see="The same field.", try_this="Press play."),
     ],
+    "particles": lambda: [
+        widgets.particles(see="Particles on their way.", try_this="Drag the frame."),
+        widgets.particles(see="A crowd without a center.", try_this="Read the last frame.", world="ring"),
+    ],
     "paths": lambda: [
         widgets.three_paths(see="Three paths.", try_this="Drag an end."),
     ],

@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from riemvae_core.figures import drawings, exercises, plotting, widgets
+    from riemvae_core.figures import drawings, exercises, plotting, sampler_drawings, widgets
     from riemvae_core.figures.exercises import check
     from riemvae_core.figures.prose import say
 
-__all__ = ["check", "drawings", "exercises", "plotting", "say", "widgets"]
+__all__ = ["check", "drawings", "exercises", "plotting", "sampler_drawings", "say", "widgets"]
 
 _FROM = {"check": "exercises", "say": "prose"}
 

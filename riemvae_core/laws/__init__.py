@@ -14,6 +14,7 @@ from riemvae_core.laws.baselines import (
     sample_prior,
     sample_two_stage,
 )
+from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import effective_sample_size, split_r_hat
 from riemvae_core.laws.fitting import KINDS, fit_law
 from riemvae_core.laws.law import Law, NoDensityError
@@ -39,6 +40,7 @@ __all__ = [
     "hmc",
     "local_scale",
     "mixture_of_metric",
+    "proposal_of_metric",
     "released_log_density",
     "sample_aggregate_posterior",
     "sample_as_released",

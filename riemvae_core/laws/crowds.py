@@ -76,10 +76,20 @@ def proposal_of_metric(metric) -> BallMixture:
     r"""``mixture_of_metric`` with the mass of each ball as large as the crowd at its center makes it.
 
     Mass i is multiplied by $\sqrt{\det G(\mu_i)}/\psi(\mu_i)$, so that B balls in one place weigh $B^{d/2}$,
-    as in the uniform law; costs one pass over all pairs of balls. Then ``crowds_between`` adds what it finds
-    of places where no center is. A crowd may still be missed there: see ``UniformDraws``.
+    as in the uniform law; costs one pass over all pairs of balls. Then ``crowds_between`` puts before the
+    balls what it finds of places where no center is. A crowd may still be missed there: see ``UniformDraws``.
+    Used in chapter 7.
     Raises FloatingPointError, with the ball's row, where the metric or the mixture gives at a center no
     finite number, or less than that ball has alone.
+
+    Example:
+        >>> from riemvae_core.laws import mixture_of_metric, proposal_of_metric
+        >>> mu = torch.zeros(3, 8)
+        >>> mu[2, 0] = 20.0  # two balls in one place, and one far away
+        >>> metric = rc.PosteriorMetric(mu, torch.zeros(3, 8), rho=1.0, lam=0.0, tau=0.0)
+        >>> masses = proposal_of_metric(metric).log_mass - mixture_of_metric(metric).log_mass
+        >>> masses.exp()  # two weigh 2 ** 4 together
+        tensor([8.0, 8.0, 1.0])
     """
     mixture, n = mixture_of_metric(metric), len(metric.mu)
     log_volume, log_density = metric.log_volume(metric.mu), mixture.log_density(metric.mu)

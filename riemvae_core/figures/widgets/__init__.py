@@ -9,6 +9,7 @@ from riemvae_core.figures.widgets.metric_figure import metric_field
 from riemvae_core.figures.widgets.own_latents_figure import own_latents
 from riemvae_core.figures.widgets.packing_figure import bill, packing
 from riemvae_core.figures.widgets.panel import train_panel
+from riemvae_core.figures.widgets.particles_figure import particles
 from riemvae_core.figures.widgets.paths_figure import three_paths
 from riemvae_core.figures.widgets.points_figure import points_and_balls
 from riemvae_core.figures.widgets.verdict_figure import verdict
@@ -22,6 +23,7 @@ __all__ = [
     "metric_field",
     "own_latents",
     "packing",
+    "particles",
     "points_and_balls",
     "three_paths",
     "train_panel",

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 JS = HERE / "js"
 FIGURES = (
     "points_and_balls", "packing", "broken_contract", "metric_field", "walking_chains", "voronoi",
-    "three_paths", "own_latents", "bound", "verdict",
+    "three_paths", "own_latents", "bound", "particles", "verdict",
 )  # fmt: skip
 IMPORT = re.compile(r'^import\s[^;]*?from\s+"([^"]+)";\n', re.M)
 EXPORT_DEFAULT = re.compile(r"^export default .*;\n", re.M)

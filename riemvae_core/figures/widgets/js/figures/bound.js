@@ -4,7 +4,9 @@ import { clamp, format } from "../mathematics/numbers.js";
 import { makeChart } from "../stage/chart.js";
 import { makeButton, makeMenu } from "../stage/controls.js";
 import { makeColorBar, makeField, paintKnob } from "../stage/field.js";
-import { ARROWS, h, makeLoop, makePlane, makeVoice, newId, onDrag, readPalette, renderLive, watchTheme } from "../stage/stage.js";
+import {
+  ARROWS, followHost, h, makeLoop, makePlane, makeVoice, newId, onDrag, readPalette, renderLive, watchTheme,
+} from "../stage/stage.js";
 import { fillRow, makeTable } from "../stage/table.js";
 
 const GRID = 140, CELLS = 96, REACH = 3; // of the landscape, and of the chart from -REACH to REACH
@@ -15,7 +17,7 @@ const PARTS = {
 export async function mount(stage, host) {
   const { curve, observed, colors: table, frame, range, best, start } = host.props;
   const { rgb } = await host.asset(table), world = makeWorld(curve), state = { ...start };
-  for (const key of Object.keys(start)) if (valid(key, host.get(key))) state[key] = host.get(key);
+  followHost(host, state, valid, change);
   let colors = readPalette(stage), stale = true, floor = 0, posterior = [];
 
   function valid(key, value) {
@@ -31,11 +33,6 @@ export async function mount(stage, host) {
     loop.invalidate();
     voice.say(describe);
   }
-  for (const key of Object.keys(start))
-    host.on(key, () => {
-      const value = host.get(key);
-      if (valid(key, value) && value !== state[key]) change({ [key]: value }, false);
-    });
 
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },

@@ -4,7 +4,7 @@ import { makeColorBar, makeField, outline, paintBalls, paintKnob } from "../stag
 import { gridWithin, makeMetric, pickBalls, volumeOnGrid } from "../mathematics/metric.js";
 import { clamp, format, formatPoint, isPair, makeDecoder, significant } from "../mathematics/numbers.js";
 import {
-  ARROWS, ellipse, h, LIGHT, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
+  ARROWS, ellipse, followHost, h, LIGHT, makeImage, makeLoop, makeNumbers, makePlane, makeVoice, newId, onDrag, readPalette,
   renderLive, watchTheme,
 } from "../stage/stage.js";
 
@@ -18,7 +18,7 @@ export async function mount(stage, host) {
   const [arrays, shown, { rgb }] = await Promise.all([model, probes, table].map((name) => host.asset(name)));
   const decode = makeDecoder(arrays), all = { mu: arrays.mu, logVar: arrays.log_var }, pixels = side * side;
   const state = { ...start, z: [...start.z] };
-  for (const key of Object.keys(start)) if (valid(key, host.get(key))) state[key] = host.get(key);
+  followHost(host, state, valid, change);
   let colors = readPalette(stage), balls, metric, stale = true, sharp = true, rest = 0, grid = 0;
 
   function valid(key, value) {
@@ -48,11 +48,6 @@ export async function mount(stage, host) {
     loop.invalidate();
     voice.say(describe);
   }
-  for (const key of Object.keys(start))
-    host.on(key, () => {
-      const value = host.get(key);
-      if (valid(key, value) && String(value) !== String(state[key])) change({ [key]: value }, false);
-    });
 
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },

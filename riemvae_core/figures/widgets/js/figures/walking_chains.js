@@ -8,7 +8,7 @@ import { volumeOnGrid } from "../mathematics/metric.js";
 import { clamp, format, formatPoint, isPair, significant } from "../mathematics/numbers.js";
 import { makeRandom } from "../mathematics/random.js";
 import {
-  ARROWS, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette, renderLive,
+  ARROWS, followHost, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette, renderLive,
   watchTheme,
 } from "../stage/stage.js";
 
@@ -40,7 +40,7 @@ export async function mount(stage, host) {
   const edges = [0, 1].map((k) => [frame.center[k] - frame.half, frame.center[k] + frame.half]);
   const masses = {}, law = (kind) => (masses[kind] ??= lawMasses(kind, balls, frame));
   const state = structuredClone(start), histogram = makeHistogram(frame, CELLS);
-  for (const key of Object.keys(start)) if (valid(key, host.get(key))) state[key] = host.get(key);
+  followHost(host, state, valid, change);
   let colors = readPalette(stage), chains, random, path = [], playing = false, visible = true, shown = -Infinity;
 
   function valid(key, value) {
@@ -95,8 +95,6 @@ export async function mount(stage, host) {
     loop.invalidate();
     voice.say(describe);
   }
-  for (const key of Object.keys(start))
-    host.on(key, () => { if (valid(key, host.get(key))) change({ [key]: host.get(key) }, false); });
 
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },

@@ -3,7 +3,7 @@
 import { logSumExp, proposalOfMetric } from "./mixture.js";
 import { firstAtLeast } from "./torch_random.js";
 
-const PARETO_LIMIT = 0.7;
+export const PARETO_LIMIT = 0.7;
 const MOST = 64; // times the effective size that is wanted
 const ROOM = 2 ** 24; // numbers that all proposals may hold
 

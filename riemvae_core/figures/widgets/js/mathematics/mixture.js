@@ -1,8 +1,8 @@
 // Mixtures of diagonal Gaussians with masses, and what a posterior metric's uniform law would be if no two balls overlapped. What
 // takes long is a generator that yields now and then, so that a page stays awake. No DOM here.
 
-const LOG_2PI = Math.log(2 * Math.PI);
-const NEGLIGIBLE = -40; // components below exp(-40) of the largest one change no digit that anyone sees
+export const LOG_2PI = Math.log(2 * Math.PI);
+export const NEGLIGIBLE = -40; // components below exp(-40) of the largest one change no digit that anyone sees
 
 export function logSumExp(values) {
   let top = -Infinity, sum = 0;

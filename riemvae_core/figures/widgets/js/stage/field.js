@@ -58,13 +58,14 @@ export function paintBalls(c, plane, { mu, logVar }) {
   }
 }
 
-// One path around all of some points, [x, y, x, y, ...].
+// One path around all of some points, [x, y, x, y, ...]; `radius` is a number, or a function of a point's place in the list.
 export function traceDots(c, plane, z, radius) {
   c.beginPath();
   for (let i = 0; i < z.length; i += 2) {
-    const [x, y] = plane.toPixels([z[i], z[i + 1]]);
-    c.moveTo(x + radius, y);
-    c.arc(x, y, radius, 0, 7);
+    const [x, y] = plane.toPixels([z[i], z[i + 1]]), r = typeof radius === "function" ? radius(i / 2) : radius;
+    if (r === 0) continue;
+    c.moveTo(x + r, y);
+    c.arc(x, y, r, 0, 7);
   }
 }
 

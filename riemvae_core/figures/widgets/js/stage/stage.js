@@ -256,6 +256,17 @@ export function paintDot(context, at, radius, fill, rim, width = 2) {
   context.stroke();
 }
 
+// What the host says goes into the state now, where it is valid, and to `change` whenever it differs later.
+export function followHost(host, state, valid, change) {
+  for (const key of Object.keys(state)) {
+    if (valid(key, host.get(key))) state[key] = host.get(key);
+    host.on(key, () => {
+      const value = host.get(key);
+      if (valid(key, value) && String(value) !== String(state[key])) change({ [key]: value }, false);
+    });
+  }
+}
+
 // ---- the same mount in a notebook: values go to the kernel at most every 40 ms, and come from it at any time
 export function renderLive(mount, { model, el }) {
   const stage = h("div", { class: "rv-stage" }), caption = h("figcaption");
