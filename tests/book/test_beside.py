@@ -14,6 +14,7 @@ from torch.nn import functional
 import riemvae_core as rc
 from riemvae_core import metrics
 from riemvae_core.laws import hmc
+from riemvae_core.numerics import load_forward_mode
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 PAGES = ("reading_the_papers", "other_models", "hessians", "measuring_images")
@@ -24,6 +25,7 @@ TEXT = {page: (BOOK / f"{page}.md").read_text(encoding="utf8") for page in PAGES
 def double():
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
+    load_forward_mode()
     yield
     torch.set_default_dtype(before)
 
@@ -156,7 +158,7 @@ def test_the_weights_of_a_tempered_flow_have_the_evidence_as_their_mean():
         lambda z: (-2 * z * torch.exp(-(z**2)))[..., None],
     )
     q = distributions.Normal(0.2, 0.7)
-    z0, kick = 0.2 + 0.7 * normal(40_000, 1, seed=2), normal(40_000, 1, seed=3)
+    z0, kick = 0.2 + 0.7 * normal(10_000, 1, seed=2), normal(10_000, 1, seed=3)
     xi0 = kick * (line.diagonal(z0) / theta[0]).sqrt()
     z, xi = z0, xi0
     for before, after in itertools.pairwise(theta):
@@ -166,8 +168,8 @@ def test_the_weights_of_a_tempered_flow_have_the_evidence_as_their_mean():
     first = distributions.Normal(0.0, (line.diagonal(z0) / theta[0]).sqrt()).log_prob(xi0)
     log_w = log_joint(z) + last - q.log_prob(z0) - first + 0.5 * math.log(theta[0])
     evidence = math.exp(-0.5 * x**2 / (1 + s2)) / math.sqrt(2 * math.pi * (1 + s2))
-    noise = log_w.exp().std().item() / 200
-    assert noise < 0.01 * evidence
+    noise = log_w.exp().std().item() / 100
+    assert noise < 0.02 * evidence
     assert log_w.exp().mean().item() == pytest.approx(evidence, abs=4 * noise)
     assert log_w.mean() < math.log(evidence)
 
@@ -275,9 +277,9 @@ def bias(eigenvalues: Tensor, n: int) -> float:
 
 def test_two_samples_of_one_law_are_as_far_apart_as_the_page_says():
     eigenvalues, n = torch.tensor([4.0, 2.0, 1.0, 0.5, 0.25, 0.1]), 400
-    samples = normal(400, 2, n, 6, seed=11) * eigenvalues.sqrt()
+    samples = normal(200, 2, n, 6, seed=11) * eigenvalues.sqrt()
     found = torch.tensor([rc.frechet_distance(*pair) for pair in samples])
-    assert found.mean().item() == pytest.approx(bias(eigenvalues, n), abs=4 * found.std().item() / 20 + 2e-3)
+    assert found.mean().item() == pytest.approx(bias(eigenvalues, n), abs=4 * found.std().item() / 200**0.5 + 2e-3)
 
 
 def test_the_table_of_floors_is_computed():
