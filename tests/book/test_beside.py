@@ -47,7 +47,7 @@ def decode(z: Tensor) -> Tensor:
 
 def farthest(target, d: int, eta: float) -> float:
     start = hmc.evaluate_target(target, torch.full((1, d), 1e-3))
-    end, _ = hmc.leapfrog(target, start, torch.full((1, d), 1e-3), eta, 60)
+    end, _ = hmc.leapfrog(target, start, torch.full((1, d), 1e-3), eta, 30)
     return end.z.abs().max().item()
 
 
@@ -60,7 +60,7 @@ def test_the_narrowest_axis_limits_the_step():
     assert farthest(target, 2, 0.199) < 0.1 < 1 < farthest(target, 2, 0.21)
 
 
-@pytest.mark.parametrize("rho", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("rho", [1.0, 4.0])
 def test_the_law_of_a_lone_ball_limits_it_by_its_smallest_radius(rho):
     log_var = 2 * torch.tensor([[1.0, 1.0, 1.0, 0.1]]).log()
     lone = rc.PosteriorMetric(torch.zeros(1, 4), log_var, rho, lam=1e-300, tau=1.0)
@@ -69,11 +69,28 @@ def test_the_law_of_a_lone_ball_limits_it_by_its_smallest_radius(rho):
     assert farthest(lone.log_volume_and_grad, 4, 1.02 * limit) > 0.1
 
 
-# momenta that depend on the place (reading_the_papers.md)
+def test_overlap_makes_no_hump_narrower_than_the_smallest_radius():
+    log_var = normal(6, 3, seed=10)
+    metric = rc.PosteriorMetric(normal(6, 3, seed=9), log_var, 1.7, 0.01, 0.1)
+    curves = vmap(hessian(lambda at: -metric.log_volume(at[None])[0]))(normal(20, 3, seed=14))
+    most = 3 / 1.7**2 * torch.exp(-log_var.min())
+    assert torch.linalg.eigvalsh(curves).max() <= most
+
+
+# how the table was made, and momenta that depend on the place (reading_the_papers.md)
+
+
+def test_the_margins_are_differences():
+    rows = re.findall(
+        r"^\| \w+ \| ([\d.]+) \| ([\d.]+) \(.+?\) \| ([\d.]+) \|", TEXT["reading_the_papers"], re.M
+    )
+    assert len(rows) == 4
+    for theirs, next_best, margin in rows:
+        assert float(next_best) - float(theirs) == pytest.approx(float(margin), abs=1e-6)
 
 
 class Momenta:
-    r"""The energy $U+\frac12\log\det G+\frac12\xi^\top G^{-1}\xi$ of a diagonal metric, and its derivatives."""
+    r"""$U+\frac12\log\det G+\frac12\xi^\top G^{-1}\xi$ for a diagonal metric, and its derivatives."""
 
     def __init__(self, potential, force, diagonal, slopes):
         self.potential, self.force = potential, force  # U, and its gradient
@@ -129,6 +146,8 @@ def test_the_derivatives_are_those_of_the_energy():
 )
 def test_what_is_left_unsolved_costs_volume_and_the_way_back(kicks, drifts, volume, returned, error):
     """The page's table, row by row."""
+    row = rf"\| {volume:g}0* \| .*{returned or 'exact'} \| \${error}\$ \|"
+    assert re.search(row, TEXT["reading_the_papers"])
     start, flip = torch.tensor([0.4, -0.7, 1.1, 0.8]), torch.tensor([1.0, 1.0, -1.0, -1.0])
 
     def move(pair: Tensor) -> Tensor:
@@ -228,7 +247,9 @@ def test_one_image_s_hessian_is_speed_less_bend_and_can_fail():
     bend = torch.einsum("p,pij->ij", x - decode(z), second)
     found = 0.5 * hessian(lambda at: (x - decode(at)).square().sum())(z)
     assert torch.allclose(found, j.T @ j - bend)
-    rows = re.findall(r"^\| .* \| ([\d.]+) \| ([\d.]+) \| \$?(-?[\d.]+)\$? \| (?:no|yes) \|$", TEXT["hessians"], re.M)
+    rows = re.findall(
+        r"^\| .* \| ([\d.]+) \| ([\d.]+) \| \$?(-?[\d.]+)\$? \| (?:no|yes) \|$", TEXT["hessians"], re.M
+    )
     assert len(rows) == 3
     for place, row in zip((0.0, 0.5, 1.0), rows, strict=True):
         half = 0.5 * hessian(lambda at: (1 - at**2) ** 2)(torch.tensor(place)).item()
@@ -239,10 +260,8 @@ def test_one_image_s_hessian_is_speed_less_bend_and_can_fail():
 def test_a_linear_decoder_s_ball_has_the_conditional_variance():
     j, beta = normal(6, 3, seed=7), 0.8
     a = torch.eye(3) + 2 / beta * j.T @ j
-    centered, s2 = j @ normal(3, 200_000, seed=8), beta / 2
-    joint = torch.cat([j @ j.T + s2 * torch.eye(6), j.T])  # covariance of x with (x, z), by the model
-    exact = torch.eye(3) - joint[6:] @ torch.linalg.solve(joint[:6], joint[6:].T)
-    assert centered.isfinite().all()
+    images = j @ j.T + beta / 2 * torch.eye(6)  # their covariance, with that of the noise
+    exact = torch.eye(3) - j.T @ torch.linalg.solve(images, j)  # what they leave of the prior's
     assert torch.allclose(torch.linalg.inv(exact), a)
     ball = rc.optimal_log_var(j.square().sum(0), beta).exp()
     assert torch.allclose(ball, 1 / a.diagonal())
@@ -277,9 +296,9 @@ def bias(eigenvalues: Tensor, n: int) -> float:
 
 def test_two_samples_of_one_law_are_as_far_apart_as_the_page_says():
     eigenvalues, n = torch.tensor([4.0, 2.0, 1.0, 0.5, 0.25, 0.1]), 400
-    samples = normal(200, 2, n, 6, seed=11) * eigenvalues.sqrt()
+    samples = normal(100, 2, n, 6, seed=11) * eigenvalues.sqrt()
     found = torch.tensor([rc.frechet_distance(*pair) for pair in samples])
-    assert found.mean().item() == pytest.approx(bias(eigenvalues, n), abs=4 * found.std().item() / 200**0.5 + 2e-3)
+    assert found.mean().item() == pytest.approx(bias(eigenvalues, n), abs=4 * found.std().item() / 10 + 2e-3)
 
 
 def test_the_table_of_floors_is_computed():
@@ -300,7 +319,9 @@ def test_the_table_of_floors_is_computed():
 def test_every_name_of_the_core_exists(page):
     names = set(re.findall(r"`rc\.(\w+)", TEXT[page]))
     assert [name for name in names if not hasattr(rc, name)] == []
-    assert [name for name in re.findall(r"`space\.(\w+)", TEXT[page]) if not hasattr(rc.LatentSpace, name)] == []
+    assert [
+        name for name in re.findall(r"`space\.(\w+)", TEXT[page]) if not hasattr(rc.LatentSpace, name)
+    ] == []
 
 
 def test_the_known_metrics_that_are_named_exist():

@@ -65,9 +65,12 @@ def small_tables(symbols: dict, root: Path) -> Iterator[tuple[str, list[tuple[st
     known = symbols["indices"] | symbols["others"]
     yield "Indices and constants", [(f"${letter}$", meaning) for letter, meaning in known.items()]
     for page, letters in symbols["local"].items():
+        rows = [(f"${letter}$", meaning) for letter, meaning in letters.items()]
         if page.startswith("chapters/"):
-            rows = [(f"${letter}$", meaning) for letter, meaning in letters.items()]
             yield f"Letters of chapter {int(Path(page).name[:2])} alone", rows
+        elif page.startswith("book/"):
+            title = re.search(r"^# (.+)$", (root / page).read_text(encoding="utf8"), re.M)
+            yield f"Letters of “{title[1]}” alone", rows
 
 
 def plain(symbols: dict, root: Path) -> Iterator[str]:
