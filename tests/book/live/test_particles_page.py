@@ -132,8 +132,8 @@ def test_play_goes_to_the_end_and_stops(browser, folder):
         figure = page.locator("figure").nth(RING)
         figure.scroll_into_view_if_needed()
         figure.get_by_role("button", name="Play").click()
-        ended = "(k) => { const s = document.querySelectorAll('figure')[k].__rv.state; return s.frame === s.last }"
-        page.wait_for_function(ended, arg=RING)
+        now = "document.querySelectorAll('figure')[1].__rv.state"
+        page.wait_for_function(f"{now}.frame === {now}.last")
         figure.get_by_role("button", name="Play").wait_for()
         assert not check(page, RING)["playing"]
 
