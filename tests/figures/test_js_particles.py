@@ -147,7 +147,7 @@ def test_the_next_temperature_leaves_half_of_the_particles_effective(ask):
 
 
 def test_exact_laws_on_the_grid(ask):
-    """Against the core at the midpoints; the whole of round balls in the plane is closed, outside included."""
+    """Against the core at the midpoints; the whole of round balls is closed, outside included."""
     b = balls(20) | {"log_var": torch.full((20, 2), -2.0)}
     n, half, axes = 60, 6.0, 9
     base, goal, middle, masses = ask(

@@ -36,7 +36,7 @@ def test_in_two_axes_round_balls_have_a_closed_volume():
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_grid_is_fine_enough(world):
-    """A finer one gives the same volume, where all of it lies within; the core samples it to its own error."""
+    """A finer one gives the same volume, where all of it lies within; the core samples it to its error."""
     values = log_volume_seen(world, 128, plane_grid(150).reshape(-1, 2))
     inside = float(torch.logsumexp(values, 0)) + 2 * math.log(7 / 150)
     assert exact_log_volume(world, 128) == pytest.approx(inside, abs=1e-3)

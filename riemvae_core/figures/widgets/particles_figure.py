@@ -26,7 +26,8 @@ SWEEPS = (0, 1, 2, 4, 8)
 ISLANDS, PARTICLES = 16, 128  # as ``sample_by_smc`` of the core has them
 MEDOIDS = 50
 RING, COPIES = 60, 32
-RADIUS, MIDDLE, FAR, SIGMA = 1.0, -1.8, 2.6, 0.2  # of the circle, its middle, the copies' place; the balls' radius
+# the circle's radius and middle, the copies' place, the radius of every ball
+RADIUS, MIDDLE, FAR, SIGMA = 1.0, -1.8, 2.6, 0.2
 RANGE = (-10.0, 0.0)  # of the colors: nats below the peak
 SAME = {"sweeps": 4, "seed": 0, "frame": 0, "probe": []}
 FIRST = {
@@ -79,7 +80,7 @@ def mixture_of(world: str, axes: int, start: str) -> BallMixture:
 
 
 def log_volume_seen(world: str, axes: int, z: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-    r"""log of $\sqrt{\det G}$, integrated over the axes that are not seen, where it is a Gaussian function."""
+    r"""Log of $\sqrt{\det G}$, integrated over the axes that are not seen, on which it is a Gaussian."""
     metric = metric_of(world, axes)
     unseen = 0.5 * math.log(2 * math.pi * metric.rho**2 / axes)
     return metric.log_volume(in_all_axes(z, axes)) + (axes - 2) * unseen

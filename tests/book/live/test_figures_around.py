@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "bound", "contract", "codes", "fields", "paths"])
+@pytest.mark.parametrize("name", ["index", "bound", "contract", "codes", "fields", "paths", "particles"])
 def test_axe_finds_nothing(browser, folder, name, theme):
     with opened(browser, folder.as_uri(), name=name) as page:
         page.evaluate("(t) => { document.documentElement.dataset.theme = t; }", theme)
