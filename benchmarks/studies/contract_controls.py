@@ -23,12 +23,14 @@ import riemvae_core as rc
 from riemvae_core.models import zoo
 
 SEEDS, EPOCHS, DECODER_EPOCHS, PROBED, DRAWS, FEW = range(3), 15, 8, 500, 16, 200
+SMALL, RESAMPLED = 0.3, 1000
 RADII = (0.0, 0.5, 1.0, 1.5, 2.0)
 PLANES = (zoo.beta_name(0.1), zoo.beta_name(0.3), "fashion-vae-2d", zoo.beta_name(3.0))
 SETTINGS = {
     "data": "fashion", "network": "mlp", "width": 256, "decoder_width": 128, "depth": 3, "epochs": EPOCHS,
     "latent_dim": 16, "decoder_epochs": DECODER_EPOCHS, "radii": list(RADII),
     "probed": PROBED, "draws": DRAWS, "few": FEW, "near": 0.5,
+    "small_share": SMALL, "resampled": RESAMPLED,
 }  # fmt: skip
 
 
@@ -77,8 +79,19 @@ def shapes(beta: float, seed: int) -> dict[str, object]:
     return {"errors": errors(decoders, test, noises, seed)}
 
 
+def slope(share: Tensor, residual: Tensor) -> Tensor:
+    """Least-squares slope where the share is small, so that the law's log(1 + share) is nearly the share."""
+    small = share.abs() < SMALL
+    covariance = torch.cov(torch.stack([share[small], residual[small]]))
+    return covariance[0, 1] / covariance[0, 0]
+
+
 def bends(name: str, seed: int) -> dict[str, object]:
-    """How far held-out radii follow each image's own bend, and what another image's bend would say."""
+    """How far held-out radii follow each image's own bend, and what another image's bend would say.
+
+    ``low`` and ``high`` bound 95% of the slopes when the images are drawn again with replacement; ``law`` is
+    the slope of radii that obey the law exactly, ``small`` the part of images and axes that is looked at.
+    """
     model, x = zoo.load(name), rc.load_images("fashion", "test").images[:PROBED]
     generator, beta = rc.make_generator(2000 + seed), model.config.beta
     with torch.no_grad():
@@ -89,14 +102,16 @@ def bends(name: str, seed: int) -> dict[str, object]:
         for whose, target in (("own", x), ("other", x.roll(1, 0))):
             terms[whose].append(rc.axis_terms(model.decode, target, z))
     speed = torch.stack([t.speed for t in terms["own"]]).mean(0)
-    residual = (-log_var - torch.log1p(2 / beta * speed)).flatten()
+    residual = -log_var - torch.log1p(2 / beta * speed)
+    rows = torch.randint(len(x), (RESAMPLED, len(x)), generator=generator)
     out = {}
     for whose, found in terms.items():
-        share = (-torch.stack([t.bend for t in found]).mean(0) / (speed + beta / 2)).flatten()
-        covariance = torch.cov(torch.stack([share, residual]))
-        correlation = covariance[0, 1] / (covariance[0, 0] * covariance[1, 1]).sqrt()
-        coefficient = covariance[0, 1] / covariance[0, 0]
-        out[whose] = {"correlation": correlation.item(), "coefficient": coefficient.item()}
+        share = -torch.stack([t.bend for t in found]).mean(0) / (speed + beta / 2)
+        slopes = torch.stack([slope(share[some], residual[some]) for some in rows])
+        low, high = torch.quantile(slopes, torch.tensor([0.025, 0.975])).tolist()
+        out[whose] = {"slope": slope(share, residual).item(), "low": low, "high": high}
+        out[whose] |= {"law": slope(share, torch.log1p(share.clamp(min=-SMALL))).item()}
+        out[whose] |= {"small": (share.abs() < SMALL).float().mean().item()}
     return out
 
 
