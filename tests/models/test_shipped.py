@@ -141,7 +141,9 @@ def test_pictures_of_a_study_are_small_and_say_which_images_they_restore():
     shown = first_of_each_class(load_images("fashion", "test"), 1).images
     assert torch.equal(images, shown)  # a byte a pixel is all that a photograph has
     rows = ("reconstruction", "prior", "gaussian")
-    assert set(pictures) == {f"{kind}-{d}-{row}" for kind in ("ae", "vae") for d in (2, 8, 32) for row in rows}
+    assert set(pictures) == {
+        f"{kind}-{d}-{row}" for kind in ("ae", "vae") for d in (2, 8, 32) for row in rows
+    }
     for name, row in pictures.items():
         assert row.shape == shown.shape
         error = (row - shown).square().sum((1, 2, 3)).mean().item()
@@ -152,8 +154,8 @@ def test_pictures_of_a_study_are_small_and_say_which_images_they_restore():
         zoo.load_pictures("packing")
 
 
-def test_in_the_study_of_dimensions_errors_fall_and_the_prior_is_not_the_autoencoder_s():
-    """The error of a larger code is that of a smaller one at most; N(0, I) was never an autoencoder's law."""
+def test_in_the_study_of_dimensions_the_prior_is_not_the_autoencoder_s_law():
+    """From its own Gaussian it draws nearer to photographs than the VAE, with more than two axes."""
     study = zoo.load_study("dimensions")
     assert len(study.runs) == 18
     for seed in range(3):
@@ -163,5 +165,7 @@ def test_in_the_study_of_dimensions_errors_fall_and_the_prior_is_not_the_autoenc
             assert ae["prior"] > 1.5 * ae["gaussian"]
             assert ae["gaussian"] > ae["reconstruction"]
             assert vae["prior"] < 0.7 * ae["prior"]
-            assert runs["vae", d]["error"] > runs["ae", d]["error"]
+            for law in ("reconstruction", "gaussian"):
+                assert d == 2 or ae[law] < vae[law]
+            assert d == 2 or runs["ae", d]["error"] < runs["vae", d]["error"]
         assert runs["ae", 8]["error"] < 0.8 * runs["ae", 2]["error"]
