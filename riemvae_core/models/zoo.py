@@ -30,6 +30,7 @@ from riemvae_core.models.classifier import Classifier, make_classifier
 from riemvae_core.models.conditional import ConditionalVAE, make_conditional
 from riemvae_core.models.files import read_tensors, save_atomically
 from riemvae_core.models.noise import with_noise
+from riemvae_core.models.pictures import load_pictures
 from riemvae_core.models.retraining import fresh_decoder
 from riemvae_core.models.training import fit
 from riemvae_core.models.vae import VAE, Autoencoder, make_model
@@ -51,6 +52,7 @@ __all__ = [
     "contract_name",
     "conv_name",
     "load",
+    "load_pictures",
     "load_study",
     "load_weights",
     "names",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from riemvae_core.codes import kmeans_codebook, quantize
-from riemvae_core.data import first_of_each_class, load_images
+from riemvae_core.data import ASSETS, first_of_each_class, load_images
 from riemvae_core.models import read_tensors, zoo
 from riemvae_core.models.training import evaluate
 from riemvae_core.models.vae import make_model
@@ -133,3 +133,39 @@ def test_a_code_in_each_place_beats_one_an_image_and_pulling_beats_snapping():
     }
     assert error["fashion-vq-grid"] < 0.5 * error["fashion-vq-256"]
     assert error["fashion-pulled-64"] < error["fashion-vq-64"]
+
+
+def test_pictures_of_a_study_are_small_and_say_which_images_they_restore():
+    pictures = zoo.load_pictures("dimensions")
+    images = pictures.pop("images")
+    shown = first_of_each_class(load_images("fashion", "test"), 1).images
+    assert torch.equal(images, shown)  # a byte a pixel is all that a photograph has
+    rows = ("reconstruction", "prior", "gaussian")
+    assert set(pictures) == {
+        f"{kind}-{d}-{row}" for kind in ("ae", "vae") for d in (2, 8, 32) for row in rows
+    }
+    for name, row in pictures.items():
+        assert row.shape == shown.shape
+        error = (row - shown).square().sum((1, 2, 3)).mean().item()
+        strangers = (row - shown.roll(1, 0)).square().sum((1, 2, 3)).mean().item()
+        assert not name.endswith("reconstruction") or error < 0.5 * strangers
+    assert (ASSETS / "studies" / "dimensions.npz").stat().st_size < 3e5
+    with pytest.raises(ValueError, match=r"a study with pictures \(dimensions\), got 'packing'"):
+        zoo.load_pictures("packing")
+
+
+def test_in_the_study_of_dimensions_the_prior_is_not_the_autoencoder_s_law():
+    """From its own Gaussian it draws nearer to photographs than the VAE, with more than two axes."""
+    study = zoo.load_study("dimensions")
+    assert len(study.runs) == 18
+    for seed in range(3):
+        runs = {(r["kind"], r["d"]): r for r in study.runs if r["seed"] == seed}
+        for d in (2, 8, 32):
+            ae, vae = (runs[kind, d]["frechet"] for kind in ("ae", "vae"))
+            assert ae["prior"] > 1.5 * ae["gaussian"]
+            assert ae["gaussian"] > ae["reconstruction"]
+            assert vae["prior"] < 0.7 * ae["prior"]
+            for law in ("reconstruction", "gaussian"):
+                assert d == 2 or ae[law] < vae[law]
+            assert d == 2 or runs["ae", d]["error"] < runs["vae", d]["error"]
+        assert runs["ae", 8]["error"] < 0.8 * runs["ae", 2]["error"]
