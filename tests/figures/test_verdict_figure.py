@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from riemvae_core.data import ASSETS
-from riemvae_core.figures.widgets import verdict, verdict_data
+from riemvae_core.figures.widgets import assets, verdict, verdict_data
 from riemvae_core.figures.widgets.host import StaticFigure
 from riemvae_core.figures.widgets.verdict_figure import KINDS, Verdict, _start
 from riemvae_core.models import zoo
@@ -27,6 +27,7 @@ MADE_UP = [
         **CELL,
         "features": ["pixels"],
         "decision": None,
+        "failed": {"two-stage": "ValueError: no"},
         "laws": [law("plain", 3.0, 0.1), law("walk", 9.0, 0.9)],
     },
     {
@@ -42,7 +43,8 @@ ABOUT = {"plain": "ignoring", "walk": "geometric", "still": "null", "bound": "re
 
 @pytest.fixture
 def made_up(monkeypatch):
-    """Another study in the place of the shipped one, without pictures."""
+    """Another study in the place of the shipped one, without pictures; what is packed is kept for neither."""
+    assets.asset.cache_clear()
     about = {name: {"kind": kind, "what": f"law {name}"} for name, kind in ABOUT.items()}
     monkeypatch.setattr(verdict_data, "runs", lambda: MADE_UP)
     monkeypatch.setattr(verdict_data, "settings", lambda: {"laws": about, "novelty": [0.35, 0.65]})
@@ -50,6 +52,8 @@ def made_up(monkeypatch):
     for run in MADE_UP[1:]:
         for own in run["laws"]:
             own["others"] = {"random": {"distance": [0.25, 0.0, 0.5]}}
+    yield
+    assets.asset.cache_clear()
 
 
 def test_every_finished_cell_and_law_is_there_with_its_numbers():
@@ -100,7 +104,7 @@ def test_another_study_is_taken_as_it_comes(made_up, in_a_notebook):
     words = [[verdict_data.standing(run, own["law"]) for own in run["laws"]] for run in MADE_UP]
     assert words == [["copies", "strays"], ["take", "beaten", "null", "reference"]]
     assert [list(verdict_data.STANDINGS)[k] for k in found["standings"][1]] == words[1]
-    assert "none is to be taken" in verdict_data.reason(MADE_UP[0])
+    assert "none is to be taken. Failed, and left out: two-stage." in verdict_data.reason(MADE_UP[0])
     assert "beats every other one" in verdict_data.reason(MADE_UP[1])
     assert _start() == {"cell": CELL | {"size": 7}, "score": "distance", "features": "pixels", "law": "plain"}
     figure = verdict()

@@ -84,7 +84,12 @@ def standing(run: dict[str, Any], law: str) -> str:
 
 
 def reason(run: dict[str, Any]) -> str:
-    """Why the law to take is the one, in a sentence."""
+    """Why the law to take is the one, in a sentence; another one names the laws that failed."""
+    failed = f" Failed, and left out: {', '.join(run['failed'])}." if run.get("failed") else ""
+    return _why(run) + failed
+
+
+def _why(run: dict[str, Any]) -> str:
     choice = run["decision"]
     if choice is None:
         return "No law's draws are new images here, so none is to be taken."
