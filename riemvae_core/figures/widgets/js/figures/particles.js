@@ -99,7 +99,8 @@ export async function mount(stage, host) {
 
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },
-    "A particle’s area is its weight. Drag in the plane to follow the nearest one: its ancestors’ way as a line, its kin in orange. " +
+    "A particle’s area is its weight; colors: the law of the moment. Drag in the plane to follow the nearest particle: its " +
+    "ancestors’ way as a line, its kin in orange. " +
     "Keys there: arrows move the point, Home lets go; the frame is a slider. On the axes that are not seen all balls have center 0 " +
     "and radius 1: every law there is the same Gaussian, left out here. Charts: particles as bars, the law as a line, that of the " +
     "moment dashed.");
@@ -107,7 +108,7 @@ export async function mount(stage, host) {
   stage.append(h("div", { class: "rv-walk" }, left, right));
   const plane = makePlane(left, { name: "Latent plane with particles", ...frame, describedby: hint.id, changed: () => loop.now() });
   const field = makeField(rgb, range, frame);
-  makeColorBar(left, rgb, range, "log density below its peak");
+  makeColorBar(left, rgb, range, "log density");
   const charts = [0, 1].map((k) => makeChart(right, {
     name: `z${"₁₂"[k]}`, ends: [-1, 1].map((sign) => format(frame.center[k] + sign * frame.half, 1)),
   }));
