@@ -108,7 +108,7 @@ def _pairs(laws: Laws, pairs: Pairs = PAIRS) -> list[dict[str, Any]]:
 
 def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     """All that chapters show of a table: each cell's laws, pairs and decision, hypotheses, provenance."""
-    runs = []
+    runs, changed = [], {law for law, _, _ in CHANGES}
     for key, laws in found.items():
         choice = decide(laws)
         runs.append(
@@ -116,7 +116,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
                 **key._asdict(),
                 "seeds": len({seed for _, _, seed in laws.rows}),
                 "features": list(laws.nets),
-                "laws": [_numbers(laws, law) for law in laws.laws],
+                "laws": [_numbers(laws, law) for law in laws.laws if law not in changed],
                 "pairs": _pairs(laws),
                 "changes": _pairs(laws, CHANGES),
                 "winners": list(winners(laws)),
@@ -128,7 +128,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     made = {name: sorted({row[name] for row in own}) for name in ("commit", "device", "torch")}
     listed = {"pairs": [list(pair) for pair in PAIRS], "changes": [list(pair) for pair in CHANGES]}
     settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
-    names = dict.fromkeys(law for laws in found.values() for law in laws.laws)
+    names = dict.fromkeys(law for laws in found.values() for law in laws.laws if law not in changed)
     settings["laws"] = {law: {"kind": kind(law), "what": WHAT.get(law, "")} for law in names}
     settings["hypotheses"] = [answer._asdict() for answer in answers(found)]
     return {"settings": settings, "runs": runs}
