@@ -18,6 +18,7 @@ from riemvae_core.figures.widgets.particles_figure import (
     RING,
     WORLDS,
     Particles,
+    World,
     exact_log_volume,
     log_volume_seen,
     metric_of,
@@ -29,7 +30,8 @@ from riemvae_core.laws import smc
 
 def test_in_two_axes_round_balls_have_a_closed_volume():
     """pi rho^2 for each ball, whatever its radius."""
-    _, rho = world_of("ring")
+    balls, rho = world_of("ring")
+    assert world_of("ring") == World(balls, rho)
     expected = math.log((RING + COPIES) * math.pi * rho**2)
     assert exact_log_volume("ring", 2) == pytest.approx(expected, abs=1e-4)
 

@@ -24,7 +24,8 @@ def test_boxes_stand_apart_and_within_the_page(name):
 
 @pytest.mark.parametrize("name", sampler_drawings.SAMPLERS)
 def test_every_box_is_joined_and_something_comes_out(name):
-    boxes, arrows = sampler_drawings.SAMPLERS[name]
+    boxes, arrows = drawing = sampler_drawings.SAMPLERS[name]
+    assert isinstance(drawing, sampler_drawings.Drawing)
     pairs = [tuple(arrow.split(">")) for arrow in arrows.split()]
     assert {end for pair in pairs for end in pair} == set(boxes)
     assert set(boxes) - {start for start, _ in pairs}
