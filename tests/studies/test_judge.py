@@ -183,7 +183,9 @@ def test_orders_by_two_nets_and_by_the_truth():
         table = []
         for data in ("rings-and-disks-large", "color-shapes"):
             for law, distance in distances.items():
-                table += rows({law: distance}, keys(data=data), truth_x=0.5 + sign * distance / 20)
+                table += rows(
+                    {law: distance}, keys(data=data), truth_x=0.5 + sign * distance / 20, truth_hue=None
+                )
         return table
 
     assert said(h6, drawn(1)) == "supported"

@@ -122,7 +122,8 @@ def _distances(laws: Laws, net: int = 0) -> list[float]:
 
 def _from_truth(laws: Laws) -> list[float]:
     """How far each law's factors are from the true ones, a mean over the factors."""
-    names = sorted({name for rows in laws.rows.values() for name in rows[0] if name.startswith("truth_")})
+    given = {name for rows in laws.rows.values() for name, value in rows[0].items() if value is not None}
+    names = sorted(name for name in given if name.startswith("truth_"))  # a table has the factors of all sets
     return [fmean(laws.mean(law, name) for name in names) for law in LAWS if law in laws.laws]
 
 
