@@ -102,6 +102,7 @@ def kmeans_codebook(
         tensor([0.50, 9.00])
     """
     from sklearn.cluster import kmeans_plusplus
+    from threadpoolctl import threadpool_limits
 
     check_floats(z=z)
     check_number(whole=True, k=k, max_steps=max_steps)
@@ -115,7 +116,8 @@ def kmeans_codebook(
     if (size := points.abs().max().item()) > 1e150:
         raise ValueError(f"z must be at most 1e150 in size, so that squares are finite, got {size:g}")
     seed = int(torch.randint(2**31, (), generator=generator, device=source_of(generator)))
-    seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
+    with threadpool_limits(1):  # small products: threads that wait for each other cost more than they save
+        seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
     points = points.to(torch.promote_types(z.dtype, torch.float32))  # sums of many leave half precision
     codebook = torch.as_tensor(seeds, dtype=points.dtype, device=z.device)
     steps, converged = 0, False

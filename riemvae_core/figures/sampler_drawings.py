@@ -9,7 +9,13 @@ from riemvae_core.figures.drawings import draw_flow
 
 
 class Drawing(NamedTuple):
-    """Boxes as in ``draw_flow``, and arrows as pairs of names, ``"a>b b>c"``."""
+    """Boxes as in ``draw_flow``, and arrows as pairs of names, ``"a>b b>c"``.
+
+    Example:
+        >>> from riemvae_core.figures import sampler_drawings
+        >>> sampler_drawings.SAMPLERS["prior"].arrows
+        'noise>z'
+    """
 
     boxes: Mapping[str, tuple[float, float, str, str]]
     arrows: str
