@@ -13,6 +13,7 @@ from browser import FLAGS, find_browser, serving
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # How long a case takes is no finding: machines differ, and share their cores.
@@ -86,6 +87,18 @@ def meta_by_default() -> Iterator[None]:
     torch.set_default_device("meta")
     yield
     torch.set_default_device(None)
+
+
+@pytest.fixture
+def double_by_default() -> Iterator[None]:
+    """Tensors are made in double precision, and forward mode is there, which must be loaded beforehand."""
+    from riemvae_core.numerics import load_forward_mode  # not before jaxtyping looks at what is imported
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    load_forward_mode()
+    yield
+    torch.set_default_dtype(before)
 
 
 QUEUES = """const queue = ({normals, uniforms}) => {

@@ -87,7 +87,8 @@ def _ways(places: Callable[[Codes, int], Tensor], needs: str = "") -> Family:
 
     def choose(codes: Codes, held: Tensor) -> Choice:
         start = first_width(codes, held) / max(codes.mu.std(0).square().mean().sqrt().item(), 1e-30)
-        rows, best = [], (-math.inf, {})
+        best = Choice({}, -math.inf)
+        rows = []
         for neighbors in dict.fromkeys(min(k, len(codes.mu) - 1) for k in LINES):
             own = places(codes, neighbors)
 
@@ -96,8 +97,10 @@ def _ways(places: Callable[[Codes, int], Tensor], needs: str = "") -> Family:
 
             h, tried = best_width(value, start, 4.0, coarse=7, close=0.05)
             rows += [({"neighbors": neighbors, "h": w}, v) for w, v in tried]
-            best = max(best, (dict(tried)[h], {"neighbors": neighbors, "h": h}), key=lambda pair: pair[0])
-        return Choice(best[1], best[0], tuple(rows))
+            if dict(tried)[h] > best.log_prob:
+                widths = {"neighbors": neighbors, "h": h}
+                best = Choice(widths, dict(tried)[h], parts=_along(own, codes, h))
+        return best._replace(tried=tuple(rows))
 
     return Family(("neighbors", "h"), make, choose, needs)
 

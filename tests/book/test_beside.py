@@ -13,17 +13,8 @@ from torch.nn import functional
 
 import riemvae_core as rc
 from riemvae_core import metrics
-from riemvae_core.numerics import load_forward_mode
 
-
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    load_forward_mode()
-    yield
-    torch.set_default_dtype(before)
-
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 INWARD, OUTWARD = normal(5, 3), normal(7, 5, seed=1)
 

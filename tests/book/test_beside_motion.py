@@ -12,17 +12,8 @@ from torch.func import grad, hessian, jacrev, vmap
 
 import riemvae_core as rc
 from riemvae_core.laws import hmc
-from riemvae_core.numerics import load_forward_mode
 
-
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    load_forward_mode()
-    yield
-    torch.set_default_dtype(before)
-
+pytestmark = pytest.mark.usefixtures("double_by_default")
 
 # the length of a leapfrog step (questions.md, q-step)
 

@@ -31,8 +31,12 @@ def cell(law):
     return Cell(FIT, ROLES[1], law, 0, 20, ("pixels",))
 
 
+def images(space, one):
+    return space.trained.decode(sprites.drawn(space, one).z)
+
+
 def distance(space, law):
-    seen = sprites.drawn(space, cell(law)).flatten(1)
+    seen = images(space, cell(law)).flatten(1)
     return rc.sampler_distance(seen, space.reference[: len(seen)].flatten(1)).frechet
 
 
@@ -41,7 +45,7 @@ def test_draws_come_first_and_then_the_images_nearest_to_them(space):
     cells = [cell("zero steps"), cell("shuffled shapes")]
     scored = {one.key: distance(space, one.law) for one in cells}
     tiles, near = sprites.pictures(space, cells, photos, scored)
-    copies = sprites.drawn(space, cells[0])[: sprites.DRAWS]
+    copies = images(space, cells[0])[: sprites.DRAWS]
     torch.testing.assert_close(tiles[: sprites.DRAWS], copies)
     assert len(near["zero steps"]) == sprites.DRAWS
     for draw, place in zip(copies, near["zero steps"], strict=True):

@@ -161,15 +161,13 @@ def pair_table(found: Cells, pairs: Pairs = PAIRS) -> str:
     Empty where no cell has such a pair.
     """
     head = "| what the difference is of | data | images | model | price | nearer by | | novelty of both |"
-    lines = []
-    known = {key: _pairs(laws, pairs) for key, laws in found.items() if key.model == "vae"}
-    for law, other, what in pairs:
-        for key, own in known.items():
-            for pair in own:
-                if (pair["law"], pair["other"]) == (law, other):
-                    gain = format(rc.Interval(*pair["gain"]), ".2g")
-                    both = ", ".join(f"{novelty:.2f}" for novelty in pair["novelty"])
-                    lines.append(f"| {what} | {_where(key)} | {gain} | {pair['verdict']} | {both} |")
+    plain, lines = {key: laws for key, laws in found.items() if key.model == "vae"}, []
+    for pair in pairs:
+        for key, laws in plain.items():
+            for one in _pairs(laws, [pair]):
+                gain = format(rc.Interval(*one["gain"]), ".2g")
+                both = ", ".join(f"{novelty:.2f}" for novelty in one["novelty"])
+                lines.append(f"| {pair[2]} | {_where(key)} | {gain} | {one['verdict']} | {both} |")
     return "\n".join([head, "|" + "---|" * 8, *lines]) if lines else ""
 
 

@@ -18,7 +18,7 @@ import riemvae_core as rc
 from riemvae_core.models import zoo
 from verdict import models
 from verdict.grid import ALL, Cell, Fit
-from verdict.laws import LAWS, Codes, common_generator
+from verdict.laws import LAWS, Codes, Draws, common_generator
 from verdict.store import Row
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -188,6 +188,12 @@ def _scores(space: Space, features: str, fake: Tensor) -> Row:
     }  # fmt: skip
 
 
+def drawn(space: Space, cell: Cell) -> Draws:
+    """The codes of a cell: as many as its images, or as a half of the test set has."""
+    n = min(cell.images, len(space.reference), len(space.codes.others[0]))
+    return LAWS[cell.law](space.codes, n, common_generator(cell.fit.seed, cell.draw))
+
+
 @torch.no_grad()
 def score(space: Space, cell: Cell) -> list[Row]:
     """The rows of a cell, one for each of its features; what goes wrong with a law stands in ``error``."""
@@ -197,16 +203,14 @@ def score(space: Space, cell: Cell) -> list[Row]:
     scores: list[Row] = [{} for _ in cell.features]
     if not space.error:
         row |= {"train_images": len(space.codes.mu), "train_seconds": space.trained.seconds}
-        n = min(cell.images, len(space.reference), len(space.codes.others[0]))
         try:
-            generator = common_generator(cell.fit.seed, cell.draw)
             with warnings.catch_warnings(), torch.enable_grad():
                 warnings.simplefilter("ignore")  # what a sampler says of itself stands in the row
                 began = time.perf_counter()
-                draws = LAWS[cell.law](space.codes, n, generator)
+                draws = drawn(space, cell)
                 row["seconds"] = time.perf_counter() - began
             fake = space.trained.decode(draws.z.detach())
-            row |= {"images": n, **draws.facts}
+            row |= {"images": len(fake), **draws.facts}
             scores = [_scores(space, name, fake) for name in cell.features]
             if cell.fit.data in DRAWN:
                 row |= _against_truth(cell.fit.data, fake)

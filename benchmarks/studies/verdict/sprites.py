@@ -21,11 +21,11 @@ from torch import Tensor
 
 import riemvae_core as rc
 from riemvae_core.data import ASSETS
+from riemvae_core.neighbors import nearest
 from verdict.grid import ROLES, Cell, Fit, read_grid
 from verdict.judge import Key, kind
-from verdict.laws import LAWS, common_generator
 from verdict.models import UNPRICED
-from verdict.spaces import FEATURES, Space, chosen_rows, prepare
+from verdict.spaces import FEATURES, Space, chosen_rows, drawn, prepare
 from verdict.store import published, read_table, write_whole
 
 HERE = Path(__file__).resolve().parent
@@ -43,18 +43,6 @@ def images_of(fit: Fit) -> Tensor:
     """The images that a fit was trained on."""
     images = _all(fit.data)
     return images[chosen_rows(fit, len(images))[0]]
-
-
-def drawn(space: Space, cell: Cell) -> Tensor:
-    """The images of a cell, those that ``verdict.spaces.score`` scores."""
-    n = min(cell.images, len(space.reference), len(space.codes.others[0]))
-    draws = LAWS[cell.law](space.codes, n, common_generator(cell.fit.seed, cell.draw))
-    return space.trained.decode(draws.z.detach())
-
-
-def nearest(fake: Tensor, train: Tensor) -> Tensor:
-    """For each row of features the row of ``train`` that is nearest."""
-    return torch.cdist(fake, train, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
 
 
 def sheet(tiles: Tensor) -> Image.Image:
@@ -77,14 +65,14 @@ def pictures(
     look = FEATURES[cells[0].features[0]]
     known, reference, tiles, found = look(space.train), look(space.reference), [], {}
     for cell in cells:
-        fake = drawn(space, cell)
+        fake = space.trained.decode(drawn(space, cell).z.detach())
         seen = look(fake)
         distance = rc.sampler_distance(seen, reference[: len(seen)]).frechet
         if abs(distance / scored[cell.key] - 1) > SAME:
             print(f"left out: {cell.law}, {distance:.4g} and in the table {scored[cell.key]:.4g}")
             continue
         tiles.append(fake[:DRAWS].clamp(0, 1))
-        found[cell.law] = nearest(seen[:DRAWS], known).tolist()
+        found[cell.law] = nearest(seen[:DRAWS], known).indices[:, 0].tolist()
     rows = sorted({row for own in found.values() for row in own})
     place = {row: DRAWS * len(found) + i for i, row in enumerate(rows)}
     near = {law: [place[row] for row in own] for law, own in found.items()}
