@@ -13,7 +13,6 @@ from browser import FLAGS, find_browser, serving
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
-
 ROOT = Path(__file__).resolve().parents[1]
 
 # How long a case takes is no finding: machines differ, and share their cores.
