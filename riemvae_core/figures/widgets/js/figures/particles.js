@@ -2,7 +2,7 @@
 // they fail all together.
 import { makeChart } from "../stage/chart.js";
 import { makeButton, makeMenu, makeSlider } from "../stage/controls.js";
-import { makeColorBar, makeField, outline, paintBalls, paintKnob, traceDots } from "../stage/field.js";
+import { holdKnob, makeColorBar, makeField, outline, paintBalls, paintKnob, traceDots } from "../stage/field.js";
 import { makeJobs } from "../stage/jobs.js";
 import { cellMasses, marginal } from "../mathematics/histogram.js";
 import { clamp, format, formatPoint, isPair, nearestPoint } from "../mathematics/numbers.js";
@@ -10,7 +10,7 @@ import { makeStart, makeVolume, temper, volumeOf } from "../mathematics/particle
 import { makeTempered, sharesOfCells } from "../mathematics/tempered.js";
 import { makeTorchRandom } from "../mathematics/torch_random.js";
 import {
-  ARROWS, followHost, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette,
+  followHost, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, readPalette,
   renderLive, watchTheme,
 } from "../stage/stage.js";
 
@@ -248,16 +248,7 @@ export async function mount(stage, host) {
   }
 
   // ---- pointer and keys
-  const hold = (at) => change({ probe: plane.toPlane(...at) });
-  onDrag(plane, { start: hold, move: hold, end() {}, hover() {} });
-  plane.canvas.addEventListener("keydown", (event) => {
-    const stride = event.shiftKey ? 0.25 : 0.05, arrow = ARROWS[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (arrow) change({ probe: (state.probe.length ? state.probe : frame.center).map((v, k) => v + stride * arrow[k]) });
-    else if (event.key === "Home") change({ probe: [] });
-    else return;
-    event.preventDefault();
-  });
+  holdKnob(plane, frame.center, () => state.probe, (probe) => change({ probe }));
 
   restart();
   const unwatch = watchTheme(() => { colors = readPalette(stage); plane.repaint(); loop.invalidate(); });

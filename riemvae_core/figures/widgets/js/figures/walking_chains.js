@@ -1,14 +1,14 @@
 // Chapter 6: chains of Hamiltonian Monte Carlo on the field of a VAE's balls, and how near their visits come to the law.
 import { makeChart } from "../stage/chart.js";
 import { makeButton, makeSlider } from "../stage/controls.js";
-import { makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers } from "../stage/field.js";
+import { holdKnob, makeColorBar, makeField, outline, paintBalls, paintKnob, paintWalkers } from "../stage/field.js";
 import { cellMasses, logSumAround, makeHistogram, marginal, samplingNoise, totalVariation } from "../mathematics/histogram.js";
 import { clampedVolume, makeChains, moveChains, releasedRules, uniformRules } from "../mathematics/hmc.js";
 import { volumeOnGrid } from "../mathematics/metric.js";
 import { clamp, format, formatPoint, isPair, significant } from "../mathematics/numbers.js";
 import { makeRandom } from "../mathematics/random.js";
 import {
-  ARROWS, followHost, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, onDrag, readPalette, renderLive,
+  followHost, h, LIGHT, makeLoop, makeNumbers, makePlane, makeVoice, motionIsReduced, newId, readPalette, renderLive,
   watchTheme,
 } from "../stage/stage.js";
 
@@ -187,16 +187,7 @@ export async function mount(stage, host) {
   }
 
   // ---- pointer and keys
-  const gather = (at) => change({ start: plane.toPlane(...at) });
-  onDrag(plane, { start: gather, move: gather, end() {}, hover() {} });
-  plane.canvas.addEventListener("keydown", (event) => {
-    const stride = event.shiftKey ? 0.25 : 0.05, arrow = ARROWS[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (arrow) change({ start: (state.start.length ? state.start : frame.center).map((v, k) => v + stride * arrow[k]) });
-    else if (event.key === "Home") change({ start: [] });
-    else return;
-    event.preventDefault();
-  });
+  holdKnob(plane, frame.center, () => state.start, (start) => change({ start }));
 
   field.set(volumeOnGrid(balls, frame, GRID), GRID);
   restart();

@@ -1,7 +1,7 @@
 // A field over a latent plane in the plots' own table of colors, its color bar, and what stands out on it. A field is the
 // same in light and dark, and so are the lines on it.
 import { clamp, format } from "../mathematics/numbers.js";
-import { ellipse, h, LIGHT, paintDot } from "./stage.js";
+import { ARROWS, ellipse, h, LIGHT, onDrag, paintDot } from "./stage.js";
 
 // `table` holds 256 colors, [r, g, b, r, g, b, ...]; `range` the values of the first and the last.
 export function makeField(table, [low, high], { center, half }) {
@@ -82,4 +82,19 @@ export function paintWalkers(c, plane, z) {
 // The point in hand.
 export function paintKnob(c, at) {
   paintDot(c, at, 5.5, LIGHT.ink, LIGHT.ground, 1.6);
+}
+
+// A knob on the plane that may be away (`at()` is empty): the pointer brings it, arrows push it, from the middle at first,
+// and Home sends it away.
+export function holdKnob(plane, middle, at, put) {
+  const hold = (pixel) => put(plane.toPlane(...pixel));
+  onDrag(plane, { start: hold, move: hold, end() {}, hover() {} });
+  plane.canvas.addEventListener("keydown", (event) => {
+    const stride = event.shiftKey ? 0.25 : 0.05, arrow = ARROWS[event.key];
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (arrow) put((at().length ? at() : middle).map((v, k) => v + stride * arrow[k]));
+    else if (event.key === "Home") put([]);
+    else return;
+    event.preventDefault();
+  });
 }
