@@ -126,7 +126,7 @@ def test_a_missing_file_leaves_the_picture_and_says_why(browser, address):
     figure = page.locator("figure").first
     figure.get_by_text("fashion-ae-2d.js could not be loaded").wait_for()
     assert figure.locator("svg.rv-still").is_visible()
-    assert page.locator("figure[data-rv-ready]").count() == 2
+    page.wait_for_function("document.querySelectorAll('figure[data-rv-ready]').length === 2")
     context.close()
 
 
