@@ -87,8 +87,9 @@ def _ready_for(k: int, **sets: Tensor) -> list[Tensor]:
 
 
 def _root(x: Float[Tensor, "n f"]) -> Float[Tensor, "m f"]:
-    """R with R^T R the covariance of x, by the QR decomposition of the centered rows."""
-    return torch.linalg.qr((x - x.mean(0)) / (len(x) - 1) ** 0.5, mode="r").R
+    """R with R^T R the covariance of x: the centered rows, or their QR decomposition's R where smaller."""
+    centered = (x - x.mean(0)) / (len(x) - 1) ** 0.5
+    return centered if len(x) <= x.shape[1] else torch.linalg.qr(centered, mode="r").R
 
 
 @torch.no_grad()
