@@ -45,7 +45,7 @@ ABOUT = {"plain": "ignoring", "walk": "geometric", "still": "null", "bound": "re
 def made_up(monkeypatch):
     """Another study in the place of the shipped one, without pictures; what is packed is kept for neither."""
     assets.asset.cache_clear()
-    about = {name: {"kind": kind, "what": f"law {name}"} for name, kind in ABOUT.items()}
+    about = {name: {"kind": kind, "name": f"{name} law", "what": f"what {name} is"} for name, kind in ABOUT.items()}
     monkeypatch.setattr(verdict_data, "runs", lambda: MADE_UP)
     monkeypatch.setattr(verdict_data, "settings", lambda: {"laws": about, "novelty": [0.35, 0.65]})
     monkeypatch.setattr(verdict_data, "sheets", dict)
@@ -87,7 +87,7 @@ def test_how_laws_stand_is_what_the_rules_decided(run):
     assert {name for name in fresh if by[name] != "beaten"} == set(choice["alike"])
     assert min(fresh, key=mean.get) == choice["best"]
     said = verdict_data.reason(run)
-    assert said.startswith(f"Take {choice['simplest']}: ")
+    assert said.startswith(f"Take {verdict_data.name_of(choice['simplest'])}: ")
     words = [choice["words"].get(name) for name in choice["alike"]]
     if choice["simplest"] != choice["best"]:
         words = [choice["words"][choice["simplest"]]]
@@ -187,6 +187,6 @@ def test_in_a_book_it_is_a_picture_with_its_numbers(in_a_book):
     html = figure._repr_html_()
     run = next(run for run in RUNS if verdict_data.cell_of(run) == start["cell"])
     for own in run["laws"]:
-        assert f"{own['law']} {own['distance'][0]:.1f}" in html
+        assert f"{verdict_data.name_of(own['law'])} {own['distance'][0]:.1f}" in html
     assert html.count("<image") == 12
     assert all(f">{words}<" in html for words in list(KINDS.values())[:4])

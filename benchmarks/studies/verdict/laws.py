@@ -190,38 +190,36 @@ LAWS: dict[str, Law] = {
     "fitted shuffled ball": _fitted("ball", "shuffled"),
 }
 
-#: each law in a few words, for a reader who sees its name in a figure
-WHAT = {
-    "held-out reconstructions": "codes of test images that no law has seen: the bound",
-    "own prior": "the prior that the model was trained with",
-    "gaussian": "one Gaussian with the codes' mean and covariance",
-    "mixture of 10": "ten Gaussians fitted to the codes",
-    "two-stage": "a second VAE, trained on the codes",
-    "fitted mixture": "Gaussians fitted to the codes, their number chosen by held-out codes",
-    "fitted isotropic": "a round Gaussian around each code, its width chosen by held-out codes",
-    "fitted axes": "a Gaussian around each code, one width an axis, chosen by held-out codes",
-    "fitted kernel": "a Gaussian around each code with the covariance of its neighbors",
-    "aggregate posterior": "a point of a random training image's ball",
-    "uniform": "the uniform law of the metric of all balls",
-    "fitted ball": "a ball at random, swelled by one factor that held-out codes chose",
-    "fitted kernel of balls": "kernels with the covariance of neighbors, shrunk toward the balls",
-    "fitted power": "the metric's volume to the power 2/d, its width chosen by held-out codes",
-    "fitted averaged": "the uniform law of an average of the balls' precisions, tempered",
-    "as released": "the published chains: a hundred moves from training codes",
-    "uniform, half rho": "the uniform law, the metric's width half as large",
-    "uniform, twice rho": "the uniform law, the metric's width twice as large",
-    "uniform, paper's rho": "the uniform law with the paper's width",
-    "uniform, lambda 0.1": "the uniform law with a larger lambda",
-    "uniform, background 0.1": "the uniform law with a larger share of background",
-    "uniform, 30 medoids": "the uniform law of thirty balls",
-    "uniform, 300 medoids": "the uniform law of three hundred balls",
-    "as released, 10 moves": "the published chains, ten moves long",
-    "as released, 400 moves": "the published chains, four hundred moves long",
-    "as released, 300 medoids": "the published chains over three hundred balls",
-    "zero steps": "training codes, unchanged",
-    "round noise": "training codes plus round noise of the balls' mean size",
-    "free walk": "training codes plus steps as long as the published chains', without their force",
-    "noise of one shape": "training codes plus noise of the balls' mean shape",
-    "shuffled shapes": "training codes plus noise of another image's ball",
-    "fitted shuffled ball": "another image's ball, swelled by one factor that held-out codes chose",
+
+class Told(NamedTuple):
+    """What pages call a law, and what it is in a few words."""
+
+    name: str
+    what: str
+
+
+#: each law as a reader meets it; a changed setting stands in a table of its own and has no name
+TOLD = {
+    "held-out reconstructions": Told("the bound", "codes of test images that no law has seen"),
+    "own prior": Told("prior", "the prior that the model was trained with"),
+    "gaussian": Told("one Gaussian", "a Gaussian with the codes' mean and covariance"),
+    "mixture of 10": Told("mixture of 10", "ten Gaussians fitted to the codes"),
+    "two-stage": Told("second VAE", "a small VAE that was trained on the codes"),
+    "fitted mixture": Told("tuned mixture", "Gaussians fitted to the codes, their number by held-out codes"),
+    "fitted isotropic": Told("round kernels", "a round Gaussian around each code, its width by held-out codes"),
+    "fitted axes": Told("kernels by axis", "a Gaussian around each code, one width per axis by held-out codes"),
+    "fitted kernel": Told("local kernels", "a Gaussian around each code with its neighbors' covariance"),
+    "aggregate posterior": Told("balls at random", "a point of a random training image's ball"),
+    "uniform": Told("uniform", "the uniform law of the metric of all balls"),
+    "fitted ball": Told("swelled balls", "balls at random, swelled by one factor that held-out codes chose"),
+    "fitted kernel of balls": Told("local kernels of balls", "local kernels, shrunk toward the balls"),
+    "fitted power": Told("volume to a power", "the metric's volume to the power 2/d, its reach by held-out codes"),
+    "fitted averaged": Told("averaged metric", "the uniform law of an average of the balls' precisions, tempered"),
+    "as released": Told("released chains", "the published chains: a hundred moves from training codes"),
+    "zero steps": Told("zero steps", "training codes, unchanged"),
+    "round noise": Told("round noise", "training codes plus round noise of the balls' mean size"),
+    "free walk": Told("walk without force", "training codes plus steps as long as the released chains'"),
+    "noise of one shape": Told("one mean shape", "training codes plus noise of the balls' mean shape"),
+    "shuffled shapes": Told("balls of others", "training codes plus noise of another image's ball"),
+    "fitted shuffled ball": Told("balls of others, swelled", "another image's ball, swelled like one's own"),
 }

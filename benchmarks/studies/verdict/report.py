@@ -17,7 +17,7 @@ from riemvae_core.data import ASSETS
 from verdict.grid import ROLES, Grid, read_grid
 from verdict.hypotheses import Cells, answers, winners
 from verdict.judge import BOUND, LAWS, NOVELTY, OWN, Key, Laws, cells, decide, kind
-from verdict.laws import WHAT
+from verdict.laws import TOLD
 from verdict.models import UNPRICED
 from verdict.store import Row, published, read_table, write_whole
 
@@ -129,7 +129,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     listed = {"pairs": [list(pair) for pair in PAIRS], "changes": [list(pair) for pair in CHANGES]}
     settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
     names = dict.fromkeys(law for laws in found.values() for law in laws.laws if law not in changed)
-    settings["laws"] = {law: {"kind": kind(law), "what": WHAT.get(law, "")} for law in names}
+    settings["laws"] = {law: {"kind": kind(law), **TOLD[law]._asdict()} for law in names}
     settings["hypotheses"] = [answer._asdict() for answer in answers(found)]
     return {"settings": settings, "runs": runs}
 
@@ -176,22 +176,40 @@ def _range(values: Sequence[float], digits: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def _of(law: str, found: Cells) -> list[Laws]:
+    """The cells of the clothes and the plain VAE that have a law."""
+    plain = (laws for key, laws in found.items() if (key.data, key.model) == ("fashion-full", "vae"))
+    return [laws for laws in plain if law in laws.laws]
+
+
 def law_line(law: str, found: Cells) -> str:
-    """One sentence on a law over all cells of the plain VAE."""
-    own = {key: laws for key, laws in found.items() if key.model == "vae" and law in laws.laws}
-    novelty = _range([laws.mean(law, "novelty") for laws in own.values()], ".2f")
-    over = median(laws.mean(law, "distance") / laws.mean(BOUND, "distance") for laws in own.values())
-    prior = sum(laws.mean(law, "distance") < laws.mean(OWN, "distance") for laws in own.values())
-    new = [laws for laws in own.values() if laws.is_new(law)]
+    """One sentence on a law: in how many cells its draws are new images, and in how many it is unbeaten."""
+    own = _of(law, found)
+    new = [laws for laws in own if laws.is_new(law)]
+    said = f"- **{TOLD[law].name}**, {TOLD[law].what}: "
+    if not new:
+        stray = median(laws.mean(law, "novelty") for laws in own) > NOVELTY[1]
+        return said + f"in no cell are its draws new images; they {'stray' if stray else 'copy'}."
     alike = sum(law in decide(laws).alike for laws in new)
-    said = f"**{law}**: its draws count as new images in {len(new)} of {len(own)} cells (novelty {novelty})"
-    said += f", and in {alike} of these the nearest does not beat it" if new else ""
-    return f"- {said}; over all, {over:.1f} times the bound's distance, nearer than the prior in {prior}."
+    return said + f"new images in {len(new)} of {len(own)} cells, unbeaten by the nearest in {alike} of these."
 
 
 def law_lines(found: Cells) -> str:
     """One sentence a law."""
-    return "\n".join(law_line(law, found) for law in LAWS if any(law in laws.laws for laws in found.values()))
+    return "\n".join(law_line(law, found) for law in LAWS if _of(law, found))
+
+
+def law_table(found: Cells) -> str:
+    """The numbers behind the sentences, over the same cells."""
+    head, lines = "| law | novelty | times the bound's distance, median | nearer than the prior in |", []
+    for law in LAWS:
+        own = _of(law, found)
+        if own:
+            novelty = _range([laws.mean(law, "novelty") for laws in own], ".2f")
+            over = median(laws.mean(law, "distance") / laws.mean(BOUND, "distance") for laws in own)
+            prior = sum(laws.mean(law, "distance") < laws.mean(OWN, "distance") for laws in own)
+            lines.append(f"| {law} ({TOLD[law].name}) | {novelty} | {over:.1f} | {prior} of {len(own)} |")
+    return "\n".join([head, "|" + "---|" * 4, *lines]) if lines else ""
 
 
 def text(rows: Sequence[Row], found: Cells, role: str) -> str:
@@ -201,7 +219,7 @@ def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     said = f"From the {role} seeds {', '.join(map(str, seeds))}: {n} rows, all of them of finished cells."
     head = ["| hypothesis | answer | because |", "|---|---|---|"]
     lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(found)]
-    tables = [pair_table(found, pairs) for pairs in (PAIRS, CHANGES)]
+    tables = [law_table(found), *(pair_table(found, pairs) for pairs in (PAIRS, CHANGES))]
     return "\n\n".join([said, decision_table(found), "\n".join(head + lines), *filter(None, tables)])
 
 

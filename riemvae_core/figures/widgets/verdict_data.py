@@ -59,6 +59,11 @@ def laws() -> tuple[str, ...]:
     return tuple(settings()["laws"])
 
 
+def name_of(law: str) -> str:
+    """What pages call a law; one that failed in every cell keeps the study's name."""
+    return settings()["laws"].get(law, {"name": law})["name"]
+
+
 def cell_of(run: dict[str, Any]) -> dict[str, Any]:
     """What tells a cell from others."""
     return {field: run[field] for field in CELL}
@@ -85,7 +90,7 @@ def standing(run: dict[str, Any], law: str) -> str:
 
 def reason(run: dict[str, Any]) -> str:
     """Why the law to take is the one, in a sentence; another one names the laws that failed."""
-    failed = f" Failed, and left out: {', '.join(run['failed'])}." if run.get("failed") else ""
+    failed = f" Failed, and left out: {', '.join(map(name_of, run['failed']))}." if run.get("failed") else ""
     return _why(run) + failed
 
 
@@ -93,17 +98,18 @@ def _why(run: dict[str, Any]) -> str:
     choice = run["decision"]
     if choice is None:
         return "No law's draws are new images here, so none is to be taken."
-    take, best, n = choice["simplest"], choice["best"], len(choice["alike"])
+    simplest, best, n = choice["simplest"], choice["best"], len(choice["alike"])
+    take = name_of(simplest)
     if n == 1:
         return f"Take {take}: the nearest law of new images, and it beats every other one by all four rules."
-    if take == best:
+    if simplest == best:
         nets = any(choice["words"].get(law) == DEPENDS for law in choice["alike"])
         said = "these images could show no difference" + (f", or one that {DEPENDS}" if nets else "")
         return f"Take {take}: the nearest law of new images, and the simplest of {n} between which {said}."
     said = "these images could show no difference between the two"
-    if choice["words"][take] == DEPENDS:
+    if choice["words"][simplest] == DEPENDS:
         said = f"which of the two is nearer {DEPENDS}"
-    among = f"the simplest of {n} laws of new images that the nearest, {best}, does not beat"
+    among = f"the simplest of {n} laws of new images that the nearest, {name_of(best)}, does not beat"
     return f"Take {take}: {among}; {said}."
 
 

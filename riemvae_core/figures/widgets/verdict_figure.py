@@ -167,11 +167,11 @@ def _still(props: dict[str, Any]) -> str:
         strong = ' font-weight="600"' if law == _take(run) else ""
         parts += [
             _row(x(mean), x(lo), x(hi), y, state in FILLED),
-            stills.text(20, y, law).replace("<text ", f"<text{strong} "),
+            stills.text(20, y, data.name_of(law)).replace("<text ", f"<text{strong} "),
             stills.text(470, y, stills.number(mean, 1), "end"),
             stills.text(480, y, data.STANDINGS[state][0]),
         ]
-        words.append(f"{law} {stills.number(mean, 1)} {data.STANDINGS[state][0]}".strip())
+        words.append(f"{data.name_of(law)} {stills.number(mean, 1)} {data.STANDINGS[state][0]}".strip())
     label = f"Laws of codes, {lines[0]}. {data.reason(run)} {'; '.join(words)}."
     return stills.still(760, y + 20, label, *parts, *_pictures(run, start["law"]))
 

@@ -10,6 +10,7 @@ from riemvae_core.models import zoo
 
 pytestmark = pytest.mark.browser
 RUNS = zoo.load_study("verdict").runs
+NAMES = {verdict_data.name_of(law): law for law in verdict_data.laws()}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def check(page):
         assert now["numbers"][score] == pytest.approx(three, rel=1e-6)
     assert now["standing"] == verdict_data.standing(run, now["law"])
     options = page.locator("[role=option]:not([hidden])")
-    names = options.locator(".rv-name").all_text_contents()
+    names = [NAMES[name] for name in options.locator(".rv-name").all_text_contents()]
     assert set(names) == {own["law"] for own in run["laws"]}
     values = [float(text) for text in options.locator(".rv-value").all_text_contents()]
     means = [verdict_data.scores(run, name, now["features"])[now["score"]][0] for name in names]
@@ -36,14 +37,18 @@ def check(page):
     words = [verdict_data.STANDINGS[verdict_data.standing(run, name)][0] for name in names]
     assert options.locator(".rv-tag").all_text_contents() == words
     chosen = page.locator("[role=option][aria-selected=true] .rv-name").all_text_contents()
-    assert chosen == [now["law"]]
+    assert chosen == [verdict_data.name_of(now["law"])]
     hollow = page.locator("[role=option].rv-hollow:not([hidden]) .rv-name").all_text_contents()
-    assert hollow == [name for name, word in zip(names, words, strict=True) if word in ("copies", "strays")]
+    assert [NAMES[name] for name in hollow] == [name for name, word in zip(names, words, strict=True) if word in ("copies", "strays")]
     return now, run
 
 
+def row(page, law):
+    return page.locator("[role=option]", has=page.get_by_text(verdict_data.name_of(law), exact=True)).first
+
+
 def click(page, law):
-    page.locator("[role=option]", has=page.get_by_text(law, exact=True)).first.click()
+    row(page, law).click()
     settle(page)
 
 
@@ -61,7 +66,7 @@ def test_it_starts_at_the_law_to_take_and_a_click_shows_what_a_law_draws(page):
         assert now["pairs"] == [[first + k, place] for k, place in enumerate(near[law])]
         tile = verdict_data.tiles(verdict_data.sheet_of(run), [first])[0]
         assert now["pixel"] == pytest.approx(tile[14, 14], abs=0.03)
-        assert law in board.get_attribute("aria-label")
+        assert verdict_data.name_of(law) in board.get_attribute("aria-label")
         seen.append(board.screenshot())
     assert len(set(seen)) == 3
 
@@ -86,13 +91,14 @@ def test_menus_go_to_another_cell_score_and_net(page):
 
 
 def test_keys_walk_over_the_laws_of_the_cell(page):
-    names = page.locator("[role=option]:not([hidden]) .rv-name").all_text_contents()
+    shown = page.locator("[role=option]:not([hidden]) .rv-name").all_text_contents()
+    names = [NAMES[name] for name in shown]
     page.get_by_role("listbox").focus()
     for key, law in (("Home", names[0]), ("ArrowUp", names[0]), ("ArrowDown", names[1]), ("End", names[-1])):
         page.keyboard.press(key)
         assert check(page)[0]["law"] == law
     active = page.get_by_role("listbox").get_attribute("aria-activedescendant")
-    assert page.locator(f"#{active} .rv-name").text_content() == names[-1]
+    assert page.locator(f"#{active} .rv-name").text_content() == verdict_data.name_of(names[-1])
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -102,8 +108,8 @@ def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
         height = "document.querySelector('figure').getBoundingClientRect().height"
         before = page.evaluate(height)
         for law in ("as released", "fitted kernel of balls", "own prior"):
-            row = page.locator("[role=option]", has=page.get_by_text(law, exact=True)).first
-            row.tap() if touch else row.click()
+            own = row(page, law)
+            own.tap() if touch else own.click()
             settle(page)
             assert state(page, 0)["law"] == law
             assert page.evaluate(height) == before

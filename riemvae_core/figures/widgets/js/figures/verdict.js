@@ -100,7 +100,7 @@ export async function mount(stage, host) {
   stage.append(top, why, h("div", { class: "rv-verdict" }, left, right));
   const chart = makeIntervals(left, {
     name: "Laws of codes", groups: kinds, describedby: hint.id, onchoose: (law) => change({ law }),
-    rows: Object.fromEntries(laws.map(({ law, kind }) => [law, { group: kind, words: law }])),
+    rows: Object.fromEntries(laws.map(({ law, kind, name }) => [law, { group: kind, words: name }])),
   });
   const title = h("p", { class: "rv-title" }), what = h("p", { class: "rv-what" }), stands = h("p", { class: "rv-stands" });
   right.append(title, what);
@@ -113,7 +113,7 @@ export async function mount(stage, host) {
   const voice = makeVoice(stage), loop = makeLoop(draw);
 
   function describe() {
-    return `${state.law}: ${state.score} ${interval(state.score, own(state.score))}. ${standings[places[at * laws.length +
+    return `${laws[names.indexOf(state.law)].name}: ${state.score} ${interval(state.score, own(state.score))}. ${standings[places[at * laws.length +
       names.indexOf(state.law)]].said} ${runs[at].reason}`;
   }
   function fillMenu(menu, words, chosen) {
@@ -140,13 +140,13 @@ export async function mount(stage, host) {
       band: score === "novelty" ? novelty : null,
     });
     chart.choose(law);
-    title.textContent = law;
+    title.textContent = laws[k].name;
     what.textContent = `${laws[k].what[0].toUpperCase()}${laws[k].what.slice(1)}.`;
     fill(Object.fromEntries(scores.map((one) => [one, interval(one, own(one))])));
     stands.textContent = standing(k).said;
     const place = sheet ? sheet.laws.indexOf(k) : -1, pictures = place < 0 ? [] : pairs(place);
     board.draw(sheet, pictures);
-    board.label(`Draws of ${law}, each with the training image nearest to it below`);
+    board.label(`Draws of ${laws[k].name}, each with the training image nearest to it below`);
     below.textContent = pictures.length
       ? "Draws of this law in one model of the cell; below each, the training image that is nearest to it in the first feature net."
       : "No pictures are shipped for this law in this cell.";
