@@ -15,8 +15,8 @@ def check(
     """Call both functions on each case, print their values side by side, and say whether all agree.
 
     Values are numbers, tensors or tuples of them; two agree when shapes are equal and every entry differs by
-    at most ``tolerance * (1 + |expected|)``. A function that gives None is reported as not written yet.
-    Raises ValueError when there are no cases.
+    at most ``tolerance * (1 + |expected|)``. Shapes are named where they differ; a number's is [].
+    A function that gives None is reported as not written yet. Raises ValueError when there are no cases.
 
     Example:
         >>> from riemvae_core.figures import check
@@ -36,14 +36,16 @@ def check(
             print(f"case {number}: not written yet (your function gave None)")
             return False
         left = _parts(answer)
-        agree = [p.shape for p in left] == [p.shape for p in right] and all(
+        shapes = _shapes(left), _shapes(right)
+        agree = shapes[0] == shapes[1] and all(
             bool(((a - b).abs() <= tolerance * (1.0 + b.abs())).all())
             for a, b in zip(left, right, strict=True)
         )
         verdicts.append(agree)
-        print(
-            f"case {number}: yours {_show(left)}   expected {_show(right)}   {'ok' if agree else 'differs'}"
-        )
+        verdict = "ok" if agree else "differs"
+        if shapes[0] != shapes[1]:
+            verdict += f": your shape is {shapes[0]}, expected {shapes[1]}"
+        print(f"case {number}: yours {_show(left)}   expected {_show(right)}   {verdict}")
     print("All agree." if all(verdicts) else f"{verdicts.count(False)} of {len(verdicts)} differ.")
     return all(verdicts)
 
@@ -51,6 +53,10 @@ def check(
 def _parts(value: Any) -> list[torch.Tensor]:
     parts = value if isinstance(value, tuple | list) else (value,)
     return [torch.as_tensor(p, dtype=torch.float64, device="cpu").detach() for p in parts]
+
+
+def _shapes(parts: list[torch.Tensor]) -> str:
+    return " and ".join(str(list(p.shape)) for p in parts)
 
 
 def _show(parts: list[torch.Tensor]) -> str:

@@ -44,6 +44,26 @@ def test_shape_and_nan_count(wrong):
     assert not check(lambda: wrong, lambda: torch.zeros(2, 3), [()])
 
 
+@pytest.mark.parametrize(
+    ("yours", "expected", "shapes"),
+    [
+        (torch.full((1,), 0.5), 0.5, "your shape is [1], expected []"),
+        (torch.ones(3, 1), torch.ones(3), "your shape is [3, 1], expected [3]"),
+        ((torch.ones(2), 1.0), torch.ones(3), "your shape is [2] and [], expected [3]"),
+    ],
+    ids=["a row for a number", "a column", "a tuple"],
+)
+def test_shapes_are_named_where_they_differ(capsys, yours, expected, shapes):
+    """The values shown are the same on both sides; only the shape tells a reader what to mend."""
+    assert not check(lambda: yours, lambda: expected, [()])
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"differs: {shapes}")
+
+
+def test_equal_shapes_are_not_named(capsys):
+    check(lambda: torch.zeros(2, 3), lambda: torch.ones(2, 3), [()])
+    assert "shape" not in capsys.readouterr().out
+
+
 def test_tuples_are_compared_part_by_part():
     pair = (torch.ones(2), 3.0)
     assert check(lambda: [torch.ones(2), 3], lambda: pair, [()])
