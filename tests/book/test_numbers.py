@@ -20,7 +20,6 @@ from riemvae_book.numbers import BESIDE, assign_section_numbers, chapter_number,
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = chapter_pages(ROOT)
 NUMBERED_PAGES = [*CHAPTERS, *BESIDE]
-NUMBERED_PAGES = [*CHAPTERS, *BESIDE]
 VOID = {"meta", "link", "img", "br", "hr", "input", "source", "wbr", "col"}
 EQUATION = re.compile(r"\(((?:\d+|[A-D](?=\.))(?:\.\d+)?)\)")
 NUMBERED = re.compile(r"[A-Z][a-z]+\.? (?:\d+|[A-D](?=\.))(?:\.\d+)?")
@@ -41,13 +40,6 @@ CHAPTER = re.compile(r"[Cc]hapter (\d+)")
 def test_a_chapter_s_number_is_that_of_its_file(page, number):
     assert chapter_number(page) == number
     assert numbered_title(page, "A title") == ("A title" if number is None else f"{number}. A title")
-
-
-def test_pages_beside_the_road_have_letters_in_the_order_of_the_contents():
-    assert [page for page in toc_pages(ROOT) if page in BESIDE] == list(BESIDE)
-    assert [page_number(page) for page in BESIDE] == list("ABCD")
-    assert numbered_title("book/hessians", "A title") == "C. A title"
-    assert [chapter_number(page) for page in BESIDE] == [None] * 4
 
 
 def test_pages_beside_the_road_have_letters_in_the_order_of_the_contents():
@@ -198,11 +190,6 @@ def test_all_in_a_chapter_is_numbered_within_it(pages, chapter):
     for numbers in kinds.values():
         expected = [f"{chapter_number(chapter)}.{count}" for count in range(1, len(numbers) + 1)]
         assert numbers == expected
-
-
-def test_all_beside_the_road_is_numbered_within_its_page(pages):
-    names = [name for page in BESIDE for name in numbers_by_id(pages[page]).values()]
-    assert {name.rpartition(" ")[2].partition(".")[0] for name in names} == set("ABCD")
 
 
 def test_all_beside_the_road_is_numbered_within_its_page(pages):

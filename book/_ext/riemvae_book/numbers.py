@@ -18,12 +18,6 @@ BESIDE = {  # in the order of _toc.yml
     "book/hessians": "C",
     "book/measuring_images": "D",
 }
-BESIDE = {  # in the order of _toc.yml
-    "book/reading_the_papers": "A",
-    "book/other_models": "B",
-    "book/hessians": "C",
-    "book/measuring_images": "D",
-}
 
 
 def chapter_number(page: str) -> int | None:
