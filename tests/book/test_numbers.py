@@ -15,13 +15,14 @@ import pytest
 from docutils import nodes
 from riemvae_book.labels import read_book, toc_pages
 from riemvae_book.notebooks import chapter_pages, write_all
-from riemvae_book.numbers import assign_section_numbers, chapter_number, numbered_title
+from riemvae_book.numbers import BESIDE, assign_section_numbers, chapter_number, numbered_title, page_number
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = chapter_pages(ROOT)
+NUMBERED_PAGES = [*CHAPTERS, *BESIDE]
 VOID = {"meta", "link", "img", "br", "hr", "input", "source", "wbr", "col"}
-EQUATION = re.compile(r"\((\d+(?:\.\d+)?)\)")
-NUMBERED = re.compile(r"[A-Z][a-z]+\.? \d+(?:\.\d+)?")
+EQUATION = re.compile(r"\(((?:\d+|[A-D](?=\.))(?:\.\d+)?)\)")
+NUMBERED = re.compile(r"[A-Z][a-z]+\.? (?:\d+|[A-D](?=\.))(?:\.\d+)?")
 CHAPTER = re.compile(r"[Cc]hapter (\d+)")
 
 
@@ -41,20 +42,29 @@ def test_a_chapter_s_number_is_that_of_its_file(page, number):
     assert numbered_title(page, "A title") == ("A title" if number is None else f"{number}. A title")
 
 
+def test_pages_beside_the_road_have_letters_in_the_order_of_the_contents():
+    assert [page for page in toc_pages(ROOT) if page in BESIDE] == list(BESIDE)
+    assert [page_number(page) for page in BESIDE] == list("ABCD")
+    assert numbered_title("book/hessians", "A title") == "C. A title"
+    assert [chapter_number(page) for page in BESIDE] == [None] * 4
+
+
 def contents(*anchors: str) -> nodes.bullet_list:
     return nodes.bullet_list("", *(nodes.reference(anchorname=anchor) for anchor in anchors))
 
 
 def test_chapters_are_numbered_and_their_sections_are_not():
-    tocs = {page: contents("", "#one") for page in ("book/index", "chapters/00_a", "chapters/03_b")}
+    pages = ("book/index", "chapters/00_a", "chapters/03_b", "book/hessians")
+    tocs = {page: contents("", "#one") for page in pages}
     titles = {page: nodes.title("", page) for page in tocs}
     before = {"chapters/03_b": {"": (3,), "#one": ()}}
     env = SimpleNamespace(tocs=tocs, titles=titles, longtitles=dict(titles), toc_secnumbers=before)
-    assert assign_section_numbers(None, env) == ["chapters/00_a"]
-    assert env.toc_secnumbers == {"chapters/00_a": {"": (0,), "#one": ()}, **before}
+    assert assign_section_numbers(None, env) == ["chapters/00_a", "book/hessians"]
+    lettered = {"book/hessians": {"": ("C",), "#one": ()}}
+    assert env.toc_secnumbers == {"chapters/00_a": {"": (0,), "#one": ()}, **before, **lettered}
     assert [link["secnumber"] for link in tocs["chapters/00_a"]] == [[0], None]
     assert "secnumber" not in tocs["book/index"][0]
-    assert [title.get("secnumber") for title in env.titles.values()] == [None, [0], [3]]
+    assert [title.get("secnumber") for title in env.titles.values()] == [None, [0], [3], ["C"]]
     assert not any("secnumber" in title for title in env.longtitles.values())
 
 
@@ -151,9 +161,9 @@ def numbers_by_id(page: Element) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("chapter", NUMBERED_PAGES)
 def test_sidebar_heading_and_window_show_the_number_of_the_file(pages, chapter):
-    number = int(Path(chapter).name.split("_")[0])
+    number = BESIDE.get(chapter) or int(Path(chapter).name.split("_")[0])
     page = pages[chapter]
     assert re.match(rf"{number}\. [A-Z]", heading(page))
     assert next(page.find("title")).text.startswith(heading(page))
@@ -180,6 +190,11 @@ def test_all_in_a_chapter_is_numbered_within_it(pages, chapter):
     for numbers in kinds.values():
         expected = [f"{chapter_number(chapter)}.{count}" for count in range(1, len(numbers) + 1)]
         assert numbers == expected
+
+
+def test_all_beside_the_road_is_numbered_within_its_page(pages):
+    names = [name for page in BESIDE for name in numbers_by_id(pages[page]).values()]
+    assert {name.rpartition(" ")[2].partition(".")[0] for name in names} == set("ABCD")
 
 
 def test_references_say_what_their_target_says(pages):

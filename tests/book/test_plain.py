@@ -213,6 +213,13 @@ def test_pages_without_a_number_are_counted_through():
     assert found == ["1", "0.1", "3"]
 
 
+def test_pages_beside_the_road_are_counted_under_their_letters():
+    numbers = Numbers()
+    found = [read_labels(page, CHAPTER, numbers) for page in ("book/other_models", "book/hessians")]
+    assert [read.equations["eq-sum"] for read in found] == ["B.1", "C.1"]
+    assert [read.boxes["thm-shell"] for read in found] == ["Theorem B.1", "Theorem C.1"]
+
+
 def test_an_unknown_citation_is_named():
     with pytest.raises(ValueError, match=r"must cite a key of book/references.bib, got 'nobody'"):
         Plain(Book(Path("x.md"))).cell("{cite:p}`nobody`")
