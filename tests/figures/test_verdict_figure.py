@@ -45,7 +45,9 @@ ABOUT = {"plain": "ignoring", "walk": "geometric", "still": "null", "bound": "re
 def made_up(monkeypatch):
     """Another study in the place of the shipped one, without pictures; what is packed is kept for neither."""
     assets.asset.cache_clear()
-    about = {name: {"kind": kind, "name": f"{name} law", "what": f"what {name} is"} for name, kind in ABOUT.items()}
+    about = {
+        name: {"kind": kind, "name": f"{name} law", "what": f"what {name} is"} for name, kind in ABOUT.items()
+    }
     monkeypatch.setattr(verdict_data, "runs", lambda: MADE_UP)
     monkeypatch.setattr(verdict_data, "settings", lambda: {"laws": about, "novelty": [0.35, 0.65]})
     monkeypatch.setattr(verdict_data, "sheets", dict)

@@ -206,15 +206,23 @@ TOLD = {
     "mixture of 10": Told("mixture of 10", "ten Gaussians fitted to the codes"),
     "two-stage": Told("second VAE", "a small VAE that was trained on the codes"),
     "fitted mixture": Told("tuned mixture", "Gaussians fitted to the codes, their number by held-out codes"),
-    "fitted isotropic": Told("round kernels", "a round Gaussian around each code, its width by held-out codes"),
-    "fitted axes": Told("kernels by axis", "a Gaussian around each code, one width per axis by held-out codes"),
+    "fitted isotropic": Told(
+        "round kernels", "a round Gaussian around each code, its width by held-out codes"
+    ),
+    "fitted axes": Told(
+        "kernels by axis", "a Gaussian around each code, one width per axis by held-out codes"
+    ),
     "fitted kernel": Told("local kernels", "a Gaussian around each code with its neighbors' covariance"),
     "aggregate posterior": Told("balls at random", "a point of a random training image's ball"),
     "uniform": Told("uniform", "the uniform law of the metric of all balls"),
     "fitted ball": Told("swelled balls", "balls at random, swelled by one factor that held-out codes chose"),
     "fitted kernel of balls": Told("local kernels of balls", "local kernels, shrunk toward the balls"),
-    "fitted power": Told("volume to a power", "the metric's volume to the power 2/d, its reach by held-out codes"),
-    "fitted averaged": Told("averaged metric", "the uniform law of an average of the balls' precisions, tempered"),
+    "fitted power": Told(
+        "volume to a power", "the metric's volume to the power 2/d, its reach by held-out codes"
+    ),
+    "fitted averaged": Told(
+        "averaged metric", "the uniform law of an average of the balls' precisions, tempered"
+    ),
     "as released": Told("released chains", "the published chains: a hundred moves from training codes"),
     "zero steps": Told("zero steps", "training codes, unchanged"),
     "round noise": Told("round noise", "training codes plus round noise of the balls' mean size"),

@@ -191,7 +191,9 @@ def law_line(law: str, found: Cells) -> str:
         stray = median(laws.mean(law, "novelty") for laws in own) > NOVELTY[1]
         return said + f"in no cell are its draws new images; they {'stray' if stray else 'copy'}."
     alike = sum(law in decide(laws).alike for laws in new)
-    return said + f"new images in {len(new)} of {len(own)} cells, unbeaten by the nearest in {alike} of these."
+    return (
+        said + f"new images in {len(new)} of {len(own)} cells, unbeaten by the nearest in {alike} of these."
+    )
 
 
 def law_lines(found: Cells) -> str:

@@ -39,7 +39,9 @@ def check(page):
     chosen = page.locator("[role=option][aria-selected=true] .rv-name").all_text_contents()
     assert chosen == [verdict_data.name_of(now["law"])]
     hollow = page.locator("[role=option].rv-hollow:not([hidden]) .rv-name").all_text_contents()
-    assert [NAMES[name] for name in hollow] == [name for name, word in zip(names, words, strict=True) if word in ("copies", "strays")]
+    assert [NAMES[name] for name in hollow] == [
+        name for name, word in zip(names, words, strict=True) if word in ("copies", "strays")
+    ]
     return now, run
 
 
