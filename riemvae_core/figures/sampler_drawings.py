@@ -103,7 +103,7 @@ SAMPLERS = {
             "roll": (3.2, 0.0, "10 steps of 0.01", "ink"),
             "force": (3.2, -1.1, r"slope of $\log\det(G+(n-1)\lambda I)$", "posterior"),
             "accept": (6.5, 0.0, "accept, or stay", "ink"),
-            "price": (7.3, -1.1, r"priced as if $\xi$", "prior"),
+            "price": (7.3, -1.1, r"accepted as if $\xi$", "prior"),
             "z": (9.5, 0.0, "100 times: $z$", "ink"),
         },
         "code>roll kick>roll force>roll roll>accept price>accept accept>z",
