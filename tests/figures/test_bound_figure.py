@@ -107,6 +107,6 @@ def test_in_a_book_it_is_a_picture_with_its_numbers(in_a_book):
     figure = bound(see="Here.", try_this="There.")
     assert isinstance(figure, StaticFigure)
     html, now = figure._repr_html_(), parts(OBSERVED[-1], **best(OBSERVED[-1]))
-    for name in ("floor", "gap", "price"):
-        assert f"{name} {now[name]:.2f}" in html, name
+    for label, name in (("−log p(x)", "floor"), ("gap", "gap"), ("price", "price")):
+        assert f"{label} {now[name]:.2f}" in html, name
     assert html.count("<polyline") == 2

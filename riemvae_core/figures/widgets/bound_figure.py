@@ -74,7 +74,7 @@ def _grid(n: int) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]:
 
 
 def bound(see: str = "", try_this: str = ""):
-    """A Gaussian over the landscape of its bound: what it costs, and how far that is above the floor.
+    """A Gaussian over the landscape of its bound: what it costs, and how far that is above −log p(x).
 
     ``see`` and ``try_this`` are the two sentences of the caption, plain text. In a notebook the result is a
     widget: ``x`` (the picture, one number), ``mu`` and ``log_var`` (of the Gaussian) are read, set and
@@ -151,7 +151,7 @@ def _still(props: dict) -> str:
     lines = [
         f"picture x = {start['x']:g}; q: mean {stills.number(start['mu'])}, width {stills.number(sigma)}",
         f"error {stills.number(now['reconstruction'])} + KL(q ‖ p) {stills.number(now['kl'])}",
-        f"= floor {stills.number(now['floor'])} + gap {stills.number(now['gap'])}",
+        f"= −log p(x) {stills.number(now['floor'])} + gap {stills.number(now['gap'])}",
         f"= price {stills.number(now['price'])} nats",
     ]
     label = (

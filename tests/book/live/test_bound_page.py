@@ -79,7 +79,7 @@ def test_keys_move_q(page):
     page.keyboard.press("Shift+ArrowUp")
     now = check(page)
     assert (now["mu"], now["log_var"]) == pytest.approx((before["mu"] - 0.05, before["log_var"] + 0.5))
-    page.wait_for_function("document.querySelector('.rv-voice').textContent.includes('above the floor')")
+    page.wait_for_function("document.querySelector('.rv-voice').textContent.includes('above −log p(x)')")
     for _ in range(20):
         page.keyboard.press("Shift+ArrowUp")
     assert check(page)["log_var"] == pytest.approx(3.0)

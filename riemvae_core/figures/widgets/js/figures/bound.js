@@ -11,7 +11,7 @@ import { fillRow, makeTable } from "../stage/table.js";
 
 const GRID = 140, CELLS = 96, REACH = 3; // of the landscape, and of the chart from -REACH to REACH
 const PARTS = {
-  reconstruction: "error", kl: "KL(q ‖ p)", floor: "floor, −log p(x)", gap: "gap, KL(q ‖ p(z|x))",
+  reconstruction: "error", kl: "KL(q ‖ p)", floor: "−log p(x)", gap: "gap, KL(q ‖ p(z|x))",
 };
 
 export async function mount(stage, host) {
@@ -71,7 +71,7 @@ export async function mount(stage, host) {
   function describe() {
     const { price, gap } = parts();
     return `x is ${format(state.x, 1)}; q has mean ${format(state.mu)} and width ${format(Math.exp(0.5 * state.log_var))}. ` +
-      `Price ${format(price)} nats, ${format(gap)} above the floor.`;
+      `Price ${format(price)} nats, ${format(gap)} above −log p(x).`;
   }
 
   // ---- drawing
