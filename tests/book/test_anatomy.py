@@ -143,3 +143,16 @@ def test_prose_speaks_american_english(text):
         r"\b\w*(?:colour|centre|behaviour|neighbour|parametris|regularis|optimis|generalis)\w*", re.I
     )
     assert british.findall(strip_solutions(text)) == []
+
+
+def wordless_heads(text: str) -> list[str]:
+    """Heads of tables of which a cell after the first has no word: a screen reader says nothing there."""
+    found = re.findall(r"^ *\|(.*)\| *\n *\|[ :|-]*---[ :|-]*\| *$", text, re.M)
+    bare = [re.sub(r"\$[^$]*\$", "", head).split("|")[1:] for head in found]
+    return [head for head, cells in zip(found, bare, strict=True) if not all(c.strip(" ,*") for c in cells)]
+
+
+@chapters
+def test_the_heads_of_tables_have_words(text):
+    assert wordless_heads(text) == []
+    assert wordless_heads("| a | $\\beta$ |\n|---|---|\n| 1 | 2 |\n") == [" a | $\\beta$ "]
