@@ -145,14 +145,22 @@ def test_prose_speaks_american_english(text):
     assert british.findall(strip_solutions(text)) == []
 
 
-def wordless_heads(text: str) -> list[str]:
-    """Heads of tables of which a cell after the first has no word: a screen reader says nothing there."""
-    found = re.findall(r"^ *\|(.*)\| *\n *\|[ :|-]*---[ :|-]*\| *$", text, re.M)
-    bare = [re.sub(r"\$[^$]*\$", "", head).split("|")[1:] for head in found]
-    return [head for head, cells in zip(found, bare, strict=True) if not all(c.strip(" ,*") for c in cells)]
+PAGES = sorted([*ROOT.glob("chapters/*.md"), *ROOT.glob("book/**/*.md")])
+HEAD = re.compile(r"^ *\|(.*)\| *\n *\|[ :|-]*---[ :|-]*\| *$", re.M)
 
 
-@chapters
-def test_the_heads_of_tables_have_words(text):
-    assert wordless_heads(text) == []
-    assert wordless_heads("| a | $\\beta$ |\n|---|---|\n| 1 | 2 |\n") == [" a | $\\beta$ "]
+def poor_heads(text: str) -> list[str]:
+    """Heads of tables that a screen reader can't say, or whose links are pale."""
+    bare = {head: re.sub(r"\$[^$]*\$", "", head).split("|")[1:] for head in HEAD.findall(text)}
+    linked = re.compile(r"\]\(|\{(?:term|ref|eq|doc|numref|prf:ref|cite:\w)\}")
+    return [h for h, cells in bare.items() if linked.search(h) or not all(c.strip(" ,*") for c in cells)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_heads_of_tables_have_words_and_no_links(page):
+    assert poor_heads(page.read_text(encoding="utf8")) == []
+
+
+@pytest.mark.parametrize("head", [" a | $\\beta$ ", " a | {term}`ball` ", " a | [b](c.md) "])
+def test_a_poor_head_is_found(head):
+    assert poor_heads(f"|{head}|\n|---|---|\n| 1 | 2 |\n") == [head]
