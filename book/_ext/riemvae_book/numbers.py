@@ -1,6 +1,6 @@
 """A chapter's number is that of its file's name; all that is counted in it is numbered `chapter.count`.
 
-Pages A to D, beside the chapters, have letters as appendices have, and count in the same way: Theorem C.1, (C.4).
+Pages A to D, beside the chapters, have letters as appendices have, and count likewise: Theorem C.1, (C.4).
 """
 
 import re
