@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve()
 README, CLAIMS = HERE.parents[1] / "README.md", HERE.parents[3] / "book" / "claims.md"
 MARK, END = "<!-- {}: made by verdict/report.py -->", "<!-- end of {} -->"
 Pairs = Sequence[tuple[str, str, str]]
-SCORES = ("distance", "coverage", "novelty", "seconds")
+SCORES = ("distance", "coverage", "novelty", "seconds", "frechet")
 #: a law, what it is held against, and what the difference is of
 PAIRS = (
     ("as released", "free walk", "chains that feel the metric, or the same steps without its force"),
