@@ -1,4 +1,4 @@
-"""The first half of `make book-newest`: a copy of the checkout in _build/newest that asks for newest versions.
+"""The first half of `make book-newest`: a copy of the checkout in _build/newest that asks for the newest.
 
 The copy has its own .venv and its own empty cache, so that what it builds says whether the book still stands
 on today's versions, and changes nothing here. CAPPED are the packages that the book cannot follow, and why.

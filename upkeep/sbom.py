@@ -13,7 +13,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import yaml
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -61,14 +61,8 @@ def component(
     name: str, version: str | None, terms: str | None, purl: PackageURL | None, kind: ComponentType
 ) -> Component:
     licenses = [LicenseFactory().make_from_string(terms)] if terms else []
-    return Component(
-        type=kind,
-        name=name,
-        version=version,
-        licenses=licenses,
-        purl=purl,
-        bom_ref=str(purl or f"site:{name}"),
-    )
+    ref = str(purl or f"site:{name}")
+    return Component(type=kind, name=name, version=version, licenses=licenses, purl=purl, bom_ref=ref)
 
 
 def terms_of(one: Distribution) -> str | None:
@@ -117,11 +111,12 @@ def main() -> None:
     for entry in entries:
         if "package" in entry and "npm" not in entry:
             entry["version"] = found[canonicalize_name(entry["package"])].version
-    text = JsonV1Dot6(make_bom(found, entries)).output_as_string(indent=2)
+    bom = make_bom(found, entries)
+    text = JsonV1Dot6(bom).output_as_string(indent=2)
     if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
         sys.exit(f"error: the list is no CycloneDX 1.6: {wrong}")
     OUT.write_text(text + "\n", encoding="utf8")
-    print(f"{OUT.relative_to(ROOT)}: {text.count('bom-ref')} components, valid CycloneDX 1.6")
+    print(f"{OUT.relative_to(ROOT)}: {len(bom.components)} components, valid CycloneDX 1.6")
 
 
 if __name__ == "__main__":
