@@ -1,6 +1,6 @@
 """`make release`: everything of a release in _build/release, from one version.
 
-The version is that of pyproject.toml; riemvae_core, CITATION.cff and a tag, if one is given, must say the same.
+The version is that of pyproject.toml; riemvae_core, CITATION.cff and a tag, if there is one, must agree.
 There: wheel and sdist; the offline zip and the PDFs, where the Makefile has targets for them; CHANGES.md, the
 changelog's entry; the SBOM; an archive of the sources with what Zenodo reads (CITATION.cff and a .zenodo.json
 made from it), ready for a DOI; SHA256SUMS.
