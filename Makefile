@@ -93,7 +93,7 @@ links: book  ## every link of the site; those to other hosts where a network is
 audit: $(TOOLS)  ## known advisories against anything in .venv (needs the network)
 	@$(PY) -m upkeep.audit $(ARGS)
 
-sbom: book $(TOOLS)  ## a CycloneDX list of what the wheel needs and the site copies, in _build/sbom.json
+sbom: $(TOOLS)  ## a CycloneDX list of what the wheel needs and the site copies, in _build/sbom.json
 	@_build/upkeep/bin/python -m upkeep.sbom
 
 book-newest: env  ## the book in a copy of its own, with the newest version of each requirement (downloads, 15 minutes)

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 import riemvae_core
-from upkeep import audit, links, newest, release
+from upkeep import audit, links, needs, newest, release
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -75,6 +76,15 @@ def test_the_newest_versions_are_asked_for_but_where_the_book_cannot_follow():
     assert {*pinned} == {*newest.CAPPED}
     assert "numpy>=" in loose
     assert "\n-e .\n" in loose
+
+
+def test_the_wheel_s_needs_are_followed_to_the_end_and_no_further():
+    found = needs.installed(Path(sys.prefix))
+    tree = needs.closure("riemvae-core", found)
+    assert {"torch", "numpy", "sympy"} <= tree.keys()  # sympy by torch
+    assert "mpmath" in tree["sympy"]
+    assert not {"matplotlib", "kmedoids", "jupyter-book", "pytest"} & tree.keys()  # extras and tools
+    assert needs.terms_of(found["numpy"]).startswith("BSD-3-Clause")
 
 
 def test_the_version_comes_from_one_place():

@@ -56,7 +56,7 @@ def zenodo(citation: dict) -> dict:
         "version": str(citation["version"]),
         "upload_type": "software",
         "access_right": "open",
-        "license": citation["license"],
+        "license": {"id": citation["license"]},
         "creators": [{"name": author["name"]} for author in citation["authors"]],
         "keywords": citation["keywords"],
     }
@@ -98,10 +98,13 @@ def make_more() -> list[Path]:
 
 def main() -> None:
     tag = sys.argv[1] if len(sys.argv) > 1 else None
-    version = version_of(ROOT)
-    if tag not in (None, f"v{version}"):
-        sys.exit(f"error: the tag must be v{version}, the version of pyproject.toml, got {tag}")
-    changes = entry_of((ROOT / "CHANGELOG.md").read_text(encoding="utf8"), version, tag is not None)
+    try:
+        version = version_of(ROOT)
+        if tag not in (None, f"v{version}"):
+            raise ValueError(f"the tag must be v{version}, the version of pyproject.toml, got {tag}")
+        changes = entry_of((ROOT / "CHANGELOG.md").read_text(encoding="utf8"), version, tag is not None)
+    except ValueError as wrong:
+        sys.exit(f"error: {wrong}")
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     for path in [*(BUILD / "dist").iterdir(), BUILD / "sbom.json", *make_more()]:

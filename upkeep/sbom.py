@@ -9,7 +9,7 @@ import os
 import sys
 import uuid
 from datetime import UTC, datetime
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import yaml
@@ -20,36 +20,13 @@ from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from upkeep.needs import closure, installed, terms_of
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "_build" / "sbom.json"
 OWN = "riemvae-core"
-
-
-def installed(environment: Path) -> dict[str, Distribution]:
-    """The packages of an environment by name."""
-    (folder,) = environment.glob("lib/python3*/site-packages")
-    return {canonicalize_name(d.metadata["Name"]): d for d in distributions(path=[str(folder)])}
-
-
-def needed(name: str, found: dict[str, Distribution]) -> set[str]:
-    """The names that a package's requirements ask for, without extras."""
-    asked = map(Requirement, found[name].requires or [])
-    named = {canonicalize_name(r.name) for r in asked if not r.marker or r.marker.evaluate({"extra": ""})}
-    return named & found.keys()
-
-
-def closure(name: str, found: dict[str, Distribution]) -> dict[str, set[str]]:
-    """What a package needs and what that needs in turn, each with its own needs."""
-    known: dict[str, set[str]] = {}
-    waiting = [name]
-    while waiting:
-        if (one := waiting.pop()) not in known:
-            known[one] = needed(one, found)
-            waiting += known[one]
-    return known
 
 
 def python_component(name: str, version: str, license_id: str | None) -> Component:
@@ -63,12 +40,6 @@ def component(
     licenses = [LicenseFactory().make_from_string(terms)] if terms else []
     ref = str(purl or f"site:{name}")
     return Component(type=kind, name=name, version=version, licenses=licenses, purl=purl, bom_ref=ref)
-
-
-def terms_of(one: Distribution) -> str | None:
-    """A package's license: the expression of its metadata, else one short line of them."""
-    told = one.metadata.get("License-Expression") or one.metadata.get("License") or ""
-    return told if told and len(told) < 60 and "\n" not in told else None
 
 
 def site_component(entry: dict) -> Component:
