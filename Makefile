@@ -5,7 +5,8 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	lint lab notebooks notation zoo bench study study-smoke clean
+	lint lab notebooks notation zoo bench study study-smoke strict book-newest actions links audit sbom release \
+	announce clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +18,9 @@ env: .venv/.installed  ## the environment in .venv (installed again only when re
 
 book: env  ## execute the chapters and build _build/html/index.html
 	@$(PY) .venv/bin/jupyter-book build .
+
+strict: env  ## the same with every page read and written again and every warning an error
+	@$(PY) .venv/bin/jupyter-book build . -n -W --keep-going --all
 
 # Two jobs keep two cores busy: the core's tests beside the book, and then what takes longest first.
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
@@ -72,6 +76,34 @@ study: env  ## the verdict's study, here or on CLUSTER=; goes on after a kill (A
 
 study-smoke: env  ## the same in small: every part once, in less than a minute
 	@$(PY) -m verdict benchmarks/studies/verdict/smoke.toml $(ARGS)
+
+# What keeps the book alive (upkeep/): its tools lie apart from .venv, in _build/upkeep.
+TOOLS := _build/upkeep/.installed
+
+$(TOOLS): upkeep/requirements.txt | env
+	@$(PY) -m venv --clear _build/upkeep
+	@_build/upkeep/bin/python -m pip install --quiet --disable-pip-version-check -r $< && touch $@
+
+actions: $(TOOLS)  ## actionlint and zizmor on the workflow files
+	@$(PY) -m upkeep.workflows
+
+links: book  ## every link of the site; those to other hosts where a network is
+	@$(PY) -m upkeep.links
+
+audit: $(TOOLS)  ## known advisories against anything in .venv (needs the network)
+	@$(PY) -m upkeep.audit $(ARGS)
+
+sbom: $(TOOLS)  ## a CycloneDX list of what the wheel needs and the site copies, in _build/sbom.json
+	@_build/upkeep/bin/python -m upkeep.sbom
+
+book-newest: env  ## the book in a copy of its own, with the newest version of each requirement (downloads, 15 minutes)
+	@$(PY) -m upkeep.newest && $(MAKE) --no-print-directory -C _build/newest book
+
+release: dist sbom  ## everything of a release in _build/release; TAG=v1.2.3 holds it to that version
+	@$(PY) -m upkeep.release $(TAG)
+
+announce:  ## the page of release TAG= on GitHub, with what lies in _build/release (the workflow calls it)
+	@gh release create "$(TAG)" _build/release/* --verify-tag --title "$(TAG)" --notes-file _build/release/CHANGES.md
 
 clean:  ## remove what was built (the environment stays)
 	rm -rf _build riemvae_core.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,6 +8,7 @@ from . import (
     facts,
     figures,
     ids,
+    licenses,
     numbers,
     questions,
     reference,
@@ -38,6 +39,7 @@ def setup(app: Sphinx) -> dict:
         symbols,
         reference,
         uses,
+        licenses,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
