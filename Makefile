@@ -53,8 +53,8 @@ lint: env  ## formatting, lint and the one-way import contract
 lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 	@$(PY) book/_tools/lab.py
 
-notebooks: env  ## student and instructor notebooks in _build/notebooks
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+notebooks: env  ## student and instructor notebooks in _build/notebooks (for graders: FORMAT=otter or nbgrader, POINTS=1)
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page
 	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"
