@@ -1,4 +1,4 @@
-"""A chapter's exercises taken apart: what is asked, what a student fills in, what checks it, how it is solved."""
+"""A chapter's exercises taken apart: what is asked, what a student fills in, its check and its solution."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Notebooks for graders out of the chapters: sources for Otter-Grader's `otter assign`, and an nbgrader course.
+"""Notebooks for graders out of the chapters: sources for Otter-Grader, and a course for nbgrader.
 
 The tests are the book's own checks. Neither package is needed to write these files.
 """
@@ -94,15 +94,15 @@ def unaided(task: Task, more: str = "") -> str:
     else:
         gone = f'mock.patch.dict(getattr({task.name}, "__globals__", {{}}), {ast.unparse(expected)}=None)'
     more_arguments = "".join(f", {ast.unparse(keyword)}" for keyword in task.call.keywords)
-    given = f"{ast.unparse(yours)}, lambda *case: next(wanted), {ast.unparse(cases)}{more_arguments}"
+    given = f"{ast.unparse(yours)}, lambda *_: next(values_), {ast.unparse(cases)}{more_arguments}"
     return "\n".join(
         [
             "from unittest import mock",
             "",
-            f"wanted = iter([{ast.unparse(expected)}(*case) for case in {ast.unparse(cases)}])",
+            f"values_ = iter([{ast.unparse(expected)}(*case) for case in {ast.unparse(cases)}])",
             f"with {gone}{more}:",
-            f"    alone = exercises.check({given})",
-            'assert alone, "an answer must not call the function that it is compared with"',
+            f"    alone_ = exercises.check({given})",
+            'assert alone_, "an answer must not call the function that it is compared with"',
         ]
     )
 
