@@ -1,11 +1,12 @@
 """Grade right, wrong and untouched answers with the real graders, in an environment of their own.
 
-    python tests/smoke/grading.py [02 06 10 | all] [--formats otter nbgrader] [--keep]
+    python tests/smoke/grading.py [02 06 10] [--formats otter nbgrader] [--whole] [--keep]
 
 For each chapter and format: write the assignment, let the grader make the student's version of it, look for
-the book's solutions in all that a student gets, hand in three notebooks and grade them. Right answers must get
-all points of the exercises in code, wrong and missing ones none. Wrong are three sorts in turn: a value moved
-by one, an error, and a call of the function that the answer is compared with. A chapter is executed eight times.
+the book's solutions in all that a student gets, hand in three notebooks and grade them. Right answers must
+get all points of the exercises in code, wrong and missing ones none. Wrong are three sorts in turn: a value
+moved by one, an error, and a call of the function that the answer is compared with. That takes eight
+executions of a chapter, of its cells that the exercises need, or with --whole of all.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import symtable
 import sys
 import time
 import venv
@@ -26,7 +28,6 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "_build" / "grading"
 GRADERS = ("otter-grader==7.0.0", "nbgrader==0.9.6")
-SHORT = ("02", "06", "10")  # chapters that take few seconds
 SORTS = ("moved", "error", "borrowed")
 HIDDEN = ("values_", "mock.patch", "BEGIN HIDDEN", "BEGIN SOLUTION")
 SCORES = """
@@ -157,6 +158,40 @@ def assert_no_solution(chapter: Chapter, folder: Path) -> int:
     return len(secrets)
 
 
+def names(source: str) -> tuple[set[str], set[str], set[str]]:
+    """The notebook's names that a cell reads, makes, and may change in place."""
+    top = symtable.symtable(source, "cell", "exec")
+    tables = [top]
+    for table in tables:
+        tables += table.get_children()
+    found = [(table, symbol) for table in tables for symbol in table.get_symbols()]
+    read = {s.get_name() for t, s in found if s.is_referenced() and (t is top or s.is_global())}
+    made = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr | ast.AugAssign)]
+    used = {node.id for call in calls for node in ast.walk(call) if isinstance(node, ast.Name)}
+    return read, made, used & read
+
+
+def cut(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with those code cells alone that give or change a name which its exercises need."""
+    asked = [
+        i for i, c in enumerate(notebook.cells) if "BEGIN QUESTION" in c.source or "nbgrader" in c.metadata
+    ]
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    modules = {s.get_name() for s in symtable.symtable(code, "all", "exec").get_symbols() if s.is_imported()}
+    needed: set[str] = set()
+    kept = []
+    for i, cell in reversed(list(enumerate(notebook.cells))):
+        if cell.cell_type == "code":
+            read, made, used = names(cell.source)
+            if i < asked[0] and not (made | used - modules) & needed:
+                continue
+            needed = needed - made | read
+        kept.append(cell)
+    notebook.cells = kept[::-1]
+    return notebook
+
+
 def joined(text: str) -> list[str]:
     return ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
 
@@ -170,13 +205,18 @@ def call(surroundings: dict[str, str], cwd: Path, *command: str, fails: bool = F
     return done.stdout + done.stderr
 
 
-def with_otter(chapter: Chapter, surroundings: dict[str, str]) -> dict[str, tuple[float, float]]:
+def with_otter(chapter: Chapter, surroundings: dict[str, str], whole: bool) -> dict[str, tuple[float, float]]:
     folder = WORK / "otter" / chapter.name
     shutil.rmtree(folder, ignore_errors=True)
-    write_notebook(graded_notebook(ROOT, chapter.page, "otter", 1.0), folder / f"{chapter.name}.ipynb")
-    call(surroundings, folder, "otter", "assign", f"{chapter.name}.ipynb", "dist")  # grades the solutions too
+    source = graded_notebook(ROOT, chapter.page, "otter", 1.0)
+    write_notebook(source, folder / f"{chapter.name}.ipynb")
+    assign = ("otter", "assign", f"{chapter.name}.ipynb", "dist")
+    call(surroundings, folder, *assign, "--no-run-tests")
     lines = assert_no_solution(chapter, folder / "dist" / "student")
     print(f"{chapter.name} otter: none of {lines} lines of solutions in the student's files", flush=True)
+    if not whole:
+        write_notebook(cut(source), folder / f"{chapter.name}.ipynb")
+    call(surroundings, folder, *assign)  # grades the solutions too, and stops at one that fails
     (archive,) = (folder / "dist" / "autograder").glob("*.zip")
     scores = {}
     for kind in ("right", "wrong", "untouched"):
@@ -193,16 +233,23 @@ def with_otter(chapter: Chapter, surroundings: dict[str, str]) -> dict[str, tupl
     return scores
 
 
-def with_nbgrader(chapter: Chapter, surroundings: dict[str, str]) -> dict[str, tuple[float, float]]:
+def with_nbgrader(
+    chapter: Chapter, surroundings: dict[str, str], whole: bool
+) -> dict[str, tuple[float, float]]:
     course = WORK / "nbgrader"
     name = f"{chapter.name}.ipynb"
-    call(surroundings, course, "nbgrader", "generate_assignment", chapter.name, "--force")
+    generate = ("nbgrader", "generate_assignment", chapter.name, "--force")
+    call(surroundings, course, *generate)
     release = course / "release" / chapter.name
     lines = assert_no_solution(chapter, release)
     print(f"{chapter.name} nbgrader: none of {lines} lines of solutions in the student's files", flush=True)
     cells = nbformat.read(release / name, as_version=4).cells
     told = [cell.metadata.nbgrader for cell in cells if "nbgrader" in cell.metadata]
     assert all(cell.checksum and cell.schema_version == 3 for cell in told)
+    if not whole:
+        source = course / "source" / chapter.name / name
+        write_notebook(cut(nbformat.read(source, as_version=4)), source)
+        call(surroundings, course, *generate)
     said = call(surroundings, course, "nbgrader", "validate", f"source/{chapter.name}/{name}")
     assert "Success" in said, said
     for kind in ("right", "wrong", "untouched"):
@@ -225,11 +272,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("chapters", nargs="*", default=SHORT, help="numbers of chapters, or all")
+    parser.add_argument("chapters", nargs="*", help="their numbers; all by default")
     parser.add_argument("--formats", nargs="+", choices=("otter", "nbgrader"), default=("otter", "nbgrader"))
+    parser.add_argument("--whole", action="store_true", help="execute whole chapters")
     parser.add_argument("--keep", action="store_true", help="take the environment as the last run left it")
     asked = parser.parse_args()
-    pages = [p for p in chapter_pages(ROOT) if "all" in asked.chapters or Path(p).name[:2] in asked.chapters]
+    pages = [p for p in chapter_pages(ROOT) if not asked.chapters or Path(p).name[:2] in asked.chapters]
     surroundings = environment(asked.keep)
     if "nbgrader" in asked.formats:
         shutil.rmtree(WORK / "nbgrader", ignore_errors=True)
@@ -238,7 +286,7 @@ def main() -> None:
     for chapter in map(Chapter, pages):
         for form in asked.formats:
             start = time.perf_counter()
-            scores = graders[form](chapter, surroundings)
+            scores = graders[form](chapter, surroundings, asked.whole)
             most = len(chapter.tasks)
             assert scores == {"right": (most, most), "wrong": (0, most), "untouched": (0, most)}, scores
             print(

@@ -18,6 +18,7 @@ from .notebooks import cell_id, chapter_pages, make_notebook, write_notebook
 
 Cells = list[NotebookNode]
 MARK = "graded"  # tags cells that never leave this module: they say which exercise the next cells belong to
+ALONE = "an answer must not call the function that it is compared with"
 NO_SAMPLE = "*This exercise is open: there is no sample answer.*"
 
 # what the first raw cell of a source tells `otter assign`
@@ -101,8 +102,7 @@ def unaided(task: Task, more: str = "") -> str:
             "",
             f"values_ = iter([{ast.unparse(expected)}(*case) for case in {ast.unparse(cases)}])",
             f"with {gone}{more}:",
-            f"    alone_ = exercises.check({given})",
-            'assert alone_, "an answer must not call the function that it is compared with"',
+            f"    assert exercises.check({given}), {ALONE!r}",
         ]
     )
 
