@@ -25,7 +25,7 @@ NO_SAMPLE = "*This exercise is open: there is no sample answer.*"
 OTTER_CONFIG = """# ASSIGNMENT CONFIG
 name: {name}
 requirements:
-    - riemvae-core[figures,medoids,flows]
+    - riemvae-core[figures,medoids]
 show_question_points: true
 check_all_cell: true
 export_cell:
@@ -46,7 +46,7 @@ def marked(exercise: Exercise) -> str:
     """The words of an exercise in MyST, with marks around what they are."""
 
     def mark(part: str) -> str:
-        return f"```{{code-cell}}\n:tags: [{MARK}]\n{exercise.label} {part}\n```"
+        return f"```{{code-cell}}\n:tags: [{MARK}]\n# {exercise.label} {part}\n```"
 
     asked = [mark("statement"), exercise.statement]
     answered = [] if exercise.task else [mark("written"), exercise.written or NO_SAMPLE]
@@ -66,7 +66,7 @@ def graded_notebook(root: Path, page: str, form: str, points: float) -> Notebook
         if MARK not in cell.metadata.get("tags", []):
             into.append(cell)
             continue
-        label, part = cell.source.split()
+        label, part = cell.source.removeprefix("# ").split()
         if part == "end":
             cells += FORMATS[form](exercises[label], parts["statement"], parts.get("written", []))
             into, parts = cells, {}
