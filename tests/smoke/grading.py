@@ -67,7 +67,7 @@ def environment(keep: bool) -> dict[str, str]:
         pip = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
         subprocess.run([*map(str, pip), *GRADERS], check=True)
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    own = {"PATH": path, "PYTHONPATH": str(ROOT), "VIRTUAL_ENV": str(folder)}
+    own = {"PATH": path, "PYTHONPATH": str(ROOT), "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter")}
     return {key: value for key, value in os.environ.items() if key != "RIEMVAE_BOOK"} | own
 
 
