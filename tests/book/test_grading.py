@@ -231,6 +231,7 @@ def test_a_test_does_not_trust_the_notebook_s_own_check(square):
     [
         (f"{PLACEHOLDER}", "return 0", "ex-square must have one function that ends in"),
         ("tolerance=1e-6);", "tolerance=1e-6); print()", "the code of ex-square must end in"),
+        ("check(square, by_power", "check(square, lambda x: x * x", "the code of ex-square must end in"),
         ("def square(x):\n    secret", "def square(y):\n    secret", r"must take \(x\), got \(y\)"),
         ("def square(x):\n    secret", "def cube(x):\n    secret", "ex-square must have a solution cell"),
         (":label: ex-square\n", "", "an exercise must have a label"),

@@ -108,7 +108,9 @@ def read_task(label: str, code: str, solutions: list[str]) -> Task:
         raise ValueError(f"{label} must have one function that ends in {PLACEHOLDER!r}, got {len(stubs)}")
     (stub,) = stubs
     if not is_check(body[-1]):
-        raise ValueError(f"the code of {label} must end in exercises.check(...), got {lines[-1]!r}")
+        raise ValueError(
+            f"the code of {label} must end in exercises.check(answer, function, cases), got {lines[-1]!r}"
+        )
     return Task(
         name=stub.name,
         given="\n".join(lines[: stub.lineno - 1]).strip("\n"),
@@ -140,4 +142,5 @@ def is_check(node: ast.stmt) -> bool:
         and isinstance(node.value, ast.Call)
         and ast.unparse(node.value.func) == "exercises.check"
         and len(node.value.args) == 3
+        and isinstance(node.value.args[1], ast.Name | ast.Attribute)  # so that a test can take it away
     )
