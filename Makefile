@@ -4,9 +4,9 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	lint lab notebooks notation zoo bench study study-smoke strict book-newest actions links audit sbom release \
-	announce clean
+.PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-portable dist test-oldest \
+	test-newest test-grading lint lab notebooks notation zoo bench study study-smoke actions links audit sbom \
+	book-newest release announce clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,14 +51,17 @@ test-oldest: dist  ## the wheel in an empty environment with the lowest versions
 test-newest: dist  ## the same with the newest versions that pip finds
 	@$(PY) tests/smoke/run.py newest
 
+test-grading: env  ## right and wrong answers before the real graders, otter and nbgrader (downloads; CHAPTERS=all)
+	@$(PY) tests/smoke/grading.py $(CHAPTERS)
+
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
 
 lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 	@$(PY) book/_tools/lab.py
 
-notebooks: env  ## student and instructor notebooks in _build/notebooks
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+notebooks: env  ## student and instructor notebooks in _build/notebooks (for graders: FORMAT=otter or nbgrader, POINTS=1)
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page
 	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"
