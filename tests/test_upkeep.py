@@ -58,6 +58,23 @@ def test_without_a_network_links_to_other_hosts_are_said_to_be_unchecked():
     assert links.judge([*dead, result("https://c.org", "working")])[0] == 1
 
 
+def test_what_linkcheck_wrote_is_read_and_taken_out_of_the_site(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.html").write_text('<a href="https://b.org/x">b</a>')
+
+    def linkcheck(*_, **__):
+        told = json.dumps(result("https://b.org/x", "broken", "404 Not Found"))
+        (tmp_path / "output.json").write_text(f"{told}\n")
+        return subprocess.CompletedProcess([], 1, "", "")
+
+    monkeypatch.setattr(links, "SITE", tmp_path)
+    monkeypatch.setattr(links.subprocess, "run", linkcheck)
+    with pytest.raises(SystemExit) as ended:
+        links.main()
+    assert ended.value.code == 1
+    assert "BROKEN: https://b.org/x in book/index.md" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+
+
 def test_links_inside_a_site_are_followed_to_their_anchors(tmp_path):
     (tmp_path / "a.html").write_text(
         '<a id="x" href="b.html#y">b</a> <a href="#x">a</a> <a href="https://a.org">'

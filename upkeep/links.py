@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
-SITE, CHECKED = ROOT / "_build" / "html", ROOT / "_build" / "linkcheck"
+SITE = ROOT / "_build" / "html"
 NO_NETWORK = re.compile(r"resolve|NameResolution|getaddrinfo|Network is unreachable|Name or service", re.I)
 REFUSED = re.compile(r"\b(401|403|405|418|429|999)\b|Forbidden|Too Many Requests|timed? ?out", re.I)
 
@@ -95,10 +95,14 @@ def main() -> None:
     print(f"{count} links inside the site: {len(inside)} broken", flush=True)
     tool = Path(sys.executable).with_name("jupyter-book")
     build = [sys.executable, tool, "build", ".", "--builder", "linkcheck"]
+    told = [SITE / "output.json", SITE / "output.txt"]  # linkcheck writes into the site: taken out again
+    told[0].unlink(missing_ok=True)
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)  # its status counts refusals, too
-    if not (CHECKED / "output.json").exists():
+    if not told[0].exists():
         sys.exit(f"error: linkcheck did not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    found = map(json.loads, (CHECKED / "output.json").read_text(encoding="utf8").splitlines())
+    found = [json.loads(line) for line in told[0].read_text(encoding="utf8").splitlines()]
+    for path in told:
+        path.unlink(missing_ok=True)
     status, lines = judge(found)
     print(*lines, sep="\n")
     sys.exit(int(bool(inside)) or status)
