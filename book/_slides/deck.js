@@ -1,0 +1,35 @@
+// Starts a deck: formulas, live figures and slides, each slide's content scaled into its room.
+globalThis.MathJax = {
+  options: { enableMenu: false, skipHtmlTags: ["script", "style", "pre", "code", "aside"] },
+  chtml: { matchFontHeight: false }, // nothing is measured, so that slides that are not shown yet are set alike
+  startup: { typeset: false },
+};
+// A slide is scaled to the screen: planes are drawn finely enough for the largest.
+Object.defineProperty(globalThis, "devicePixelRatio", { get: () => 3 });
+
+addEventListener("DOMContentLoaded", async () => {
+  const ready = (figure) => figure.dataset.rvReady !== undefined || !figure.classList.contains("rv-live");
+  const figures = [...document.querySelectorAll("figure[data-rv-module]")];
+  // Arrow keys belong to the figure that has the focus.
+  const keyboardCondition = () => !document.activeElement?.closest(".rv-stage");
+  figures.forEach((figure) => figure.setAttribute("data-prevent-swipe", ""));
+  await MathJax.startup.promise;
+  await MathJax.typesetPromise();
+  await Reveal.initialize({
+    width: 1280, height: 720, margin: 0, center: false, hash: true, controls: false, slideNumber: "c/t", progress: true,
+    transition: "none", navigationMode: "linear", keyboardCondition, plugins: [RevealNotes],
+    viewDistance: 1000, mobileViewDistance: 1000, // every slide has a layout, so that figures find their width
+  });
+  await document.fonts.ready;
+  while (!figures.every(ready)) await new Promise((go) => setTimeout(go, 50));
+  document.querySelectorAll(".room").forEach(fit);
+  document.documentElement.dataset.deckReady = "";
+});
+
+// A live stage takes what is free under the title and beside its caption; all else is made smaller until it fits.
+function fit(room) {
+  const stage = room.querySelector(".rv-stage");
+  if (stage) stage.style.zoom = Math.min(1.5, 590 / stage.offsetHeight, 780 / stage.offsetWidth);
+  const full = () => room.scrollHeight > room.clientHeight || room.scrollWidth > room.clientWidth;
+  for (let size = 1; full() && size > 0.5; size -= 0.02) room.style.fontSize = `${size}em`;
+}
