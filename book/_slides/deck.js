@@ -8,7 +8,6 @@ globalThis.MathJax = {
 Object.defineProperty(globalThis, "devicePixelRatio", { get: () => 3 });
 
 addEventListener("DOMContentLoaded", async () => {
-  const ready = (figure) => figure.dataset.rvReady !== undefined || !figure.classList.contains("rv-live");
   const figures = [...document.querySelectorAll("figure[data-rv-module]")];
   // Arrow keys belong to the figure that has the focus.
   const keyboardCondition = () => !document.activeElement?.closest(".rv-stage");
@@ -21,7 +20,8 @@ addEventListener("DOMContentLoaded", async () => {
     viewDistance: 1000, mobileViewDistance: 1000, // every slide has a layout, so that figures find their width
   });
   await document.fonts.ready;
-  while (!figures.every(ready)) await new Promise((go) => setTimeout(go, 50));
+  const waits = () => figures.some((figure) => figure.dataset.rvReady === undefined);
+  for (let k = 0; k < 200 && waits(); k++) await new Promise((go) => setTimeout(go, 50)); // one that fails says so itself
   document.querySelectorAll(".room").forEach(fit);
   document.documentElement.dataset.deckReady = "";
 });
@@ -29,7 +29,7 @@ addEventListener("DOMContentLoaded", async () => {
 // A live stage takes what is free under the title and beside its caption; all else is made smaller until it fits.
 function fit(room) {
   const stage = room.querySelector(".rv-stage");
-  if (stage) stage.style.zoom = Math.min(1.5, 590 / stage.offsetHeight, 780 / stage.offsetWidth);
+  if (stage) stage.style.zoom = Math.min(1.5, 575 / stage.offsetHeight, 780 / stage.offsetWidth);
   const full = () => room.scrollHeight > room.clientHeight || room.scrollWidth > room.clientWidth;
   for (let size = 1; full() && size > 0.5; size -= 0.02) room.style.fontSize = `${size}em`;
 }

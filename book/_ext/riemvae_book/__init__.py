@@ -17,6 +17,7 @@ from . import (
     solved,
     sources,
     symbols,
+    teaching,
     uses,
 )
 
@@ -38,6 +39,7 @@ def setup(app: Sphinx) -> dict:
         symbols,
         reference,
         uses,
+        teaching,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

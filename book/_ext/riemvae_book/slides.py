@@ -1,8 +1,9 @@
 """`make slides`: a deck for every chapter, made of its built page; reveal.js shows it, from a folder too.
 
-The page is the chapter executed and numbered, without solutions, so that a deck says what the page says. Taken are titles,
-each section's first sentence, what stands displayed (formulas, theorems, figures, live figures, tables, lists) with the
-sentence before it, and the questions, whose answer comes with the next step. The rest is in the speaker's notes.
+The page is the chapter executed and numbered, without solutions, so that a deck says what the page says.
+Taken are titles, each section's first sentence, what stands displayed (formulas, theorems, figures, live
+figures, tables, lists) with the sentence before it, and the questions, whose answer comes with the next
+step. All of a section's text is in the speaker's notes.
 """
 
 import importlib.metadata
@@ -23,7 +24,8 @@ OWN = Path(__file__).resolve().parents[2] / "_slides"
 REVEAL_PACKAGE = "sphinx-revealjs"
 REVEAL_FILES = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
 # what a page has and a slide hasn't: code, what notebooks alone can do, marks of links
-LEFT_OUT = "script, noscript, details.hide, .cell_input, .rv-in-notebook, .output.stream, .headerlink, .chapter-facts"
+LEFT_OUT = "script, noscript, details.hide, .cell_input, .rv-in-notebook, .output.stream"
+LEFT_OUT += ", .headerlink, .chapter-facts"
 SKIPPED = "questions-people-ask"
 SENTENCE = re.compile(r"(?<![A-Z])(?<! al)[.!?](?=\s+[A-Z“(]|\s*$)")
 DECK = """<!doctype html>
@@ -112,7 +114,7 @@ def displayed(section: Tag) -> Iterator[tuple[str, Tag]]:
             yield "section", node
         elif "math" in classes:
             yield "formula", node
-        elif "proof" in classes and len(classes) > 2:  # a theorem or a definition; a proof has no class of its own
+        elif "proof" in classes and len(classes) > 2:  # with the class of its kind, which a proof has not
             yield "theorem", node
         elif "rv-question" in classes:
             yield "question", node
@@ -129,30 +131,32 @@ def section_slides(section: Tag) -> list[str]:
     """The slides of a section: its title with its first sentence, then what it shows."""
     title = section.find(["h2", "h3"]).decode_contents()
     if section.get("id") == "exercises":
-        names = [e.get_text(" ", strip=True) for e in section.select(".exercise > .admonition-title")]
-        return [slide("homework", f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(n)}</li>' for n in names)}</ul>")]
-    shown = list(displayed(section))
-    first = next((node for kind, node in shown if kind == "p"), None)
-    head, lead, notes = f"<h3>{title}</h3>", "", []
-    slides: list[tuple[str, str, list[str]]] = []
-    if first:
-        slides.append(("opening", f'<h2>{title}</h2><p class="lead">{first_sentence(first)}</p>', notes))
-    else:
-        head = f"<h2>{title}</h2>"
-    for kind, node in shown:
+        named = (one.get_text(" ", strip=True) for one in section.select(".exercise > .admonition-title"))
+        return [
+            slide("homework", f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(n)}</li>' for n in named)}</ul>")
+        ]
+    made: list[tuple[str, str, list[str]]] = []
+    lead, notes = "", []
+    for at, (kind, node) in enumerate(displayed(section)):
         if kind == "p":
             notes.append(str(node))
-            lead = "" if node is first and first_sentence(node) == node.decode_contents() else last_sentence(node)
+            first, last = first_sentence(node), last_sentence(node)
+            if at == 0:
+                made.append(("opening", f'<h2>{title}</h2><p class="lead">{first}</p>', notes))
+            lead = "" if at == 0 and last == first else f'<p class="lead">{last}</p>'
             continue
         if kind == "section":
-            slides += [(one, "", []) for one in section_slides(node)]
+            made += [("", one, []) for one in section_slides(node)]
             continue
         body = question(node) if kind == "question" else str(node)
-        if kind in ("formula", "table", "list") and lead:
-            body = f'<p class="lead">{lead}</p>{body}'
+        if kind == "formula" and not lead and made and made[-1][0] in ("formula", "list"):
+            made[-1] = (made[-1][0], made[-1][1] + body, notes)  # nothing is said between the two
+            continue
+        head = f"<h2>{title}</h2>" if kind == "list" and not made else f"<h3>{title}</h3>"
+        before = lead if kind in ("formula", "table", "list") else ""
         lead, notes = "", []
-        slides.append((kind, head + body, notes))
-    return [kind if not body else slide(kind, body, notes) for kind, body, notes in slides]
+        made.append((kind, head + before + body, notes))
+    return [slide(kind, body, notes) if kind else body for kind, body, notes in made]
 
 
 def deck(page: str) -> str:
@@ -168,8 +172,8 @@ def deck(page: str) -> str:
     plain = copy(title).get_text()
     first = slide("title", f"<h1>{title.decode_contents()}</h1><p>{promise.decode_contents()}</p>")
     sections = [one for one in article.find_all("section", recursive=False) if one.get("id") != SKIPPED]
-    stacks = ["\n".join(section_slides(one)) for one in sections]
-    return DECK.format(title=escape(plain), slides="\n".join([first, *(f"<section>{s}</section>" for s in stacks)]))
+    stacks = ["<section>{}</section>".format("\n".join(section_slides(one))) for one in sections]
+    return DECK.format(title=escape(plain), slides="\n".join([first, *stacks]))
 
 
 def copy_reveal(target: Path) -> None:
