@@ -1,9 +1,9 @@
-"""`make exams SEED=7`: exam questions with numbers drawn by the seed, and keys computed from the same numbers.
+"""`make exams SEED=7`: exam questions with numbers drawn by the seed, and keys computed from these numbers.
 
-Sources lie in book/instructors/exams, which no page of the site includes. A question is a heading, a line with
-its kind and points, perhaps a block of code, the text, and after `### Key` the key, whose paragraphs end with
-their points. The code draws the numbers (`draw`), computes the answer, and holds it against the core (`near`);
-text and key take values out of it: `@{name:.3f}`.
+Sources lie in book/instructors/exams, which no page of the site includes. A question is a heading, a line
+with its kind and points, perhaps a block of code, the text, and after `### Key` the key, whose paragraphs end
+with their points. The code draws the numbers (`draw`), computes the answer, and holds it against the core
+(`near`); text and key take values out of it: `@{name:.3f}`.
 """
 
 import math
@@ -23,7 +23,6 @@ import riemvae_core as rc
 from .labels import read_book
 from .notebooks import chapter_pages
 from .numbers import chapter_number
-from .plain import Plain
 from .site import copy_mathjax
 
 KINDS = ("compute", "derive", "judge", "read a figure")
@@ -36,9 +35,9 @@ VALUE = re.compile(r"@\{([^{}]+?)(?::([^{}:'\[\]]*))?\}")
 FIGURE = re.compile(r"!\[\]\((fig-[\w-]+)\)\n*")
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="{up}_static/riemvae/figures.css">
+<link rel="icon" href="data:,">
 <style>
-body {{ max-width: 44rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 Georgia, serif; color: #1F2328; }}
+body {{ max-width: 44rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 Georgia, serif; }}
 h2 {{ margin-top: 2.5rem; font-size: 1.15rem; break-after: avoid; }} svg {{ break-inside: avoid; }}
 </style>
 <script>MathJax = {{options: {{enableMenu: false}}}}</script>
@@ -111,7 +110,9 @@ def drawing(site: Path, page: str, name: str) -> str:
 
 def as_html(markdown: str, site: Path, page: str, up: str) -> str:
     """A page to print, its formulas set by the MathJax that lies beside it."""
-    reader = MarkdownIt("commonmark", {"html": True}).enable("table").use(dollarmath_plugin, allow_digits=True)
+    reader = (
+        MarkdownIt("commonmark", {"html": True}).enable("table").use(dollarmath_plugin, allow_digits=True)
+    )
     reader.add_render_rule("math_inline", lambda self, tokens, at, *_: rf"\({tokens[at].content}\)")
     reader.add_render_rule("math_block", lambda self, tokens, at, *_: rf"\[{tokens[at].content}\]")
     shown = FIGURE.sub(lambda found: f"{drawing(site, page, found[1])}\n\n", markdown)
