@@ -5,7 +5,7 @@ globalThis.MathJax = {
   startup: { typeset: false },
 };
 // A slide is scaled to the screen: planes are drawn finely enough for the largest.
-Object.defineProperty(globalThis, "devicePixelRatio", { get: () => 3 });
+Object.defineProperty(globalThis, "devicePixelRatio", { get: () => 2 });
 
 addEventListener("DOMContentLoaded", async () => {
   const figures = [...document.querySelectorAll("figure[data-rv-module]")];
@@ -22,14 +22,17 @@ addEventListener("DOMContentLoaded", async () => {
   await document.fonts.ready;
   const waits = () => figures.some((figure) => figure.dataset.rvReady === undefined);
   for (let k = 0; k < 200 && waits(); k++) await new Promise((go) => setTimeout(go, 50)); // one that fails says so itself
-  document.querySelectorAll(".room").forEach(fit);
+  for (let k = 0; k < 3; k++) { // planes take their width a frame after their slide has
+    await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+    document.querySelectorAll(".room").forEach(fit);
+  }
   document.documentElement.dataset.deckReady = "";
 });
 
 // A live stage takes what is free under the title and beside its caption; all else is made smaller until it fits.
 function fit(room) {
   const stage = room.querySelector(".rv-stage");
-  if (stage) stage.style.zoom = Math.min(1.5, 575 / stage.offsetHeight, 780 / stage.offsetWidth);
+  if (stage) stage.style.zoom = Math.min(1.5, 575 / stage.offsetHeight, 800 / stage.offsetWidth);
   const full = () => room.scrollHeight > room.clientHeight || room.scrollWidth > room.clientWidth;
   for (let size = 1; full() && size > 0.5; size -= 0.02) room.style.fontSize = `${size}em`;
 }

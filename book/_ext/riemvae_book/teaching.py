@@ -22,7 +22,13 @@ from .plain import split_options
 NEEDS = re.compile(r"^\*\*You need\*\*(.*?)\n\n", re.S | re.M)
 OTHER_CHAPTER = re.compile(r"\]\((\d\d_\w+)\.md")
 KIND = re.compile(r"^\*(Pencil|Code|Open)\.\*", re.M)
-STEP, HIGH, BOX, ROWS = 92, 62, (74, 40), {0: 0, 1: 1, 11: 2}
+STEP, HIGH, BOX, ROWS = 92, 62, (76, 40), {1: 1, 11: 3}
+
+TIP = (
+    '<marker id="rv-needs-tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto">'
+    '<path d="M0 0 L8 4 L0 8 z" fill="var(--rv-muted)"/></marker>'
+)
 
 
 class Exercise(NamedTuple):
@@ -100,21 +106,23 @@ def draw_needs(chapters: list[Chapter]) -> str:
     at = {n: (column[n] * STEP + 2, row[n] * HIGH + 2) for n in column}
     width, height = max(column.values()) * STEP + BOX[0] + 4, max(row.values()) * HIGH + BOX[1] + 4
     arrows = "".join(
-        f'<path d="M{at[n][0] + BOX[0]} {at[n][1] + BOX[1] / 2} L{at[k][0]} {at[k][1] + BOX[1] / 2}"/>'
+        f'<path d="M{at[n][0] + BOX[0]} {at[n][1] + BOX[1] / 2} L{at[k][0] - 3} {at[k][1] + BOX[1] / 2}" '
+        'fill="none" stroke="var(--rv-muted)" stroke-width="1.5" marker-end="url(#rv-needs-tip)"/>'
         for k, before in direct.items()
         for n in sorted(before)
     )
     boxes = "".join(
         f'<g transform="translate({at[one.number][0]} {at[one.number][1]})">'
-        f'<rect width="{BOX[0]}" height="{BOX[1]}" rx="4"/><text x="{BOX[0] / 2}" y="16">{one.number}</text>'
-        f'<text x="{BOX[0] / 2}" y="31" class="rv-what">{escape(one.label.removeprefix("ch-"))}</text></g>'
+        f'<rect width="{BOX[0]}" height="{BOX[1]}" rx="4" fill="none" stroke="var(--rv-muted)"/>'
+        f'<text x="{BOX[0] / 2}" y="17" font-weight="600">{one.number}</text>'
+        f'<text x="{BOX[0] / 2}" y="32" font-size="12">{escape(one.label.removeprefix("ch-"))}</text></g>'
         for one in chapters
     )
     said = "; ".join(f"{k} needs {' and '.join(map(str, sorted(v)))}" for k, v in direct.items() if v)
     return (
         f'<svg class="rv-plot rv-needs" role="img" aria-label="Which chapter needs which: {said}." '
-        f'viewBox="0 0 {width} {height}" style="width: 100%; max-width: {width}px; height: auto">'
-        f"{arrows}{boxes}</svg>"
+        f'viewBox="0 0 {width} {height}" style="width: 100%; max-width: {width}px; height: auto" '
+        f'fill="currentColor" font-size="13" text-anchor="middle">{TIP}{arrows}{boxes}</svg>'
     )
 
 
