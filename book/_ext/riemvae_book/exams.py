@@ -10,6 +10,7 @@ import math
 import random
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,12 +100,15 @@ def as_markdown(title: str, questions: list[Question], part: str) -> str:
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=1)
+def parsed(built: Path) -> BeautifulSoup:
+    return BeautifulSoup(built.read_text(encoding="utf8"), "html.parser")
+
+
 def drawing(site: Path, page: str, name: str) -> str:
     """A figure of the built page as SVG, or an empty text where the book is not built."""
     built = site / f"{page}.html"
-    if not built.exists():
-        return ""
-    figure = BeautifulSoup(built.read_text(encoding="utf8"), "html.parser").find(id=name)
+    figure = parsed(built).find(id=name) if built.exists() else None
     return str(figure.select_one("svg.rv-plot")) if figure else ""
 
 
@@ -127,8 +131,12 @@ def write_exams(root: Path, site: Path, out: Path, seed: int) -> list[Path]:
         book = read_book(root, page, root / "_build/jupyter_execute" / f"{page}.glue.json", "")
         questions, name = read_questions(source_of(root, page), seed), Path(page).name
         title = f"{chapter_number(page)}. {book.titles[name]}"
-        for folder, part, what in (("questions", "text", "questions"), ("keys", "key", "key")):
-            text = as_markdown(f"{title}: {what}, seed {seed}", questions, part)
+        # the seed stands on the key alone: who knows it can compute the key
+        for folder, part, named in (
+            ("questions", "text", title),
+            ("keys", "key", f"{title}: key, seed {seed}"),
+        ):
+            text = as_markdown(named, questions, part)
             target = out / f"exams-{seed}" / folder
             target.mkdir(parents=True, exist_ok=True)
             for suffix, content in (

@@ -82,6 +82,8 @@ def last_sentence(paragraph: Tag) -> str:
         ends = [end for end in ends if node[end:].strip() or at < len(nodes) - 1]
         if ends:
             return escape(node[ends[-1] :], quote=False) + "".join(map(str, nodes[at + 1 :]))
+        if node.name in ("strong", "em") and at < len(nodes) - 1 and ends_at(node.get_text()):
+            return "".join(map(str, nodes[at + 1 :]))
     return "".join(map(str, nodes))
 
 
@@ -185,8 +187,8 @@ def copy_reveal(target: Path) -> None:
                 shutil.copyfile(file.locate(), target / name)
 
 
-def write_slides(root: Path, site: Path, out: Path) -> list[Path]:
-    """Write a deck for every chapter of the built book, and beside them the files that all of them load."""
+def write_slides(root: Path, site: Path, out: Path, pages: list[str]) -> list[Path]:
+    """Write decks of chapters of the built book, and beside them the files that all of them load."""
     static = out / "_static"
     shutil.copytree(site / "_static" / "riemvae", static / "riemvae", dirs_exist_ok=True)
     shutil.copyfile(root / "book" / "_static" / "rv_loader.js", static / "rv_loader.js")
@@ -195,7 +197,7 @@ def write_slides(root: Path, site: Path, out: Path) -> list[Path]:
     copy_mathjax(out)
     copy_reveal(static / "reveal")
     written = []
-    for page in chapter_pages(root):
+    for page in pages:
         path = out / f"{Path(page).name}.html"
         path.write_text(deck((site / f"{page}.html").read_text(encoding="utf8")), encoding="utf8")
         written.append(path)
@@ -204,7 +206,7 @@ def write_slides(root: Path, site: Path, out: Path) -> list[Path]:
 
 def main() -> int:
     root = Path(__file__).resolve().parents[3]
-    for path in write_slides(root, root / "_build" / "html", root / "_build" / "slides"):
+    for path in write_slides(root, root / "_build/html", root / "_build/slides", chapter_pages(root)):
         print(path.relative_to(root))
     return 0
 
