@@ -1,12 +1,13 @@
 """What instructors get: plans that agree with the chapters, exams whose keys are right and stay apart."""
 
+import functools
 import html
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from riemvae_book.exams import KINDS, near, read_questions, source_of, write_exams
+from riemvae_book.exams import KINDS, Question, near, read_questions, source_of, write_exams
 from riemvae_book.facts import WORDS_PER_MINUTE
 from riemvae_book.notebooks import chapter_pages, write_all
 from riemvae_book.teaching import direct_needs, draw_needs, estimates, read_chapters
@@ -20,6 +21,11 @@ SYLLABI = (FOLDER / "syllabi.md").read_text(encoding="utf8")
 WEEKS = ("Four", 4), ("Eight", 8), ("Thirteen", 13)
 PARTS = "Read before", "In class", "Homework", "May be skipped"
 each = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.label)
+
+
+@functools.cache
+def questions(page: str, seed: int) -> list[Question]:
+    return read_questions(source_of(ROOT, page), seed)
 
 
 def plan_of(label: str) -> str:
@@ -97,7 +103,7 @@ def test_a_syllabus_goes_forward(name, weeks):
 @each
 def test_an_exam_s_keys_agree_with_the_core_and_its_points_add_up(chapter):
     path = source_of(ROOT, chapter.page)
-    exams = [read_questions(path, seed) for seed in (0, 1)]
+    exams = [questions(chapter.page, seed) for seed in (0, 1)]
     assert len(exams[0]) == path.read_text(encoding="utf8").count("\n### Key\n") >= 3
     assert exams[0] == read_questions(path, 0)
     assert [q.text for q in exams[0]] != [q.text for q in exams[1]]
@@ -110,7 +116,7 @@ def test_an_exam_s_keys_agree_with_the_core_and_its_points_add_up(chapter):
 
 
 def test_exams_are_of_mixed_kinds():
-    kinds = [q.kind for chapter in CHAPTERS for q in read_questions(source_of(ROOT, chapter.page), 0)]
+    kinds = [question.kind for chapter in CHAPTERS for question in questions(chapter.page, 0)]
     assert len(kinds) >= 36
     assert min(kinds.count(kind) for kind in KINDS) >= 8
 
@@ -131,7 +137,7 @@ def runs_of_keys(seed: int) -> list[str]:
     """From each key the longest run of words between formulas: nine words that nothing else says."""
     runs = []
     for page in chapter_pages(ROOT):
-        for question in read_questions(source_of(ROOT, page), seed):
+        for question in questions(page, seed):
             parts = re.split(r"\$[^$]*\$|\n", question.key)
             longest = max((words(part).split() for part in parts), key=len)
             runs.append(" ".join(longest[:9]))

@@ -10,12 +10,10 @@ import math
 import random
 import re
 import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
@@ -100,16 +98,12 @@ def as_markdown(title: str, questions: list[Question], part: str) -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=1)
-def parsed(built: Path) -> BeautifulSoup:
-    return BeautifulSoup(built.read_text(encoding="utf8"), "html.parser")
-
-
 def drawing(site: Path, page: str, name: str) -> str:
     """A figure of the built page as SVG, or an empty text where the book is not built."""
     built = site / f"{page}.html"
-    figure = parsed(built).find(id=name) if built.exists() else None
-    return str(figure.select_one("svg.rv-plot")) if figure else ""
+    text = built.read_text(encoding="utf8") if built.exists() else ""
+    found = re.search(rf'<figure[^>]* id="{name}".*?(<svg.*?</svg>)', text, re.S)
+    return found[1] if found else ""
 
 
 def as_html(markdown: str, site: Path, page: str, up: str) -> str:
