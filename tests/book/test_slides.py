@@ -110,15 +110,20 @@ def drive(page) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.evaluate(GO_TO_LIVE)
     place = page.evaluate("() => Reveal.getIndices()")
-    canvas = page.locator(".live.present canvas.rv-plane, .live.present .rv-rows").first
-    box = canvas.bounding_box()
-    state = "JSON.stringify(document.querySelector('.live.present figure').__rv?.state ?? null)"
-    before = page.evaluate(state)
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"], steps=3)
-    page.mouse.up()
-    page.wait_for_function(f"(before) => {state} !== before", arg=before)
-    canvas.focus()
+    figure = page.locator(".live.present .rv-stage")
+    held = figure.locator("canvas.rv-plane, .rv-rows").first
+    said = "document.querySelector('.live.present .rv-stage').textContent"
+    before = page.evaluate(said)
+    if figure.locator("canvas.rv-plane").count():
+        box = held.bounding_box()
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"], steps=3)
+        page.mouse.up()
+    else:  # chapter 9's rows of laws
+        held.focus()
+        page.keyboard.press("ArrowDown")
+    page.wait_for_function(f"(before) => {said} !== before", arg=before)
+    held.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("() => Reveal.getIndices()") == place
