@@ -111,11 +111,12 @@ def draw_needs(chapters: list[Chapter]) -> str:
         for k, before in direct.items()
         for n in sorted(before)
     )
+    names = {one.number: escape(one.label.removeprefix("ch-").replace("-", " ")) for one in chapters}
     boxes = "".join(
         f'<g transform="translate({at[one.number][0]} {at[one.number][1]})">'
         f'<rect width="{BOX[0]}" height="{BOX[1]}" rx="4" fill="none" stroke="var(--rv-muted)"/>'
         f'<text x="{BOX[0] / 2}" y="17" font-weight="600">{one.number}</text>'
-        f'<text x="{BOX[0] / 2}" y="32" font-size="12">{escape(one.label.removeprefix("ch-").replace("-", " "))}</text></g>'
+        f'<text x="{BOX[0] / 2}" y="32" font-size="12">{names[one.number]}</text></g>'
         for one in chapters
     )
     said = "; ".join(f"{k} needs {' and '.join(map(str, sorted(v)))}" for k, v in direct.items() if v)
