@@ -4,9 +4,9 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-portable dist test-oldest \
-	test-newest test-grading lint lab notebooks notation zoo bench study study-smoke actions links audit sbom \
-	book-newest release announce clean
+.PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-slides test-portable dist \
+	test-oldest test-newest test-grading lint lab notebooks slides exams notation zoo bench study study-smoke \
+	actions links audit sbom book-newest release announce clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ test-figures: env  # these need no book, or build small ones of their own
 test-notebooks: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
 
+test-slides: book  # all decks in the browser; `make test` looks at one
+	@RIEMVAE_BUILT=1 RIEMVAE_ALL_DECKS=1 $(PY) -m pytest tests/book/test_slides.py
+
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
 	@$(PY) tests/portable.py $(SETTINGS) -- $(TESTS)
 
@@ -62,6 +65,12 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 
 notebooks: env  ## student and instructor notebooks in _build/notebooks (for graders: FORMAT=otter or nbgrader, POINTS=1)
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
+
+slides: book  ## a deck of slides for each chapter in _build/slides, out of the built book
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.slides
+
+exams: env  ## exam questions and keys in _build/instructors (SEED=7 draws other numbers)
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.exams $(SEED)
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page
 	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"

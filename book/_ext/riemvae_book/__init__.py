@@ -18,6 +18,7 @@ from . import (
     solved,
     sources,
     symbols,
+    teaching,
     uses,
 )
 
@@ -40,6 +41,7 @@ def setup(app: Sphinx) -> dict:
         reference,
         uses,
         licenses,
+        teaching,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -141,9 +141,9 @@ export function makePlane(parent, { name, center, half, describedby, changed, la
     toPlane: (x, y) => [
       center[0] - half + (x - MARGIN.left) / plane.scale, center[1] + half - (y - MARGIN.top) / plane.scale,
     ],
-    at(event) {
-      const box = canvas.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
+    at(event) { // in the canvas's own pixels, whatever scales its surroundings, as on a slide
+      const box = canvas.getBoundingClientRect(), scale = width / box.width;
+      return [scale * (event.clientX - box.left), scale * (event.clientY - box.top)];
     },
     inside: (z) => Math.abs(z[0] - center[0]) <= half && Math.abs(z[1] - center[1]) <= half,
     repaint() { dirty = true; },

@@ -1,0 +1,204 @@
+"""What the instructors' pages are told by the chapters: minutes counted and measured, and who needs whom."""
+
+import re
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from .execution import execution_record
+from .facts import WORDS_PER_MINUTE, prose_words
+from .labels import directives, headings, source_file
+from .notebooks import chapter_pages
+from .numbers import chapter_number
+from .plain import split_options
+
+NEEDS = re.compile(r"^\*\*You need\*\*(.*?)\n\n", re.S | re.M)
+OTHER_CHAPTER = re.compile(r"\]\((\d\d_\w+)\.md")
+KIND = re.compile(r"^\*(Pencil|Code|Open)\.\*", re.M)
+STEP, HIGH, BOX, ROWS = 92, 62, (76, 40), {1: 1, 11: 3}
+
+TIP = (
+    '<marker id="rv-needs-tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto">'
+    '<path d="M0 0 L8 4 L0 8 z" fill="var(--rv-muted)"/></marker>'
+)
+
+
+class Exercise(NamedTuple):
+    """An exercise as its chapter states it."""
+
+    label: str
+    title: str
+    kind: str
+
+
+class Chapter:
+    """What a chapter's source says of itself."""
+
+    def __init__(self, root: Path, page: str):
+        self.page, self.number = page, int(chapter_number(page))
+        self.text = source_file(root, page).read_text(encoding="utf8")
+        self.lines = self.text.split("\n")
+
+    @cached_property
+    def label(self) -> str:
+        return next(label for label, _ in headings(self.lines) if label.startswith("ch-"))
+
+    @cached_property
+    def minutes(self) -> int:
+        return max(1, round(prose_words(self.text) / WORDS_PER_MINUTE))
+
+    @cached_property
+    def needs(self) -> list[str]:
+        """The pages of the chapters that its `You need` names."""
+        return [f"chapters/{name}" for name in OTHER_CHAPTER.findall(NEEDS.search(self.text)[1])]
+
+    @cached_property
+    def exercises(self) -> list[Exercise]:
+        found = []
+        for name, title, body in directives(self.lines):
+            if name == "exercise-start":
+                label = split_options(body)[0]["label"]
+                asked = self.text[self.text.index(f":label: {label}\n") :]
+                found.append(Exercise(label, title, KIND.search(asked)[1]))
+        return found
+
+
+def read_chapters(root: Path) -> list[Chapter]:
+    return [Chapter(root, page) for page in chapter_pages(root)]
+
+
+def estimates(root: Path) -> dict[str, int]:
+    """Minutes for each exercise, estimated by the authors."""
+    return yaml.safe_load((root / "book/instructors/minutes.yml").read_text(encoding="utf8"))
+
+
+def direct_needs(chapters: list[Chapter]) -> dict[int, set[int]]:
+    """For each chapter those that it needs and that no other of its needs needs: the arrows of a drawing."""
+    at = {one.page: one.number for one in chapters}
+    every: dict[int, set[int]] = {}
+    direct: dict[int, set[int]] = {}
+    for one in chapters:
+        named = {at[page] for page in one.needs}
+        beyond = set().union(*(every[n] for n in named))
+        every[one.number], direct[one.number] = named | beyond, named - beyond
+    return direct
+
+
+def draw_needs(chapters: list[Chapter]) -> str:
+    """The chapters as boxes, each to the right of those it needs; SVG in the page's colors."""
+    direct, column, row, taken = direct_needs(chapters), {}, {}, {}
+    for one in chapters:
+        before = direct[one.number]
+        column[one.number] = max((column[n] + 1 for n in before), default=0)
+        wanted = max((row[n] for n in before), default=ROWS.get(one.number, 0))
+        while (column[one.number], wanted) in taken:
+            wanted += 1
+        row[one.number] = wanted
+        taken[column[one.number], wanted] = one
+    at = {n: (column[n] * STEP + 2, row[n] * HIGH + 2) for n in column}
+    width, height = max(column.values()) * STEP + BOX[0] + 4, max(row.values()) * HIGH + BOX[1] + 4
+    arrows = "".join(
+        f'<path d="M{at[n][0] + BOX[0]} {at[n][1] + BOX[1] / 2} L{at[k][0] - 3} {at[k][1] + BOX[1] / 2}" '
+        'fill="none" stroke="var(--rv-muted)" stroke-width="1.5" marker-end="url(#rv-needs-tip)"/>'
+        for k, before in direct.items()
+        for n in sorted(before)
+    )
+    names = {one.number: escape(one.label.removeprefix("ch-").replace("-", " ")) for one in chapters}
+    boxes = "".join(
+        f'<g transform="translate({at[one.number][0]} {at[one.number][1]})">'
+        f'<rect width="{BOX[0]}" height="{BOX[1]}" rx="4" fill="none" stroke="var(--rv-muted)"/>'
+        f'<text x="{BOX[0] / 2}" y="17" font-weight="600">{one.number}</text>'
+        f'<text x="{BOX[0] / 2}" y="32" font-size="12">{names[one.number]}</text></g>'
+        for one in chapters
+    )
+    said = "; ".join(f"{k} needs {' and '.join(map(str, sorted(v)))}" for k, v in direct.items() if v)
+    return (
+        f'<svg class="rv-plot rv-needs" role="img" aria-label="Which chapter needs which: {said}." '
+        f'viewBox="0 0 {width} {height}" style="width: 100%; max-width: {width}px; height: auto" '
+        f'fill="currentColor" font-size="13" text-anchor="middle">{TIP}{arrows}{boxes}</svg>'
+    )
+
+
+class Parsed(SphinxDirective):
+    """A directive that writes MyST and lets it be parsed; its page is read again in each build."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        inner = nodes.container()
+        lines = self.write(Path(self.env.srcdir)).split("\n")
+        self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, inner)
+        return inner.children
+
+
+class TeachingTimes(Parsed):
+    """A table with a row for each chapter: minutes to read, seconds to run, minutes of exercises."""
+
+    def write(self, root: Path) -> str:
+        guess, rows = estimates(root), []
+        for one in read_chapters(root):
+            by = {
+                k: sum(guess[e.label] for e in one.exercises if (e.kind == "Open") == k)
+                for k in (False, True)
+            }
+            name = f"{{numref}}`{{number}}. {{name}} <{one.label}>`"
+            rows.append(f"| {name} | {one.minutes} | {{ran}}`{one.page}` | {by[False]} | {by[True]} |")
+        head = (
+            "| chapter | minutes to read | seconds to run | minutes for four exercises | for the open one |"
+        )
+        return "\n".join([head.replace("four ", ""), "|---|---|---|---|---|", *rows])
+
+
+class ChapterWork(Parsed):
+    """One chapter's minutes, and its exercises with an estimate for each."""
+
+    def write(self, root: Path) -> str:
+        one, guess = Chapter(root, self.arguments[0]), estimates(root)
+        rows = [f"| {{ref}}`{e.label}` {e.title} | {e.kind} | {guess[e.label]} |" for e in one.exercises]
+        facts = f"{one.minutes} minutes to read; its code ran in {{ran}}`{one.page}` s."
+        head = ["| exercise | kind | minutes, estimated |", "|---|---|---|"]
+        return "\n".join([facts, "", *head, *rows])
+
+
+class ChapterNeeds(SphinxDirective):
+    """The drawing of what needs what."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        drawn = draw_needs(read_chapters(Path(self.env.srcdir)))
+        return [nodes.raw("", f"<div>{drawn}</div>", format="html")]
+
+
+class RanNode(nodes.inline):
+    """Stands for the seconds of a chapter, which are known when all pages are read."""
+
+
+class Ran(SphinxRole):
+    """`{ran}`: the seconds that a chapter's code ran for its page."""
+
+    def run(self) -> tuple[list[nodes.Node], list]:
+        return [RanNode("", "", page=self.text)], []
+
+
+def fill_in(app: Sphinx, document: nodes.document, docname: str) -> None:
+    for node in list(document.findall(RanNode)):
+        record = execution_record(app.env, node["page"])
+        known = record and record["succeeded"]
+        node.replace_self(nodes.Text(str(max(1, round(record["runtime"]))) if known else "?"))
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("teaching-times", TeachingTimes)
+    app.add_directive("chapter-work", ChapterWork)
+    app.add_directive("chapter-needs", ChapterNeeds)
+    app.add_role("ran", Ran())
+    app.connect("doctree-resolved", fill_in)

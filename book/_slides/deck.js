@@ -1,0 +1,38 @@
+// Starts a deck: formulas, live figures and slides, each slide's content scaled into its room.
+globalThis.MathJax = {
+  options: { enableMenu: false, skipHtmlTags: ["script", "style", "pre", "code", "aside"] },
+  chtml: { matchFontHeight: false }, // nothing is measured, so that slides that are not shown yet are set alike
+  startup: { typeset: false },
+};
+// A slide is scaled to the screen: planes are drawn finely enough for the largest.
+Object.defineProperty(globalThis, "devicePixelRatio", { get: () => 2 });
+
+addEventListener("DOMContentLoaded", async () => {
+  const figures = [...document.querySelectorAll("figure[data-rv-module]")];
+  // Arrow keys belong to the figure that has the focus.
+  const keyboardCondition = () => !document.activeElement?.closest(".rv-stage");
+  figures.forEach((figure) => figure.setAttribute("data-prevent-swipe", ""));
+  await MathJax.startup.promise;
+  await MathJax.typesetPromise();
+  await Reveal.initialize({
+    width: 1280, height: 720, margin: 0, center: false, hash: true, controls: false, slideNumber: "c/t", progress: true,
+    transition: "none", navigationMode: "linear", keyboardCondition, plugins: [RevealNotes],
+    viewDistance: 1000, mobileViewDistance: 1000, // every slide has a layout, so that figures find their width
+  });
+  await document.fonts.ready;
+  const waits = () => figures.some((figure) => figure.dataset.rvReady === undefined);
+  for (let k = 0; k < 200 && waits(); k++) await new Promise((go) => setTimeout(go, 50)); // one that fails says so itself
+  for (let k = 0; k < 3; k++) { // planes take their width a frame after their slide has
+    await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+    document.querySelectorAll(".room").forEach(fit);
+  }
+  document.documentElement.dataset.deckReady = "";
+});
+
+// A live stage takes what is free under the title and beside its caption; all else is made smaller until it fits.
+function fit(room) {
+  const stage = room.querySelector(".rv-stage");
+  if (stage) stage.style.zoom = Math.min(1.5, 575 / stage.offsetHeight, 800 / stage.offsetWidth);
+  const full = () => room.scrollHeight > room.clientHeight || room.scrollWidth > room.clientWidth;
+  for (let size = 1; full() && size > 0.5; size -= 0.02) room.style.fontSize = `${size}em`;
+}

@@ -1,0 +1,177 @@
+"""What instructors get: plans that agree with the chapters, exams whose keys are right and stay apart."""
+
+import functools
+import html
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from riemvae_book.exams import KINDS, Question, near, read_questions, source_of, write_exams
+from riemvae_book.facts import WORDS_PER_MINUTE
+from riemvae_book.notebooks import chapter_pages, write_all
+from riemvae_book.teaching import direct_needs, draw_needs, estimates, read_chapters
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "book" / "instructors"
+CHAPTERS = read_chapters(ROOT)
+BY_LABEL = {one.label: one for one in CHAPTERS}
+PLAN = (FOLDER / "chapters.md").read_text(encoding="utf8")
+SYLLABI = (FOLDER / "syllabi.md").read_text(encoding="utf8")
+WEEKS = ("Four", 4), ("Eight", 8), ("Thirteen", 13)
+PARTS = "Read before", "In class", "Homework", "May be skipped"
+each = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.label)
+
+
+@functools.cache
+def questions(page: str, seed: int) -> list[Question]:
+    return read_questions(source_of(ROOT, page), seed)
+
+
+def plan_of(label: str) -> str:
+    """The plan's section on a chapter."""
+    return next(part for part in PLAN.split("\n## ") if f"<{label}>`" in part.split("**")[0])
+
+
+@each
+def test_a_chapter_has_a_plan(chapter):
+    plan = plan_of(chapter.label)
+    promised, rest = plan.split("**Afterwards a student can**")[1].split("**On the screen first.**")
+    assert 4 <= promised.count("\n- ") <= 7
+    assert f"{{chapter-work}} {chapter.page}\n" in plan
+    assert re.search(r"\*Ask:\* .*\?", rest)
+    assert plan.split("**To discuss**")[1].count("\n- ") >= 3
+
+
+@each
+def test_a_belief_comes_with_what_breaks_it(chapter):
+    rows = re.findall(r"^\| (?!belief|-)(.*) \| (.*) \|$", plan_of(chapter.label), re.M)
+    names = r"\{(?:prf:ref|numref|ref|eq)\}|[Qq]uestion|table|[Pp]atient|column"
+    assert len(rows) >= 5
+    assert [belief for belief, breaks in rows if not re.search(names, breaks)] == []
+
+
+def test_every_exercise_has_an_estimate():
+    labels = [exercise.label for chapter in CHAPTERS for exercise in chapter.exercises]
+    assert sorted(labels) == sorted(estimates(ROOT))
+    assert {exercise.kind for chapter in CHAPTERS for exercise in chapter.exercises} == {
+        "Pencil",
+        "Code",
+        "Open",
+    }
+
+
+def test_the_pace_that_is_stated_is_the_pace_that_is_used():
+    assert f"at {WORDS_PER_MINUTE} a minute" in PLAN
+
+
+def test_needs_come_from_earlier_chapters_and_are_all_drawn():
+    direct, drawn = direct_needs(CHAPTERS), draw_needs(CHAPTERS)
+    assert all(need < number for number, needs in direct.items() for need in needs)
+    assert drawn.count("<rect") == len(CHAPTERS)
+    assert drawn.count("marker-end") == sum(map(len, direct.values())) >= 6
+    assert direct[2] == {1}
+    assert direct[3] == {2}  # what chapter 2 needs itself is no arrow of its own
+
+
+@pytest.mark.parametrize(("name", "weeks"), WEEKS)
+def test_a_syllabus_goes_forward(name, weeks):
+    """Each week has its parts; what a chapter needs comes before it; homework is of the week's chapters."""
+    section = next(part for part in SYLLABI.split("\n## ") if part.startswith(f"{name} weeks"))
+    found = re.findall(r"^Week (\d+): ([^\n]*)\n: (.*?)(?=^Week|\Z)", section, re.S | re.M)
+    assert [int(week) for week, _, _ in found] == list(range(1, weeks + 1))
+    met: set[str] = set()
+    for _, head, body in found:
+        assert [part for part in PARTS if f"*{part}:*" not in body] == []
+        taught = [BY_LABEL[label] for label in re.findall(r"<(ch-[\w-]+)>", head)]
+        met |= {chapter.page for chapter in taught}
+        met |= {BY_LABEL[label].page for label in re.findall(r"<(ch-[\w-]+)>", body)}
+        assert [need for chapter in taught for need in chapter.needs if need not in met] == []
+        homework = body.split("*Homework:*")[1].split("*May be skipped:*")[0]
+        own = {exercise.label for chapter in taught for exercise in chapter.exercises}
+        titled = re.findall(r"\{ref\}`(.*?) <(ex-[\w-]+)>`", homework)
+        assert len(titled) >= 2
+        assert {label for _, label in titled} <= own
+        titles = {exercise.label: exercise.title for chapter in taught for exercise in chapter.exercises}
+        assert [title for title, label in titled if titles[label] != title] == []
+    if weeks > 4:
+        assert {chapter.page for chapter in CHAPTERS} - met <= (
+            {"chapters/10_few_images"} if weeks == 8 else set()
+        )
+
+
+@each
+def test_an_exam_s_keys_agree_with_the_core_and_its_points_add_up(chapter):
+    path = source_of(ROOT, chapter.page)
+    exams = [questions(chapter.page, seed) for seed in (0, 1)]
+    assert len(exams[0]) == path.read_text(encoding="utf8").count("\n### Key\n") >= 3
+    assert exams[0] == read_questions(path, 0)
+    assert [q.text for q in exams[0]] != [q.text for q in exams[1]]
+    for question in exams[0]:
+        assert question.kind in KINDS
+        assert question.points == sum(map(int, re.findall(r"\((\d+)\)$", question.key, re.M)))
+        assert "@{" not in question.text + question.key
+    assert "compute" in {question.kind for question in exams[0]}
+    assert "near(" in path.read_text(encoding="utf8")
+
+
+def test_exams_are_of_mixed_kinds():
+    kinds = [question.kind for chapter in CHAPTERS for question in questions(chapter.page, 0)]
+    assert len(kinds) >= 36
+    assert min(kinds.count(kind) for kind in KINDS) >= 8
+
+
+def test_a_wrong_key_is_found():
+    near([1.0, 2.0], [1.0, 2.0 + 1e-9])
+    with pytest.raises(ValueError, match=r"a key must agree with its check within 1e-06, got 1\.0 and 1\.1"):
+        near(1.0, 1.1)
+
+
+def words(text: str) -> str:
+    """The words of a text, without formulas, marks and tags."""
+    text = re.sub(r"\\\(.*?\\\)|\$[^$]*\$|<[^>]*>|[`*_>]|\(\d+\)", " ", html.unescape(text), flags=re.S)
+    return " ".join(re.findall(r"[^\W\d_]+", text)).lower()
+
+
+def runs_of_keys(seed: int) -> list[str]:
+    """From each key the longest run of words between formulas: nine words that nothing else says."""
+    runs = []
+    for page in chapter_pages(ROOT):
+        for question in questions(page, seed):
+            parts = re.split(r"\$[^$]*\$|\n", question.key)
+            longest = max((words(part).split() for part in parts), key=len)
+            runs.append(" ".join(longest[:9]))
+    return [run for run in runs if len(run.split()) >= 6]
+
+
+def test_keys_stand_in_no_page_and_in_no_student_s_notebook(site, tmp_path):
+    write_all(ROOT, tmp_path)
+    notebooks = [nbformat.read(path, as_version=4) for path in (tmp_path / "student").glob("*.ipynb")]
+    texts = {"notebooks": "\n".join(cell.source for notebook in notebooks for cell in notebook.cells)}
+    for kind in ("*.html", "*.md", "*.ipynb", "searchindex.js"):
+        texts |= {path.name: path.read_text(encoding="utf8") for path in site.rglob(kind)}
+    said = "\n".join(words(text) for text in texts.values())
+    runs = runs_of_keys(0)
+    assert len(runs) >= 40
+    assert [run for run in runs if run in said] == []
+    assert not list(site.rglob("*exams*"))
+
+
+def test_questions_and_keys_lie_in_folders_of_their_own(site, tmp_path):
+    written = write_exams(ROOT, site, tmp_path, 7)
+    assert len(written) == 4 * len(CHAPTERS)
+    folders = {
+        name: words(
+            "\n".join(path.read_text(encoding="utf8") for path in (tmp_path / "exams-7" / name).iterdir())
+        )
+        for name in ("questions", "keys")
+    }
+    runs = runs_of_keys(7)
+    assert [run for run in runs if run not in folders["keys"]] == []
+    assert [run for run in runs if run in folders["questions"]] == []
+    pages = [path.read_text(encoding="utf8") for path in (tmp_path / "exams-7" / "questions").glob("*.html")]
+    assert sum(page.count('class="rv-plot"') for page in pages) >= 10
+    assert [page for page in pages if "seed 7" in page] == []  # who knows it can compute the key
+    assert [
+        page for page in pages if "![](" in page or "http" in re.sub(r'xmlns[^"]*"[^"]*"', "", page)
+    ] == []
