@@ -1,4 +1,4 @@
-"""What a page says of itself elsewhere: the front page's cards, the lines under "next", pictures beside links."""
+"""What a page says of itself elsewhere: its card, its line under "next", the picture beside a link to it."""
 
 from html import escape
 from pathlib import Path
@@ -53,7 +53,7 @@ class ChapterCards(SphinxDirective):
 
 
 def say_what_comes(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Put the line of the page before and of the page after under their titles, its own in the page's head."""
+    """Put the lines of the pages before and after under their titles, its own in the page's head."""
     cards = read_cards(Path(app.srcdir))
     before_and_after = dict(
         zip(("prev", "next"), app.builder.relations.get(pagename, [None] * 3)[1:], strict=True)

@@ -1,4 +1,4 @@
-"""One small drawing for each chapter, on its card and in its preview elsewhere: the figures' colors, no words."""
+"""One small drawing for each chapter, on its card and beside links to it: the figures' colors, no words."""
 
 import io
 from collections.abc import Callable
@@ -36,9 +36,9 @@ def balls(ax: Axes, ink: dict) -> None:
     rng = np.random.default_rng(3)
     at = rng.normal(0, (1.35, 1.9), (26, 2)).clip(-2.9, 2.9)
     sizes = np.exp(rng.normal(-0.15, 0.45, (26, 2)))
-    ax.scatter(*(at + (4, 5)).T, s=7, color=ink["data"], lw=0)
+    ax.scatter(*np.add(at, (4, 5)).T, s=7, color=ink["data"], lw=0)
     ax.plot([8, 8], [1, 9], color=ink["muted"], lw=0.7)
-    for center, size in zip(at + (12, 5), sizes, strict=True):
+    for center, size in zip(np.add(at, (12, 5)), sizes, strict=True):
         ball(ax, center, size, ink["posterior"])
 
 

@@ -1,7 +1,7 @@
 """What a link shows before it is followed, and the marks that link to boxes and live figures.
 
-Each page's terms, boxes, formulas and citations are written beside it as a script: a page read from a folder may
-load a script of the folder, but fetch nothing.
+Each page's terms, boxes, formulas and citations are written beside it as a script: a page that is read from
+a folder may load a script of the folder, but fetch nothing.
 """
 
 import json
@@ -15,7 +15,8 @@ TERMS = re.compile(r'(?P<names>(?:<dt id="term-[^"]+">.*?</dt>\s*)+)<dd>(?P<mean
 BLOCK = re.compile(r'<div class="(?:proof \w+ admonition|math [^"]*|citation)" id="(?P<id>[^"]+)"')
 DIV = re.compile(r"<(/?)div\b")
 BOX_TITLE = re.compile(
-    r'<div class="(?:proof )?(?P<kind>\w+) admonition" id="(?P<id>[^"]+)">\s*<p class="admonition-title">.*?(?=</p>)',
+    r'<div class="(?:proof )?(?P<kind>\w+) admonition" id="(?P<id>[^"]+)">\s*'
+    r'<p class="admonition-title">.*?(?=</p>)',
     re.S,
 )
 LIVE = re.compile(
@@ -24,8 +25,7 @@ LIVE = re.compile(
 )
 NOT_SHOWN = re.compile(
     r'<a class="headerlink".*?</a>'  # the mark of a link to itself
-    r'|<span class="label">.*?</span>(?=\s*<)'  # the name of a citation, which the text has said
-    r'|<span class="backrefs">.*?</span>(?=\s*<)'
+    r'|<span class="(?:label|backrefs)">(?:<(span|a)\b.*?</\1>|[^<])*</span>'  # a citation's name, which was said
     r"|</?a\b[^>]*>",  # links: a preview is read, not operated
     re.S,
 )

@@ -1,0 +1,44 @@
+"""What the search page finds besides words: error messages as they are printed, and boxes by their titles."""
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from .messages import CORE, PAGE, messages, rooms
+
+TITLE = re.compile(r'<p class="admonition-title">(.*?)</p>', re.S)
+TAG = re.compile(r"<[^>]+>")
+
+
+def box_titles(outdir: Path) -> Iterator[tuple[str, str, str]]:
+    """Page, anchor and title of each theorem, definition and the like, from the previews' files."""
+    folder = outdir / "_static" / "previews"
+    for path in sorted(folder.rglob("*.js")):
+        text = path.read_text(encoding="utf8").removeprefix("__rvPreviews(").removesuffix(");\n")
+        page, shown = json.loads(f"[{text}]")
+        for anchor, html in shown.items():
+            if title := TITLE.search(html):
+                yield page, anchor, " ".join(unescape(TAG.sub("", title[1])).split())
+
+
+def write_finder(app: Sphinx, exception: Exception | None) -> None:
+    if exception or app.builder.format != "html":
+        return
+    root, out = Path(app.srcdir), Path(app.outdir)
+    listed = list(box_titles(out))
+    if PAGE in app.env.found_docs and (root / CORE).is_dir():
+        listed += [
+            (PAGE, one.anchor, f"{one.kind}: {one.text}")
+            for room in rooms(root)
+            for one in messages(root, room)
+        ]
+    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+    (out / "_static" / "finder.js").write_text(f"__rvFinder({text});\n", encoding="utf8")
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", write_finder)
