@@ -12,9 +12,11 @@ addEventListener("DOMContentLoaded", () => {
   document.head.append(script);
 
   // the words that pages have, by how they are asked for
-  function knownWords({ terms, titleterms }) {
-    known ??= new Map([...Object.keys(terms), ...Object.keys(titleterms)].map((term) => [fold(term), term]));
-    return known;
+  function knownWords(index) {
+    if (known) return known;
+    index.indexentries = Object.fromEntries(Object.entries(index.indexentries).map(([name, at]) => [fold(name), at]));
+    const terms = [...Object.keys(index.terms), ...Object.keys(index.titleterms)];
+    return (known = new Map(terms.map((term) => [fold(term), term])));
   }
   const parse = Search._parseQuery;
   Search._parseQuery = (query) => {

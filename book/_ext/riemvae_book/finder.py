@@ -9,6 +9,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from .messages import CORE, PAGE, messages, rooms
+from .previews import read_previews
 
 TITLE = re.compile(r'<p class="admonition-title">(.*?)</p>', re.S)
 TAG = re.compile(r"<[^>]+>")
@@ -16,10 +17,8 @@ TAG = re.compile(r"<[^>]+>")
 
 def box_titles(outdir: Path) -> Iterator[tuple[str, str, str]]:
     """Page, anchor and title of each theorem, definition and the like, from the previews' files."""
-    folder = outdir / "_static" / "previews"
-    for path in sorted(folder.rglob("*.js")):
-        text = path.read_text(encoding="utf8").removeprefix("__rvPreviews(").removesuffix(");\n")
-        page, shown = json.loads(f"[{text}]")
+    for path in sorted((outdir / "_static" / "previews").rglob("*.js")):
+        page, shown = read_previews(path)
         for anchor, html in shown.items():
             if title := TITLE.search(html):
                 yield page, anchor, " ".join(unescape(TAG.sub("", title[1])).split())

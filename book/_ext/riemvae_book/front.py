@@ -52,6 +52,23 @@ class ChapterCards(SphinxDirective):
         return [listed]
 
 
+class MarginDrawing(SphinxDirective):
+    """A chapter's drawing in the margin, with a line under it: `{margin-drawing} packing`."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        from .pictures import picture_svg
+
+        root, name = Path(self.env.srcdir), self.arguments[0]
+        alt = next(card["alt"] for card in read_cards(root).values() if card.get("picture") == name)
+        aside = nodes.container(classes=["margin", "rv-margin-drawing"])
+        aside += nodes.raw("", picture_svg(name, alt, read_palette(root)), format="html")
+        self.state.nested_parse(self.content, self.content_offset, aside)
+        return [addnodes.only("", aside, expr="html")]
+
+
 def say_what_comes(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Put the lines of the pages before and after under their titles, its own in the page's head."""
     cards = read_cards(Path(app.srcdir))
@@ -98,6 +115,7 @@ def key_cards(app: Sphinx, config) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_directive("chapter-cards", ChapterCards)
+    app.add_directive("margin-drawing", MarginDrawing)
     app.add_config_value("riemvae_cards", "", "html")
     app.connect("config-inited", key_cards)
     app.connect("html-page-context", say_what_comes, priority=600)

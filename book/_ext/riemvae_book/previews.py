@@ -25,10 +25,11 @@ LIVE = re.compile(
 )
 NOT_SHOWN = re.compile(
     r'<a class="headerlink".*?</a>'  # the mark of a link to itself
-    r'|<span class="(?:label|backrefs)">(?:<(span|a)\b.*?</\1>|[^<])*</span>'  # a citation's name, which was said
+    r'|<span class="(?:label|backrefs)">(?:<(span|a)\b.*?</\1>|[^<])*</span>'  # a citation's name
     r"|</?a\b[^>]*>",  # links: a preview is read, not operated
     re.S,
 )
+CALL = "__rvPreviews("
 ID = re.compile(r' id="[^"]*"')
 
 
@@ -81,8 +82,13 @@ def write_previews(app: Sphinx, pagename: str, templatename: str, context: dict,
     path = Path(app.outdir) / "_static" / "previews" / f"{pagename}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = json.dumps(dict(previews(context["body"])), ensure_ascii=False)
-    path.write_text(f"__rvPreviews({json.dumps(pagename)}, {texts});\n", encoding="utf8")
+    path.write_text(f"{CALL}{json.dumps(pagename)}, {texts});\n", encoding="utf8")
     context["body"] = with_permalinks(context["body"])
+
+
+def read_previews(path: Path) -> tuple[str, dict[str, str]]:
+    """The page that a file of previews is of, and them."""
+    return json.loads(f"[{path.read_text(encoding='utf8').removeprefix(CALL)[:-3]}]")
 
 
 def setup(app: Sphinx) -> None:
