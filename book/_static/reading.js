@@ -12,7 +12,7 @@ addEventListener("DOMContentLoaded", () => {
   const all = prose.reduce((sum, [, words]) => sum + words, 0);
   function tell() {
     const below = prose.reduce((sum, [p, words]) => sum + (p.getBoundingClientRect().top > innerHeight / 2 ? words : 0), 0);
-    const rest = scrollY === 0 ? minutes : Math.ceil(minutes * below / all);
+    const rest = scrollY === 0 ? minutes : Math.round(minutes * below / all);
     left.textContent = rest ? `${rest} min left` : "";
   }
   let due = 0;

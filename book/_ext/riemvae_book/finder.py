@@ -1,4 +1,4 @@
-"""What the search page finds besides words: error messages as they are printed, and boxes by their titles."""
+"""What the search finds besides words: error messages as they are printed, boxes and terms by their names."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from sphinx.application import Sphinx
 from .messages import CORE, PAGE, messages, rooms
 from .previews import read_previews
 
-TITLE = re.compile(r'<p class="admonition-title">(.*?)</p>', re.S)
+TITLE = re.compile(r'(?:<p class="admonition-title">|^<p><strong>)(.*?)(?:</strong>)?</p>', re.S)
 TAG = re.compile(r"<[^>]+>")
 
 
 def box_titles(outdir: Path) -> Iterator[tuple[str, str, str]]:
-    """Page, anchor and title of each theorem, definition and the like, from the previews' files."""
+    """Page, anchor and title of each box and term, from the previews' files."""
     for path in sorted((outdir / "_static" / "previews").rglob("*.js")):
         page, shown = read_previews(path)
         for anchor, html in shown.items():
