@@ -56,7 +56,12 @@
     box.hidden = false;
     place(link);
     await globalThis.MathJax?.typesetPromise?.([box]);
-    if (shown === link) place(link);
+    if (shown !== link) return true;
+    for (const formula of box.querySelectorAll("mjx-container[display]")) { // what is read cannot be scrolled by keys
+      const fit = Math.max(0.6, formula.clientWidth / formula.scrollWidth);
+      if (fit < 1) formula.style.fontSize = `${fit * parseFloat(formula.style.fontSize || 100)}%`;
+    }
+    place(link);
     return true;
   }
 

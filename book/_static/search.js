@@ -1,7 +1,6 @@
 // The search page: accents are optional, words that no page has (a reader's own numbers and names in an error message) are
 // left out, and messages and boxes are found by their texts (book/_ext/riemvae_book/finder.py). From a folder, too.
-(() => {
-const mend = () => {
+document.addEventListener("DOMContentLoaded", () => {  // before the search's own listener, which begins it
   if (typeof Search === "undefined") return;
   if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false; // it would fetch each page
   const fold = (text) => text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
@@ -60,8 +59,4 @@ const mend = () => {
   };
   const ask = Search.query;
   Search.query = (query) => loaded.then(() => ask(query));
-};
-// before the search begins, which may be as soon as the page is read
-if (typeof Search === "undefined") addEventListener("DOMContentLoaded", mend);
-else mend();
-})();
+});

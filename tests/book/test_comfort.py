@@ -160,8 +160,11 @@ def test_minutes_left_and_permalinks(chapter):
 
 def test_the_search_finds_names_and_messages(opened, site):
     """From a folder; what was asked for stands first."""
-    page = opened(f"{site.as_uri()}/search.html?q=ball", 1280)
-    page.wait_for_selector("ul.search li a")
+    page = opened(f"{site.as_uri()}/search.html?q=Jensen", 1280)
+    first = page.locator("ul.search li a").first
+    first.wait_for()
+    assert first.get_attribute("href").endswith("glossary.html#term-Jensen-s-inequality")
+    assert first.text_content() == "Jensen’s inequality"
     ask = """async (query) => {
       const [asked, ...rest] = Search._parseQuery(query);
       const found = Search._performSearch(asked, ...rest).at(-1);
