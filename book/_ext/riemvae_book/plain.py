@@ -191,6 +191,9 @@ class Plain:
     def do_glue_text(self, argument: str, options: dict, content: list[str]) -> str:
         return self.value(argument)
 
+    def do_margin_drawing(self, argument: str, options: dict, content: list[str]) -> str:
+        return ""  # the drawing is of the page
+
     def do_margin(self, argument: str, options: dict, content: list[str]) -> str:
         return quoted(self.prose(argument) or "Aside", self.lines(content))
 

@@ -1,6 +1,7 @@
 """A site that asks nothing of another host: formulas and figures come from its own files."""
 
 import importlib.metadata
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from .execution import core_key, files_key
+from .labels import toc_pages
 
 MATHJAX_PACKAGE = "django-static-mathjax"
 MATHJAX_FILES = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
@@ -56,11 +58,30 @@ def write_figure_assets(root: Path, outdir: Path) -> None:
     stamp.write_text(key)
 
 
+def drop_mathjax(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Leave MathJax, 1.2 MB, to pages that have formulas or whose links preview some."""
+    if not re.search(r'class="math|href="[^"]*#(term|thm|def|equation)-', context.get("body", "")):
+        scripts = context.get("script_files", [])
+        context["script_files"] = [
+            one for one in scripts if "mathjax" not in str(getattr(one, "filename", one))
+        ]
+
+
 def key_files(app: Sphinx, config: Config) -> None:
     """Let a change of a style sheet or script write all pages again, one of the extension read them again."""
     root = Path(app.srcdir)
     config.riemvae_static_key = files_key(root, (root / "book" / "_static").rglob("*"))
     config.riemvae_extension_key = files_key(root, (root / "book" / "_ext").rglob("*.py"))
+
+
+def count_pages(app: Sphinx, config: Config) -> None:
+    """What the statement on accessibility says of the tests, as `{{ pages_looked_at }}` and the like."""
+    files = importlib.metadata.files("axe-playwright-python") or []
+    axe = next((f for f in files if f.name == "axe.min.js"), None)
+    version = re.search(r"axe v([\d.]+)", axe.locate().read_text(encoding="utf8")[:200]) if axe else None
+    looked_at = len(toc_pages(Path(app.srcdir))) + 2  # the search and the index
+    found = {"pages_looked_at": looked_at, "axe_version": version[1] if version else ""}
+    config.myst_substitutions = {**config.myst_substitutions, **found}
 
 
 def write_assets(app: Sphinx) -> None:
@@ -75,4 +96,6 @@ def setup(app: Sphinx) -> None:
     app.add_config_value("riemvae_static_key", "", "html")
     app.add_config_value("riemvae_extension_key", "", "env")
     app.connect("config-inited", key_files, priority=900)
+    app.connect("config-inited", count_pages, priority=100)  # before MyST reads its own
+    app.connect("html-page-context", drop_mathjax, priority=900)
     app.connect("builder-inited", write_assets)
