@@ -181,10 +181,14 @@ def _photographs(images: Path) -> Iterator[Callable[[str], bytes]]:
 
 def _center(photograph: bytes) -> UInt8[np.ndarray, "c h w"]:
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise ImportError("celeba needs the package pillow: pip install 'riemvae-core[data]'") from error
-    with Image.open(io.BytesIO(photograph), formats=("JPEG",)) as image:  # others run programs, as EPS does
+    try:
+        image = Image.open(io.BytesIO(photograph), formats=("JPEG",))  # other kinds run programs, as EPS does
+    except UnidentifiedImageError as error:
+        raise ValueError(f"it must be a JPEG, got {photograph[:20]!r}...") from error
+    with image:
         if image.size != CELEBA_SIZE:
             raise ValueError(f"images must be of {CELEBA_SIZE} pixels, got {image.size}")
         left, top = ((side - CROP) // 2 for side in CELEBA_SIZE)
