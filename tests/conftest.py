@@ -54,8 +54,10 @@ def site(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def served(site: Path) -> Iterator[str]:
-    """The address under which the built book is served."""
-    with serving(site) as address:
+    """The address under which the built book is served, with the site's policy in the header."""
+    from riemvae_book import policy  # only the tests of the pages load Sphinx
+
+    with serving(site, {"Content-Security-Policy": policy.header()}) as address:
         yield address
 
 

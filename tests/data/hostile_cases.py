@@ -1,7 +1,7 @@
 """Files made to hurt who reads them. Run as a script, it reads them with 2 GB to spare and tells what came.
 
-``python hostile_cases.py FOLDER`` writes each case into FOLDER, reads it there and prints one line of JSON for
-it: its name, its file's name, the error, and by how many bytes the process's peak of memory grew.
+``python hostile_cases.py FOLDER`` writes each case into FOLDER, reads it there and prints a line of JSON:
+the case, its file's name, the error, and by how many bytes the process's peak of memory grew.
 """
 
 import bz2
@@ -12,12 +12,11 @@ import resource
 import struct
 import sys
 import tarfile
-import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
-from format_cases import BATCHES, pickled_batch, pickled_string, write_archive
+from format_cases import BATCHES, pickled_batch, pickled_string, stored_zip, write_archive
 
 import riemvae_core as rc
 from riemvae_core.data import formats, idx, read_json, read_npz
@@ -29,8 +28,8 @@ BLOCK = 2**24
 
 
 def deflated(size: int, head: bytes = b"", bits: int = 15) -> bytes:
-    """A stream of zlib (15), gzip (31) or deflate (-15) that unpacks to the head and ``size`` zeros, without an end:
-    one block of zeros is packed, and repeated.
+    """A stream of zlib (15), gzip (31) or deflate (-15) that unpacks to the head and ``size`` zeros, without
+    an end: one block of zeros is packed, and repeated.
     """
     engine = zlib.compressobj(1, zlib.DEFLATED, bits)
     begin = engine.compress(head) + engine.flush(zlib.Z_FULL_FLUSH)
@@ -214,12 +213,6 @@ def link_tar() -> bytes:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         archive.addfile(link)
     return out.getvalue()
-
-
-def stored_zip(path: Path, members: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, raw in members.items():
-            archive.writestr(name, raw)
 
 
 def peak() -> int:

@@ -118,7 +118,7 @@ def test_every_beginning_of_a_file_is_refused_by_name(tmp_path, readers, name):
     path = tmp_path / name
     path.write_bytes(whole)
     read(path)
-    step = max(1, len(whole) // 400)
+    step = max(1, len(whole) // 150)
     for length in sorted({*range(0, len(whole), step), *range(max(0, len(whole) - 40), len(whole))}):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=rf"{re.escape(name)}|test_batch"):
@@ -151,7 +151,7 @@ def test_pipes_and_folders_are_refused_and_not_waited_for(tmp_path, readers, nam
         readers[name][1](tmp_path / name)
 
 
-@pytest.mark.parametrize("dtype", ["<i8", ">f4", "float64", "bool"])
+@pytest.mark.parametrize("dtype", ["<i8", ">f4", "float64", "int8"])
 def test_numbers_of_another_kind_are_refused_where_bytes_are_due(tmp_path, dtype):
     array = np.ones((32, 32, 3, 1), np.dtype(dtype))
     savemat(tmp_path / "h.mat", {"X": array, "y": np.ones((1, 1), np.uint8)})

@@ -9,6 +9,7 @@ from . import (
     figures,
     ids,
     numbers,
+    policy,
     questions,
     reference,
     shown,
@@ -38,6 +39,7 @@ def setup(app: Sphinx) -> dict:
         symbols,
         reference,
         uses,
+        policy,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,9 @@
 """The site's Content-Security-Policy, and pages that keep to it: what is executed lies in files of the site.
 
-Sphinx, its themes and extensions write scripts and handlers of clicks into the pages. Once all is built, each
-script is moved to a file that is named after its content, and the handlers to one file, so that the policy is one
-short line for all pages. Each page carries the policy itself, for hosts whose headers nobody can set and for pages
-that are opened from a folder; a server should send it too.
+Sphinx, its themes and extensions write scripts and handlers of clicks into the pages. Once all is built,
+each is moved to a file that is named after its content, so that the policy is one short line for all pages.
+Each page carries the policy itself, for hosts whose headers nobody can set and for pages that are opened
+from a folder; a server should send it too.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-#: Nothing comes from another host, nothing in a page is executed, and nothing is asked of the network by scripts.
+#: Nothing comes from another host, no script stands in a page, and scripts ask nothing of the network.
 #: Styles in the page are allowed: MathJax writes the rules of the characters that a page needs into a style
-#: element, and plots, formulas and tables hold style attributes. Pictures may be data: (icons in the theme's
-#: style sheets) and blob: (sheets of images that a live figure unpacks).
+#: element, and plots, formulas and tables hold style attributes. Pictures may be data: (icons in the
+#: theme's style sheets) and blob: (sheets of images that a live figure unpacks).
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -29,7 +29,7 @@ POLICY = {
 }
 #: what counts in a header alone: no other site shows a page in a frame
 IN_HEADERS = {"frame-ancestors": "'none'"}
-#: of a page in a folder, ``'self'`` is no file beside it: files are named as such, which over http allows nothing
+#: to a page in a folder, ``'self'`` is no file beside it: files are named, which over http allows none
 OWN, OWN_OR_FILES = "'self'", "'self' file:"
 
 FOLDER = "_static/inline"
