@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	lint lab notebooks notation zoo bench study study-smoke clean
+	lint lab notebooks notation zoo bench study study-smoke fuzz clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ test-notebooks: book
 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
 	@$(PY) tests/portable.py $(SETTINGS) -- $(TESTS)
+
+fuzz: env  ## files damaged at random, thirty times as many as in `make test` (another number: TIMES=)
+	@RIEMVAE_FUZZ=$(or $(TIMES),30) $(PY) -m pytest tests/test_fuzz_files.py
 
 dist: env  ## sdist and wheel of the core, in _build/dist (with a fixed date, so that the wheel's bytes repeat)
 	@rm -rf _build/dist

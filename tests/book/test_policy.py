@@ -57,6 +57,11 @@ def test_the_header_is_the_policy_of_the_pages_and_no_other_site_frames_them():
     assert in_page == "; ".join(" ".join(part) for part in policy.POLICY.items())
 
 
+def test_contributing_states_the_header(root):
+    stated = f"```\nContent-Security-Policy: {policy.header()}\n```"
+    assert stated in (root / "CONTRIBUTING.md").read_text(encoding="utf8")
+
+
 def test_no_page_of_the_site_holds_a_script_or_a_handler(site):
     pages = [path for path in site.rglob("*.html") if "_static" not in path.parts]
     assert len(pages) > 30
