@@ -34,7 +34,7 @@ def read_cifar10(path: Path, split: str) -> Arrays:
     raw = _read_folder(path, names) if path.is_dir() else _read_archive(path, names)
     if missing := [name for name in names if name not in raw]:
         raise ValueError(f"{path.name} must hold {', '.join(names)}, got none of the name {missing[0]}")
-    batches = [_read_batch(name, raw[name]) for name in names]
+    batches = [_read_batch(f"{name} in {path.name}", raw[name]) for name in names]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return images, labels
 

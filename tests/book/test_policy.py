@@ -16,7 +16,7 @@ PAGE = """<!DOCTYPE html>
     <script type="application/json">{"a": 1}</script>
     <script type="module">globalThis.here = 1;</script>
   </head>
-  <body><button class="x" onclick="f(&quot;a&quot;)" title="T">F</button><a onclick='no' href="#">a</a>
+  <body><button class="x" onclick="f(&quot;a&quot;)" title="T">F</button><a onclick='g()' href="#">a</a>
   <pre>onclick="in words"</pre></body>
 </html>"""
 
@@ -25,9 +25,9 @@ def test_scripts_and_handlers_become_files_that_do_the_same():
     page, scripts = policy.moved(PAGE, "../")
     codes = list(scripts.values())
     assert [code.strip() for code in codes[:2]] == ['document.title = "a < b";', "globalThis.here = 1;"]
-    title, module, handler = scripts
+    title, module, handler, other = scripts
     loaded = re.findall(r'<script[^>]* src="\.\./_static/inline/(\w+\.js)"></script>', page)
-    assert loaded == [handler, title, module]
+    assert loaded == [handler, other, title, module]
     assert '<script data-cfasync="false" src=' in page
     assert '<script type="module" src=' in page
     assert '<script src="_static/doctools.js"></script>' in page
@@ -36,6 +36,7 @@ def test_scripts_and_handlers_become_files_that_do_the_same():
     assert f'<button class="x" data-onclick="{mark}" title="T">' in page
     assert codes[2] == policy.listener("click", 'f("a")')
     assert f"[data-onclick='{mark}']" in codes[2]
+    assert f'<a data-onclick="{policy.key("g()")}" href="#">' in page
     assert '<pre>onclick="in words"</pre>' in page
 
 

@@ -42,7 +42,7 @@ def test_hostile_files_are_refused_by_their_names(told):
         case
         for case in told
         if not case["error"].startswith("ValueError: ")
-        or not re.search(rf"\b({re.escape(case['file'])}|test_batch)\b", case["error"])
+        or not re.search(rf"\b({re.escape(case['file'])})\b", case["error"])
     ]
     assert unnamed == []
 
@@ -121,7 +121,7 @@ def test_every_beginning_of_a_file_is_refused_by_name(tmp_path, readers, name):
     step = max(1, len(whole) // 150)
     for length in sorted({*range(0, len(whole), step), *range(max(0, len(whole) - 40), len(whole))}):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=rf"{re.escape(name)}|test_batch"):
+        with pytest.raises(ValueError, match=re.escape(name)):
             read(path)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 

@@ -34,8 +34,8 @@ OWN, OWN_OR_FILES = "'self'", "'self' file:"
 
 FOLDER = "_static/inline"
 SCRIPT = re.compile(r"<script\b(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
-OTHER_KIND = re.compile(r"""\bsrc\s*=|\btype\s*=\s*["']?(?!text/javascript|module)""")
-HANDLER = re.compile(r"""(?<=\s)on(?P<event>[a-z]+)="(?P<code>[^"]*)"(?=[^<>]*>)""")
+OTHER_KIND = re.compile(r"""\bsrc\s*=|\btype\s*=\s*(?!["']?(?:text/javascript|module)\b)""")
+HANDLER = re.compile(r"""(?<=\s)on(?P<event>[a-z]+)=(?P<quote>["'])(?P<code>.*?)(?P=quote)(?=[^<>]*>)""")
 BEGIN = re.compile(r"<head\b[^>]*>(\s*<meta charset=[^>]*>)?", re.IGNORECASE)
 
 
