@@ -63,17 +63,19 @@ def resume(plan, model, optimizer, generator, run) -> tuple[int, dict[str, list[
             f"config, images] = {run}), got {metadata.get('run')!s:.400}: remove it or name another file"
         )
     try:
-        return _load_run(tensors, metadata, model, optimizer, generator)
+        return _load_run(plan.epochs, tensors, metadata, model, optimizer, generator)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"checkpoint {plan.checkpoint.name} must be whole, got a damaged one ({error}): remove it"
         ) from error
 
 
-def _load_run(tensors, metadata, model, optimizer, generator) -> tuple[int, dict[str, list[float]], float]:
+def _load_run(
+    epochs, tensors, metadata, model, optimizer, generator
+) -> tuple[int, dict[str, list[float]], float]:
     done, seconds, means = int(metadata["done"]), float(metadata["seconds"]), json.loads(metadata["means"])
     lengths = [len([float(mean) for mean in some]) for some in means.values()]
-    if done < 1 or set(lengths) != {done} or not 0 <= seconds < math.inf:
+    if not 1 <= done <= epochs or set(lengths) != {done} or not 0 <= seconds < math.inf:
         raise ValueError(f"{done} epochs, {lengths} means, {seconds} seconds")
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     check_weights(model, done - 1)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images
+from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images, read_json
 from riemvae_core.models.catalogue import (
     BETAS,
     CODES,
