@@ -138,7 +138,7 @@ def test_arrays_of_bytes_in_a_pickle_come_back(order):
     [
         b"\x80\2]a.",
         b"\x80\2K\1a.",
-        b"\x80\2(K\1K\2\x86.",
+        b"\x80\2K\1(K\2\x86.",
         b"\x80\2}K\1K\2s.",
         b"\x80\2e.",
         b"\x80\2h\0.",
