@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 OPCODES = 2**18  # a batch of CIFAR-10 has 50,000
 _RECONSTRUCT = {f"numpy.{core}.multiarray _reconstruct" for core in ("core", "_core")}
@@ -101,7 +100,7 @@ def _of(kind: type, value: Any) -> Any:
     return value
 
 
-def byte_array(found: Any) -> UInt8[np.ndarray, "..."]:
+def byte_array(found: Any) -> np.ndarray:
     """The array of bytes that NumPy would have made of it. Raises an exception for anything else."""
     if not isinstance(found, Named) or found.name not in _RECONSTRUCT:
         raise TypeError("data must be an array")

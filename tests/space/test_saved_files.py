@@ -121,7 +121,7 @@ def written(whole: bytes, change=lambda head: None, **tensors: torch.Tensor | No
     text = json.dumps(head, sort_keys=True)
     for name in sorted(kept):
         text += f";{name} {kept[name].dtype} {list(kept[name].shape)};"
-        text += kept[name].numpy().tobytes().decode("latin1")
+        text += kept[name].reshape(-1).view(torch.uint8).numpy().tobytes().decode("latin1")
     first = len(json.dumps(head, sort_keys=True))
     digest = hashlib.sha256(text[:first].encode() + text[first:].encode("latin1"))
     return save(kept, {KEY: json.dumps(head | {"sha256": digest.hexdigest()})})
