@@ -4,9 +4,9 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-slides test-portable dist \
-	test-oldest test-newest test-grading lint lab notebooks slides exams notation zoo bench study study-smoke \
-	actions links audit sbom book-newest release announce clean
+.PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-slides test-portable fuzz \
+	dist test-oldest test-newest test-grading lint lab notebooks slides exams notation zoo bench study study- \
+	smoke actions links audit sbom book-newest release announce clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ test-slides: book  # all decks in the browser; `make test` looks at one
 
 test-portable: env  ## the core's tests as on other processors (some: SETTINGS="rounding-2 own-1" TESTS=tests/metrics)
 	@$(PY) tests/portable.py $(SETTINGS) -- $(TESTS)
+
+fuzz: env  ## files damaged at random, thirty times as many as in `make test` (another number: TIMES=)
+	@RIEMVAE_FUZZ=$(or $(TIMES),30) $(PY) -m pytest tests/test_fuzz_files.py
 
 dist: env  ## sdist and wheel of the core, in _build/dist (with a fixed date, so that the wheel's bytes repeat)
 	@rm -rf _build/dist

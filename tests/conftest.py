@@ -3,6 +3,7 @@
 import os
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from browser import FLAGS, find_browser, serving
 from hypothesis import HealthCheck, settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,9 +55,34 @@ def site(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def served(site: Path) -> Iterator[str]:
-    """The address under which the built book is served."""
-    with serving(site) as address:
+    """The address under which the built book is served, with the site's policy in the header."""
+    from riemvae_book import policy  # only the tests of the pages load Sphinx
+
+    with serving(site, {"Content-Security-Policy": policy.header()}) as address:
         yield address
+
+
+def wait_for_function(
+    page: Page, expression: str, *, arg=None, timeout: float = 30_000, polling=None
+) -> None:
+    """Playwright's ``wait_for_function``, but asked from outside each time.
+
+    Its own asks again within the page, by ``eval``, which the site's policy forbids there.
+    """
+    end = time.monotonic() + timeout / 1000
+    while True:
+        try:
+            if page.evaluate(expression, arg):
+                return
+        except Error as error:  # a page that is just leaving for another
+            if "context was destroyed" not in str(error):
+                raise
+        if time.monotonic() > end:
+            raise TimeoutError(f"{expression} did not come true within {timeout} ms")
+        page.wait_for_timeout(10)
+
+
+Page.wait_for_function = wait_for_function
 
 
 @pytest.fixture(scope="session")

@@ -28,14 +28,26 @@ FLAGS = (
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, *args, headers: dict[str, str], **kwargs):
+        self.more_headers = headers
+        super().__init__(*args, **kwargs)
+
+    def end_headers(self):
+        for name, value in self.more_headers.items():
+            self.send_header(name, value)
+        super().end_headers()
+
     def log_message(self, format, *args):
         """Say nothing: what is read is the output of the checks themselves."""
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The address under which a folder is served on this machine, for as long as the context lasts."""
-    handler = functools.partial(QuietHandler, directory=str(folder))
+def serving(folder: Path, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """The address under which a folder is served on this machine, for as long as the context lasts.
+
+    ``headers`` are sent with every file.
+    """
+    handler = functools.partial(QuietHandler, directory=str(folder), headers=headers or {})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -2,10 +2,11 @@
 
 May import: the ground floor (numerics, neighbors).
 Begin with ``load_images`` in ``sets.py``; ``full_sets.py`` finds or downloads what isn't bundled,
-``formats.py`` and ``idx.py`` read the files; ``drawn.py`` draws sets whose law is known,
-``duplicates.py`` finds what stands in a set twice.
+``formats.py``, ``idx.py``, ``mat.py`` and ``pickles.py`` read the files, no more of them than ``bounded.py``
+lets them; ``drawn.py`` draws sets whose law is known, ``duplicates.py`` finds what stands in a set twice.
 """
 
+from riemvae_core.data.bounded import read_json, read_npz
 from riemvae_core.data.downloads import cache_dir
 from riemvae_core.data.drawn import (
     DrawnImages,
@@ -32,5 +33,7 @@ __all__ = [
     "first_of_each_class",
     "load_images",
     "read_factors",
+    "read_json",
+    "read_npz",
     "sample_drawn_images",
 ]

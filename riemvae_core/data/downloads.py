@@ -11,6 +11,7 @@ from tqdm import tqdm
 ROUNDS = 2  # how often the list of mirrors is gone through; the second round resumes what the first left
 TIMEOUT = 30.0  # seconds without an answer or a byte
 CHUNK = 1 << 16  # bytes; of a broken connection at most so many are lost
+MOST = 1 << 31  # bytes, of a server that does not end; celeba's zip has 1.44e9
 
 
 class DataFile(NamedTuple):
@@ -65,23 +66,26 @@ def download(file: DataFile, folder: Path) -> Path:
     """The file in ``folder``, fetched with pooch from the first mirror that serves the right bytes.
 
     A file that is there already is kept if its sha256 is right. What a broken connection leaves in
-    ``<name>.part`` is gone on with, from the same mirror or another, by this call or a later one. Raises
-    OSError, with each mirror's fault and what to do without a network, when none of them delivers, and
-    ImportError if pooch is missing.
+    ``<name>.part`` is gone on with, from the same mirror or another, by this call or a later one. Of several
+    processes one downloads and the others wait (for the lock ``.<name>.lock``); under its own name the file
+    is whole or not there. Raises OSError, with each mirror's fault and what to do without a network, when
+    none of them delivers, and ImportError if pooch is missing.
     """
     try:
         import pooch
         import requests
+        from filelock import FileLock
     except ImportError as error:
         raise ImportError("downloads need the package pooch: pip install 'riemvae-core[data]'") from error
     folder.mkdir(parents=True, exist_ok=True)
     faults = {}
-    for url in file.urls * ROUNDS:
-        try:
-            fetch = _resume(file.name)
-            return Path(pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=fetch))
-        except (requests.RequestException, ValueError) as error:  # ValueError: pooch's word for a wrong hash
-            faults[url] = f"{type(error).__name__}: {error}"
+    with FileLock(folder / f".{file.name}.lock"):
+        for url in file.urls * ROUNDS:
+            try:
+                fetch = _resume(file.name)
+                return Path(pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=fetch))
+            except (requests.RequestException, ValueError) as error:  # ValueError: pooch's, for a wrong hash
+                faults[url] = f"{type(error).__name__}: {error}"
     listed = "\n".join(f"  {url}\n    {fault}" for url, fault in faults.items())
     raise OSError(
         f"{file.name} can't be downloaded:\n{listed}\n"
@@ -104,6 +108,10 @@ def _resume(name: str) -> Callable[[str, str, object], None]:
                     missing_ok=True
                 )  # not the beginning of what is served here: anew in the next round
             response.raise_for_status()
+            if response.headers.get("Content-Type", "").startswith(
+                "text/html"
+            ):  # what is there already stays
+                raise ValueError("the server sent a page of HTML instead")
             if response.status_code != requests.codes.partial_content:
                 start = 0
             length = response.headers.get("Content-Length")
@@ -113,6 +121,9 @@ def _resume(name: str) -> Callable[[str, str, object], None]:
                 for chunk in response.iter_content(CHUNK):
                     out.write(chunk)
                     bar.update(len(chunk))
+                    if out.tell() > MOST:
+                        out.truncate(0)
+                        raise ValueError(f"the server sent more than {MOST:,} bytes")
         os.replace(part, output_file)
 
     return fetch

@@ -182,7 +182,7 @@ def _read_asset(file_name: str) -> bytes:
 
 @functools.lru_cache(maxsize=1)
 def _fashion_arrays() -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(_read_asset("fashion.npz"))) as arrays:
+    with np.load(io.BytesIO(_read_asset("fashion.npz"))) as arrays:  # the bytes that the manifest lists
         return dict(arrays)
 
 

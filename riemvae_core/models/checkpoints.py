@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,24 +60,33 @@ def resume(plan, model, optimizer, generator, run) -> tuple[int, dict[str, list[
     if metadata.get("run") != run:
         raise ValueError(
             f"checkpoint {plan.checkpoint.name} must be of this run ([epochs, batch_size, lr, seed, model, "
-            f"config, images] = {run}), got {metadata.get('run')}: remove it or name another file"
+            f"config, images] = {run}), got {metadata.get('run')!s:.400}: remove it or name another file"
         )
     try:
-        return _load_run(tensors, metadata, model, optimizer, generator)
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        return _load_run(plan.epochs, tensors, metadata, model, optimizer, generator)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"checkpoint {plan.checkpoint.name} must be whole, got a damaged one ({error}): remove it"
         ) from error
 
 
-def _load_run(tensors, metadata, model, optimizer, generator) -> tuple[int, dict[str, list[float]], float]:
+def _load_run(
+    epochs, tensors, metadata, model, optimizer, generator
+) -> tuple[int, dict[str, list[float]], float]:
+    done, seconds, means = int(metadata["done"]), float(metadata["seconds"]), json.loads(metadata["means"])
+    lengths = [len([float(mean) for mean in some]) for some in means.values()]
+    if not 1 <= done <= epochs or set(lengths) != {done} or not 0 <= seconds < math.inf:
+        raise ValueError(f"{done} epochs, {lengths} means, {seconds} seconds")
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    check_weights(model, int(metadata["done"]) - 1)
+    check_weights(model, done - 1)
+    weights = dict(enumerate(p for group in optimizer.param_groups for p in group["params"]))
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, i, slot = key.split(".")
+            if value.shape not in (weights[int(i)].shape, ()) or not bool(value.isfinite().all()):
+                raise ValueError(f"{key} is {list(value.shape)}, or not finite")
             state.setdefault(int(i), {})[slot] = value
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
     generator.set_state(tensors["generator"])
-    return int(metadata["done"]), json.loads(metadata["means"]), float(metadata["seconds"])
+    return done, means, seconds

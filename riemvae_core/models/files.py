@@ -8,6 +8,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+MOST_HEAD = 2**24  # bytes of names, shapes and metadata: a checkpoint of 100,000 epochs has a head of 6 MB
+
 
 def save_atomically(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file beside its place and move it there: no reader ever sees half a file.
@@ -63,6 +65,11 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """
     path = Path(path)
     try:
+        if not path.is_file():  # who opens a pipe waits until somebody writes into it
+            raise ValueError("it is no file")
+        with path.open("rb") as file:
+            if (head := int.from_bytes(file.read(8), "little")) > MOST_HEAD:
+                raise ValueError(f"its head may take {MOST_HEAD:,} bytes, and takes {head:,}")
         with safe_open(path, "pt", device="cpu") as file:
             return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except Exception as error:  # a damaged header can fail in any way

@@ -1,11 +1,10 @@
 """Pictures that a study keeps beside its numbers."""
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.data import ASSETS
+from riemvae_core.data import ASSETS, read_npz
 
 
 def load_pictures(name: str) -> dict[str, Float[Tensor, "n 1 h w"]]:
@@ -21,5 +20,5 @@ def load_pictures(name: str) -> dict[str, Float[Tensor, "n 1 h w"]]:
     known = sorted(path.stem for path in (ASSETS / "studies").glob("*.npz"))
     if name not in known:
         raise ValueError(f"name must be a study with pictures ({', '.join(known) or 'none'}), got {name!r}")
-    with np.load(ASSETS / "studies" / f"{name}.npz") as rows:
-        return {key: torch.from_numpy(rows[key]).float()[:, None] / 255 for key in rows.files}
+    rows = read_npz(ASSETS / "studies" / f"{name}.npz")
+    return {key: torch.from_numpy(some).float()[:, None] / 255 for key, some in rows.items()}

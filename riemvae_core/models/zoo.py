@@ -2,7 +2,6 @@
 cached.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images
+from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images, read_json
 from riemvae_core.models.catalogue import (
     BETAS,
     CODES,
@@ -214,7 +213,7 @@ def _committed(folder: str, name: str) -> dict[str, Any]:
     known = sorted(path.stem for path in (ASSETS / folder).glob("*.json"))
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known) or '(none)'}, got {name!r}")
-    return json.loads((ASSETS / folder / f"{name}.json").read_text())
+    return read_json(ASSETS / folder / f"{name}.json")
 
 
 def train(name: str, *, progress: bool | None = None) -> Path:
@@ -242,7 +241,8 @@ def train(name: str, *, progress: bool | None = None) -> Path:
     model, kept = _untrained(r), {}
     partial = target.with_suffix(".snapshots")
     if checkpoint.is_file() and r.snapshots:
-        done = int(read_tensors(checkpoint)[0].get("done", 0))
+        told = read_tensors(checkpoint)[0].get("done", "0")
+        done = int(told) if told.isdecimal() and len(told) < 10 else 0
         kept = read_tensors(partial)[1] if partial.is_file() else {}
         if any(f"{part}.{e}" not in kept for part in ("mu", "log_var") for e in r.snapshots if e <= done):
             kept = {}  # without them the end could not be written: from the beginning, then

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,23 +78,24 @@ def read_space(path: str | Path) -> dict[str, Any]:
     )
     try:
         head = json.loads(metadata[KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged from error
     if not isinstance(head, dict) or "format" not in head:
         raise damaged
     if head["format"] not in range(1, FORMAT + 1):
         raise ValueError(
-            f"{path} was written by riemvae-core {head.get('written_by')} with format {head['format']}; this "
-            f"riemvae-core {riemvae_core.__version__} reads up to {FORMAT}: upgrade it"
+            f"{path} was written by riemvae-core {head.get('written_by')!s:.40} with format "
+            f"{head['format']!s:.40}; this riemvae-core {riemvae_core.__version__} reads up to {FORMAT}: "
+            "upgrade it"
         )
-    tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # no longer pages of the file
-    if head.pop("sha256", None) != _checksum(tensors, head) or set(head) != {
-        "format",
-        "written_by",
-        "settings",
-    }:
-        raise damaged
-    return _fields(path, tensors, head["settings"])
+    try:
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # no longer pages of the file
+        known = head.pop("sha256", None) == _checksum(tensors, head)
+        if not known or set(head) != {"format", "written_by", "settings"}:
+            raise damaged
+        return _fields(path, tensors, head["settings"])
+    except (MemoryError, RuntimeError) as error:  # torch has no arithmetic for some dtypes, or no room
+        raise ValueError(f"{path}: tensors must be numbers that fit into memory ({error})") from error
 
 
 def _place(path: Any) -> Path:
@@ -116,15 +118,15 @@ def _checksum(tensors: Mapping[str, Tensor], head: Mapping[str, Any]) -> str:
 
 
 def _whole(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 2**53
 
 
 def _shape(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_whole, value))
+    return isinstance(value, list) and len(value) <= 64 and all(map(_whole, value))
 
 
 def _number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
+    return type(value) in (int, float) and 0 <= value < 1e300
 
 
 def _record(value: Any) -> bool:
@@ -167,11 +169,11 @@ def _fields(path: Path, tensors: dict[str, Tensor], settings: Any) -> dict[str, 
     """The fields of a space; raises ValueError, which names the file, where they don't make one."""
     known = SETTINGS | (BESIDE if isinstance(settings, dict) and set(settings) & set(BESIDE) else {})
     if not isinstance(settings, dict) or set(settings) != set(known):
-        got = ", ".join(sorted(settings)) if isinstance(settings, dict) else repr(settings)
-        raise ValueError(f"{path}: settings must be {', '.join(sorted(known))}, got {got}")
+        got = ", ".join(sorted(settings)) if isinstance(settings, dict) else reprlib.repr(settings)
+        raise ValueError(f"{path}: settings must be {', '.join(sorted(known))}, got {got:.400}")
     for name, (kind, right) in known.items():
         if not right(settings[name]):
-            raise ValueError(f"{path}: {name} must be {kind}, got {settings[name]!r}")
+            raise ValueError(f"{path}: {name} must be {kind}, got {reprlib.repr(settings[name])}")
     given = _take_inputs(path, tensors, settings.get("condition"))
     _check_tensors(path, tensors, math.prod(settings["code_shape"]))
     rho, lam, tau = (settings[name] for name in ("rho", "lam", "tau"))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from riemvae_book import policy
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = """\
@@ -110,6 +111,17 @@ class Scratch:
     def page(self) -> str:
         return self.built("chapters/01_a")
 
+    def check_policy(self) -> None:
+        """Each page carries the policy and no script of its own, and what was moved is there."""
+        html = self.folder / "_build" / "html"
+        for name in ("book/index", "chapters/01_a", "search"):
+            page = self.built(name)
+            assert policy.meta() in page
+            assert policy.moved(page, "") == (page, {})
+            moved = re.findall(rf'src="(?:\.\./)?({policy.FOLDER}/[^"]+)"', page)
+            assert moved
+            assert all((html / file).is_file() for file in moved)
+
 
 @pytest.fixture
 def scratch(tmp_path) -> Scratch:
@@ -124,11 +136,13 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert re.search(r"its code ran in \d+ s on \d+ thread", scratch.page)
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, executed now", log)
     assert (scratch.folder / "_build/html/_static/riemvae/a.js").exists()
+    scratch.check_policy()
 
     scratch.write("chapters/01_a.md", CHAPTER.replace("The prose.", "Other prose."))
     code, log = scratch.build()
     assert code == 0, log
     assert "Other prose." in scratch.page
+    scratch.check_policy()
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, from the cache", log)
 
     scratch.write("riemvae_core/__init__.py", "VALUE = 2\n")

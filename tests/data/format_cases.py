@@ -85,3 +85,9 @@ def zipped(path, faces, folder="img_align_celeba/"):
         for name, raw in faces.items():
             archive.writestr(folder + name, raw)
     return path
+
+
+def stored_zip(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, raw in members.items():
+            archive.writestr(name, raw)

@@ -68,7 +68,7 @@ class Forged:
 )
 def test_what_is_no_batch_is_refused_and_not_run(tmp_path, raw, words):
     path = write_archive(tmp_path / "cifar.tar.gz", {"test_batch": raw})
-    with pytest.raises(ValueError, match="test_batch must") as caught:
+    with pytest.raises(ValueError, match=r"test_batch in cifar\.tar\.gz must") as caught:
         formats.read_cifar10(path, "test")
     properties.message_names(caught.value, *words)
 

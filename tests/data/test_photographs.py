@@ -56,7 +56,7 @@ def test_gray_photographs_have_three_channels(tmp_path, partition):
     ("raw", "words"),
     [
         (FACES["000001.jpg"][:3000], ("truncated",)),
-        (b"<html>", ("cannot identify",)),
+        (b"<html>", ("it must be a JPEG, got b'<html>'",)),
         (jpeg(np.zeros((64, 64, 3), np.uint8)), ("(178, 218)", "(64, 64)")),
     ],
     ids=["cut", "page", "small"],

@@ -137,7 +137,23 @@ def lying(shape: bytes) -> bytes:
     return file.getvalue()
 
 
+def understated() -> bytes:
+    """A member that is told to be an array of 300 x 3, and unpacks to 64 MB more."""
+    file, member = io.BytesIO(), io.BytesIO()
+    np.save(member, np.zeros((300, 3)))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mu.npy", member.getvalue() + bytes(2**26))
+        archive.writestr("log_var.npy", member.getvalue())
+    content = bytearray(file.getvalue())
+    at = content.index(b"PK\x01\x02") + 24
+    content[at : at + 4] = struct.pack("<I", len(member.getvalue()))
+    return bytes(content)
+
+
 WRONG = {
+    "a bomb": (understated(), "mu.npy has other bytes than the directory says."),
+    "half a side": (lying(b"(.5,3)"), "the header of mu has the sides 0.5, 3."),
+    "no number for a side": (lying(b"(7, x)"), "the header of mu has the sides 7, NaN."),
     "empty": (b"", "x.npz is empty."),
     "no zip": (b"hello, world " * 10, "x.npz is no .npz: either no zip archive or one that is cut short."),
     "cut at its end": (GOOD[:-30], "x.npz is no .npz"),

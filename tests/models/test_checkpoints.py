@@ -11,7 +11,7 @@ from killed_runs import EPOCHS, MOMENTS
 from safetensors.torch import save_file
 from training_cases import DIGITS, QUIET, same_weights, small
 
-from riemvae_core.models import read_tensors
+from riemvae_core.models import read_tensors, save_atomically
 from riemvae_core.models.training import (
     fit,
 )
@@ -104,3 +104,50 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"run\.checkpoint must be of this run"):
         fit(small(), DIGITS, checkpoint=path, **QUIET)
+
+
+def forged(path, metadata=(), **tensors):
+    """A checkpoint with other metadata or tensors."""
+    told, held = read_tensors(path)
+    held = {k: v.clone() for k, v in held.items()} | tensors
+    save_atomically(held, path, told | dict(metadata))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"done": "0"}, {"done": "-1"}, {"done": "4"}, {"done": "9" * 5000}, {"done": "many"}, {"done": "nan"},
+        {"means": "[]"}, {"means": "{}"}, {"means": '{"total": [1.0]}'}, {"means": '{"total": "abc"}'},
+        {"means": "[" * 100_000}, {"means": "<html>"}, {"seconds": "nan"}, {"seconds": "-1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_checkpoint_that_says_what_cannot_be_is_refused_and_the_model_kept(tmp_path, metadata):
+    path, net = tmp_path / "run.checkpoint", small()
+    fit(small(), DIGITS, checkpoint=path, **QUIET)
+    forged(path, metadata)
+    with pytest.raises(ValueError, match=r"checkpoint run\.checkpoint must be whole, got a damaged one"):
+        fit(net, DIGITS, checkpoint=path, **QUIET)
+    assert same_weights(net, small())
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"optimizer.0.exp_avg": torch.zeros(3)},
+        {"optimizer.0.exp_avg": torch.tensor(torch.nan)},
+        {"optimizer.99.exp_avg": torch.zeros(())},
+        {"optimizer.0": torch.zeros(())},
+        {"generator": torch.zeros(8, dtype=torch.uint8)},
+        {"generator": torch.zeros(5056, dtype=torch.uint8)},
+        {"model.more": torch.zeros(2)},
+    ],
+    ids=["shape", "nan", "place", "name", "short state", "empty state", "more"],
+)
+def test_a_checkpoint_of_other_tensors_is_refused_and_the_model_kept(tmp_path, tensors):
+    path, net = tmp_path / "run.checkpoint", small()
+    fit(small(), DIGITS, checkpoint=path, **QUIET)
+    forged(path, **tensors)
+    with pytest.raises(ValueError, match=r"checkpoint run\.checkpoint must be whole, got a damaged one"):
+        fit(net, DIGITS, checkpoint=path, **QUIET)
+    assert same_weights(net, small())

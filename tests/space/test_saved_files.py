@@ -121,7 +121,7 @@ def written(whole: bytes, change=lambda head: None, **tensors: torch.Tensor | No
     text = json.dumps(head, sort_keys=True)
     for name in sorted(kept):
         text += f";{name} {kept[name].dtype} {list(kept[name].shape)};"
-        text += kept[name].numpy().tobytes().decode("latin1")
+        text += kept[name].reshape(-1).view(torch.uint8).numpy().tobytes().decode("latin1")
     first = len(json.dumps(head, sort_keys=True))
     digest = hashlib.sha256(text[:first].encode() + text[first:].encode("latin1"))
     return save(kept, {KEY: json.dumps(head | {"sha256": digest.hexdigest()})})
@@ -191,6 +191,7 @@ def test_settings_of_another_kind_are_named(whole, place, change, words):
         ({"mu": torch.full((4, 1), torch.inf)}, ("mu must hold finite numbers", "4 that")),
         ({"rest": torch.tensor([torch.nan, 0.0])}, ("rest must hold finite", "1 that")),
         ({"mu": torch.zeros(4, 1).half()}, ("mu and log_var must both be float32 or both", "float16")),
+        ({"mu": torch.zeros(4, 1).to(torch.float8_e4m3fn)}, ("tensors must be numbers", "Float8")),
         ({"log_var": torch.zeros(4, 1).double()}, ("both be float32", "float64]")),
         ({"log_var": torch.zeros(3, 1)}, ("log_var must be [4, 1]", "[3, 1]")),
         ({"mu": torch.zeros(())}, ("mu must be [1]", "[]")),

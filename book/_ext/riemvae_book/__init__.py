@@ -14,6 +14,7 @@ from . import (
     licenses,
     messages,
     numbers,
+    policy,
     previews,
     questions,
     reference,
@@ -52,6 +53,7 @@ def setup(app: Sphinx) -> dict:
         uses,
         licenses,
         teaching,
+        policy,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

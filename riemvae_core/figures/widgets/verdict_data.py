@@ -2,13 +2,12 @@
 
 import functools
 import io
-import json
 from typing import Any
 
 import numpy as np
 from matplotlib import image as images
 
-from riemvae_core.data import ASSETS
+from riemvae_core.data import ASSETS, read_json
 from riemvae_core.models import zoo
 
 NUMBERS, SHEET = "verdict-numbers", "verdict-draws-"  # of assets; a sheet's name ends with its model's key
@@ -51,7 +50,7 @@ def settings() -> dict[str, Any]:
 def sheets() -> dict[str, dict[str, Any]]:
     """The sheets of draws by their key, as ``verdict.sprites`` wrote them; none where it wrote none."""
     path = ASSETS / "draws" / "index.json"
-    return json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def laws() -> tuple[str, ...]:

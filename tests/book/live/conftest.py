@@ -4,11 +4,16 @@ import pytest
 from browser import serving
 from figure_page import write_figure_page
 from figures import opened
+from riemvae_book import policy
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return write_figure_page(tmp_path_factory.mktemp("figures")).parent
+    """The pages, each under the policy that the site's pages carry."""
+    folder = write_figure_page(tmp_path_factory.mktemp("figures")).parent
+    for path in folder.glob("*.html"):
+        path.write_text(policy.moved(path.read_text(encoding="utf8"), "")[0], encoding="utf8")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ const KINDS = {
   i: "integers", u: "integers", b: "true and false", c: "complex numbers", O: "Python objects", U: "text", S: "bytes", V: "records",
 };
 const HEAD = 4096; // bytes within which an array's header ends
+const DIRECTORY = 2 ** 24; // bytes of a zip's directory, which is read whole
 const NAMES = ["mu", "log_var"];
 const count = (n) => n.toLocaleString("en-US");
 
@@ -40,6 +41,7 @@ function checkShape(name, shape, limit) {
   const [n, d] = shape, total = shape.reduce((a, b) => a * b, 1);
   if (shape.length !== 2)
     throw new Error(`${name} must be [n, d], got [${shape.join(", ")}]: \`${name}.reshape(len(${name}), -1)\` makes it so.`);
+  if (!shape.every(Number.isSafeInteger)) throw damaged(`the header of ${name} has the sides ${shape.join(", ").slice(0, 40)}`);
   if (n < 2 || d < 1) throw new Error(`${name} must be [n, d] with n at least 2 and d at least 1, got [${n}, ${d}].`);
   if (total <= limit) return;
   const most = Math.floor(limit / d);
@@ -117,6 +119,7 @@ async function directory(file) {
     const wide = await view(file, Number(tail.getBigUint64(at - 12, true)), 56);
     [entries, size, from] = [32, 40, 48].map((k) => Number(wide.getBigUint64(k, true)));
   }
+  if (size > DIRECTORY) throw damaged(`its directory takes ${count(size)} bytes`);
   const list = await view(file, from, size), members = new Map();
   for (let i = 0, p = 0; i < entries; i++) {
     if (p + 46 > size || list.getUint32(p, true) !== 0x02014b50) throw damaged("its directory is broken");
