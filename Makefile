@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	lint lab notebooks notation zoo bench study study-smoke clean
+	lint lab notebooks offline pdf notation zoo bench study study-smoke clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,12 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 
 notebooks: env  ## student and instructor notebooks in _build/notebooks
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+
+offline: book notebooks dist  ## one zip for readers without a network: site, student notebooks, wheel (in _build/offline)
+	@$(PY) book/_tools/offline.py
+
+pdf: book  ## the book on paper: one PDF, and one for each page of the site (in _build/pdf)
+	@$(PY) book/_tools/pdf.py
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page
 	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"
