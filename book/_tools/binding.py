@@ -6,7 +6,15 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, Fit, NameObject, NumberObject
+from pypdf.generic import (
+    ArrayObject,
+    BooleanObject,
+    DictionaryObject,
+    Fit,
+    FloatObject,
+    NameObject,
+    NumberObject,
+)
 from pypdf.generic import TextStringObject as Text
 
 DATE = "D:19800101000000Z"  # fixed, as in the wheel: the same pages give the same bytes
@@ -134,7 +142,8 @@ def bind(
         sheet, top = places[place]
         link.pop("/A", None)
         target = writer.pages[front.sheets + sheet].indirect_reference
-        link[NameObject("/Dest")] = ArrayObject([target, *Fit.xyz(left=0, top=top).as_array()])
+        where = [NameObject("/XYZ"), NumberObject(0), FloatObject(top), NumberObject(0)]
+        link[NameObject("/Dest")] = ArrayObject([target, *where])
     writer.set_page_label(0, front.sheets - 1, style="/r")
     writer.set_page_label(front.sheets, len(writer.pages) - 1, style="/D", start=1)
     return finish(writer, title, author, path)
