@@ -108,7 +108,7 @@ def add_bookmarks(writer: PdfWriter, reader: PdfReader, entries: list, start: in
         else:
             sheet = start + reader.get_destination_page_number(entry)
             fit = Fit.xyz(left=0, top=float(entry["/Top"]))
-            last = writer.add_outline_item(entry.title, sheet, parent=parent, fit=fit)
+            last = writer.add_outline_item(title=entry.title, page_number=sheet, parent=parent, fit=fit)
 
 
 def bind(
@@ -130,7 +130,7 @@ def bind(
             if printed is not front:
                 places |= read_places(printed)
             if part and shelf is None:
-                shelf = writer.add_outline_item(part, start)
+                shelf = writer.add_outline_item(title=part, page_number=start)
             if printed is not front:
                 add_bookmarks(writer, reader, reader.outline, start, shelf)
             found = [(link, leads_to(link, printed.page, site)) for sheet in sheets for link in links(sheet)]

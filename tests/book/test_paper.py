@@ -139,3 +139,21 @@ def test_its_dates_are_fixed_and_nothing_in_it_names_a_folder(bound):
         assert b"file:///" not in data
         assert b"(D:1980" in data
         assert b"Headless" not in data
+
+
+def test_a_page_read_in_the_dark_is_printed_in_the_light(browser, site):
+    """By the reader's own print too, which keeps to the article, and is dark again afterwards."""
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{site.as_uri()}/{BESIDE}.html")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    seen = """(event) => {
+      dispatchEvent(new Event(event));
+      return [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor];
+    }"""
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(seen, "beforeprint") == ["light", "rgb(255, 255, 255)"]
+    assert not page.locator(".bd-sidebar-primary").is_visible()
+    assert page.locator("article h1").is_visible()
+    assert page.evaluate(seen, "afterprint")[0] == "dark"
+    context.close()
