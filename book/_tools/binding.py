@@ -86,10 +86,10 @@ def add_tags(writer: PdfWriter, reader: PdfReader, sheets: list, tree: Dictionar
     """Hang a printed page's tags into the book's; its sheets' and links' keys count on from those before."""
     held = reader.root_object["/StructTreeRoot"].clone(writer)
     start = tree["/ParentTreeNextKey"]
-    for sheet in sheets:
-        for owner, key in [(sheet, "/StructParents"), *((link, "/StructParent") for link in links(sheet))]:
-            if key in owner:
-                owner[NameObject(key)] = NumberObject(owner[key] + start)
+    for sheet, printed in zip(sheets, reader.pages, strict=True):  # pypdf leaves a sheet's key behind
+        sheet[NameObject("/StructParents")] = NumberObject(start + printed["/StructParents"])
+        for link in links(sheet):
+            link[NameObject("/StructParent")] = NumberObject(start + link["/StructParent"])
     numbers = held["/ParentTree"]["/Nums"]
     for key, value in zip(numbers[::2], numbers[1::2], strict=True):
         tree["/ParentTree"]["/Nums"].extend([NumberObject(key + start), value])

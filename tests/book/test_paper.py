@@ -9,7 +9,7 @@ from pypdf import PdfReader
 from traces import solution_runs, words
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-CHAPTER, BESIDE = "chapters/00_a_vae_in_thirty_lines", "book/glossary"
+CHAPTER, BESIDE = "chapters/00_a_vae_in_thirty_lines", "book/references"
 PARTS = {"Balls": [CHAPTER], "Around it": [BESIDE]}
 
 
@@ -60,8 +60,8 @@ def test_the_contents_name_the_sheets_that_their_titles_stand_on(book, text):
     labels = book.page_labels
     assert labels[:3] == ["i", "ii", "1"]
     assert labels[-1] == str(len(labels) - 2)
-    rows = re.findall(r"^(?:0\. )?(A VAE in thirty lines|Glossary).*?(\d+)$", text[1], re.M)
-    assert [title for title, _ in rows] == ["A VAE in thirty lines", "Glossary"]
+    rows = re.findall(r"^(?:0\. )?(A VAE in thirty lines|Bibliography).*?(\d+)$", text[1], re.M)
+    assert [title for title, _ in rows] == ["A VAE in thirty lines", "Bibliography"]
     for title, number in rows:
         sheet = text[labels.index(number)]
         assert title in sheet
@@ -78,7 +78,7 @@ def test_the_text_is_the_page_s_with_its_answers_and_without_its_solutions(book,
     for remnant in ("Show code cell", "Hide code cell", "Explanation", "Skip to main content", "Check\n"):
         assert remnant not in whole
     runs = solution_runs(CHAPTER)
-    assert len(runs) > 5
+    assert len(runs) > 3
     letters = words(whole)
     assert [run for run in runs if run in letters] == []
 
@@ -103,11 +103,11 @@ def test_links_lead_within_the_book_or_out_into_the_world(book, bound):
             assert link["/A"]["/URI"].startswith("https://")
     own = PdfReader(next(path for path in bound[1] if path.stem in CHAPTER))
     out = [link["/A"] for link in links(own) if "/A" in link and link["/A"]["/S"] == "/GoToR"]
-    assert {action["/F"] for action in out} == {"../book/glossary.pdf"}
-    glossary = PdfReader(next(path for path in bound[1] if path.stem in BESIDE))
+    assert {action["/F"] for action in out} == {"../book/references.pdf"}
+    works = PdfReader(next(path for path in bound[1] if path.stem in BESIDE))
     named = [str(action["/D"]) for action in out if isinstance(action["/D"], str)]
     assert named
-    assert set(named) <= set(glossary.named_destinations)
+    assert set(named) <= set(works.named_destinations)
 
 
 def test_bookmarks_are_the_headings_part_by_part(book):
@@ -137,7 +137,7 @@ def test_its_dates_are_fixed_and_nothing_in_it_names_a_folder(bound):
     for path in [bound[0], *bound[1]]:
         data = path.read_bytes()
         assert b"file:///" not in data
-        assert b"(D:1980" in data
+        assert str(PdfReader(path).metadata["/CreationDate"]).startswith("D:1980")
         assert b"Headless" not in data
 
 
