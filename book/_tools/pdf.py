@@ -1,5 +1,6 @@
 """The book on paper: each page of _toc.yml printed by Chromium, then all of them bound into one file."""
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -138,6 +139,7 @@ def print_book(
 def main() -> int:
     started, out = time.perf_counter(), ROOT / "_build" / "pdf"
     shutil.rmtree(out, ignore_errors=True)
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it counts more objects than Chromium's trailers say
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS))
         book, single = print_book(browser, ROOT / "_build" / "html", read_parts(ROOT), out)
