@@ -5,8 +5,8 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-slides test-portable fuzz \
-	dist test-oldest test-newest test-grading lint lab notebooks slides exams notation zoo bench study study- \
-	smoke actions links audit sbom book-newest release announce clean
+	dist test-oldest test-newest test-grading lint lab notebooks slides exams offline pdf notation zoo bench \
+	study study-smoke actions links audit sbom book-newest release announce clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,12 @@ slides: book  ## a deck of slides for each chapter in _build/slides, out of the 
 
 exams: env  ## exam questions and keys in _build/instructors (SEED=7 draws other numbers)
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.exams $(SEED)
+
+offline: book notebooks dist  ## one zip for readers without a network: site, student notebooks, wheel (in _build/offline)
+	@$(PY) book/_tools/offline.py
+
+pdf: book  ## the book on paper: one PDF, and one for each page of the site (in _build/pdf)
+	@$(PY) book/_tools/pdf.py
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page
 	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"

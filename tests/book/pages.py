@@ -144,9 +144,9 @@ class Visit:
         self.page.evaluate("document.getAnimations().forEach((one) => one.finish())")
 
 
-def visit(browser: Browser, base: str, name: str, theme: str, width: int) -> Visit:
+def visit(browser: Browser, base: str, name: str, theme: str, width: int, **options) -> Visit:
     """Open a page of the site at `base` (http or file), wait until it stands still, and look at it."""
-    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
+    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900}, **options)
     page = context.new_page()
     seen = Visit(page, f"{base}/{name}.html")
     page.on("console", lambda message: note_message(seen, message.type, message.text))

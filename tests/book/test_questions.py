@@ -42,7 +42,7 @@ CONFIG = """\
 extensions = ["sphinx.ext.mathjax", "myst_parser", "riemvae_book.questions"]
 project, author, language, root_doc = "Questions", "nobody", "en", "index"
 html_theme, html_static_path, html_copy_source = "sphinx_book_theme", ["static"], False
-html_css_files, html_js_files = ["riemvae.css"], ["a11y.js", "questions.js"]
+html_css_files, html_js_files = ["riemvae.css", "print.css"], ["a11y.js", "questions.js"]
 mathjax_path, mathjax3_config = "nothing.js", {}
 myst_enable_extensions = ["dollarmath", "colon_fence", "tasklist", "amsmath"]
 """
@@ -129,7 +129,7 @@ def test_numbers_in_the_explanations(chapter, stands, value):
 def build(folder: Path, *pages: str) -> subprocess.CompletedProcess:
     """A small site with the book's style and script and pages: index, page-1 and so on."""
     (folder / "static").mkdir(parents=True)
-    for name in ("riemvae.css", "a11y.js", "questions.js"):
+    for name in ("riemvae.css", "print.css", "a11y.js", "questions.js"):
         shutil.copyfile(ROOT / "book" / "_static" / name, folder / "static" / name)
     (folder / "static" / "riemvae").mkdir()
     sheet = ROOT / "riemvae_core" / "figures" / "widgets" / "figures.css"

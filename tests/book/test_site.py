@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from riemvae_book.notebooks import chapter_pages
-from riemvae_book.solutions import gated, is_solution, strip_solutions
+from traces import letters, solution_lines
 
 from upkeep.links import Reader, broken_inside, read, read_pages
 
@@ -79,22 +79,6 @@ def test_a_page_weighs_at_most_four_megabytes(site, chapter):
     assert page.stat().st_size < 4_000_000
 
 
-def letters(text: str) -> str:
-    return re.sub(r"\s+", "", text)
-
-
-def solution_lines(chapter: str) -> list[str]:
-    """The lines that stand in a chapter's solutions and nowhere else in it."""
-    whole = (ROOT / f"{chapter}.md").read_text(encoding="utf8")
-    kept = letters(strip_solutions(whole))
-    lines = whole.split("\n")
-    found = []
-    for _, _, directive, body in gated(lines):
-        if is_solution(directive, body):
-            found += [letters(line) for line in body if len(letters(line)) >= 20]
-    return [line for line in found if line not in kept]
-
-
 def text_of(path: Path) -> str:
     if path.suffix == ".html":
         return letters("".join(read(path).text))
@@ -105,7 +89,7 @@ def text_of(path: Path) -> str:
 
 
 def test_no_trace_of_a_solution_is_published(site):
-    lines = {line for chapter in CHAPTERS for line in solution_lines(chapter)}
+    lines = {letters(line) for chapter in CHAPTERS for line in solution_lines(chapter)}
     assert lines, "the chapters hold solutions"
     suffixes = (".html", ".md", ".ipynb", ".txt", ".json")
     scripts = [site / "searchindex.js", *(site / "_sources").rglob("*.js")]
