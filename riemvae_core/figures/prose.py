@@ -7,8 +7,8 @@ from typing import Any
 def say(**values: Any) -> None:
     """Give values to the chapter's text: ``say(far_ae=0.4)`` is quoted as ``{glue:text}`far-ae:.2f```.
 
-    Underscores become hyphens. Nothing is shown where it is called. A notebook's text has its numbers already:
-    outside the book's own build, nothing happens.
+    Underscores become hyphens. Nothing is shown where it is called, and outside the book's own build nothing
+    happens: the text of a notebook has its numbers already.
 
     Example:
         >>> from riemvae_core.figures import say
