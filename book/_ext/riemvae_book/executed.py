@@ -1,7 +1,8 @@
 """A student notebook with the outputs that the book shows: nothing is executed for it.
 
 A JupyterLab shows no SVG and runs no script of a notebook that it does not trust, and it trusts none
-from elsewhere. So every drawing becomes a picture that stands in the text, and a live figure its still picture.
+from elsewhere. So every drawing becomes
+a picture that stands in the text, and a live figure its still picture.
 """
 
 import base64

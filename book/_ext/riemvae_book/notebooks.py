@@ -104,7 +104,7 @@ def write_notebook(notebook, path: Path) -> None:
 
 
 def write_all(root: Path, out: Path) -> list[Path]:
-    """Write every chapter's notebooks under `out`: student, instructor and, where the book is built, executed."""
+    """Write every chapter's notebooks under `out`: student, instructor and, of a built book, executed."""
     written = []
     for page in chapter_pages(root):
         built = root / "_build" / "jupyter_execute" / f"{page}.ipynb"

@@ -70,7 +70,7 @@ def split_options(body: list[str]) -> tuple[dict, list[str]]:
 def quoted(title: str, body: str) -> str:
     """A titled block as a quote.
 
-    Its display formulas stand on one line each: front ends take the marks of a quote for part of a longer one.
+    Its display formulas stand on one line each: of a longer one, front ends show the quote's marks.
     """
     body = DISPLAYED.sub(lambda found: f"$${' '.join(found[1].split())}$$", body)
     lines = [f"**{title}**", *(["", *body.strip("\n").split("\n")] if body.strip() else [])]
