@@ -64,7 +64,7 @@ def test_a_failure_says_what_pip_could_not_do_and_why(run_cell):
 
 
 def test_a_chapter_s_own_imports_decide_which_extras_it_needs():
-    always = {"riemvae_core", "matplotlib", "ipywidgets", "anywidget"}
+    always = {"riemvae_core", "matplotlib", "ipywidgets", "anywidget", "kmedoids"}
     assert set(needed(ROOT, [SETUP])) == always
     assert set(needed(ROOT, [SETUP, "if True:\n    from pythae.models import VAE"])) == {*always, "pythae"}
     assert all(">=" in asked and "==" not in asked for asked in needed(ROOT, ["import diffusers"]).values())

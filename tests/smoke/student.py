@@ -20,7 +20,7 @@ from pathlib import Path
 
 from run import BUILD, packages
 
-EXTRAS = ("figures", "pythae", "diffusers")  # what notebooks import beyond the core
+EXTRAS = ("figures", "medoids", "pythae", "diffusers")  # what notebooks import beyond the core
 CHECK = "exercises.check("
 
 

@@ -9,7 +9,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from packaging.requirements import Requirement
 
-ALWAYS = ("figures",)  # the extras that every chapter's figures need
+ALWAYS = ("figures", "medoids")  # extras that chapters use without an import that says so
 FIRST_LINE = "# Installs the book's core and what else this notebook imports, only where it is missing:"
 CELL = """\
 {first_line}
@@ -56,8 +56,8 @@ def imported(sources: Iterable[str]) -> set[str]:
 def needed(root: Path, sources: Iterable[str]) -> dict[str, str]:
     """What a notebook with this code needs: the module to look for -> what pip is asked for.
 
-    The core brings what it needs itself. Of its extras, those for figures are needed by every chapter, others
-    where the code imports them.
+    The core brings what it needs itself. Of its extras, every chapter may use those for figures and for
+    centroids, and any other where its code imports them.
     """
     core, extras = requirements(root)
     own = imported(sources)
