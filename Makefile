@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	lint lab notebooks notation zoo bench study study-smoke clean
+	test-student test-lab lint lab lab-notebooks notebooks notation zoo bench study study-smoke clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,10 +26,10 @@ test-core: env
 	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
 
 test-pages: book
-	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book $(addprefix --ignore=tests/book/,test_notebooks.py test_build.py live)
+	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book $(addprefix --ignore=tests/book/,test_notebooks.py test_build.py live in_lab)
 
 test-figures: env  # these need no book, or build small ones of their own
-	@$(PY) -m pytest tests/book/live tests/book/test_build.py
+	@$(PY) -m pytest tests/book/live tests/book/test_build.py tests/book/in_lab/test_reading.py
 
 test-notebooks: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
@@ -47,13 +47,22 @@ test-oldest: dist  ## the wheel in an empty environment with the lowest versions
 test-newest: dist  ## the same with the newest versions that pip finds
 	@$(PY) tests/smoke/run.py newest
 
+test-student: notebooks  ## student notebooks in an empty environment, the wheel beside them (some: NOTEBOOKS="10 11")
+	@$(PY) tests/smoke/student.py $(or $(VERSIONS),oldest) $(NOTEBOOKS)
+
+test-lab: env  ## every live figure in a real JupyterLab, driven by hand and by its kernel
+	@$(PY) -m pytest tests/book/in_lab
+
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
 
 lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 	@$(PY) book/_tools/lab.py
 
-notebooks: env  ## student and instructor notebooks in _build/notebooks
+lab-notebooks: notebooks  ## JupyterLab with the student notebooks, as their readers have it
+	@$(PY) book/_tools/lab.py notebooks
+
+notebooks: book dist  ## student, executed and instructor notebooks in _build/notebooks, the wheel beside them
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page

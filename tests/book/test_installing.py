@@ -7,7 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from riemvae_book.installing import install_cell, needed
+from packaging.requirements import Requirement
+from riemvae_book.installing import binder_files, install_cell, needed
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = "import matplotlib.pyplot as plt\nimport riemvae_core as rc\nfrom torch import nn"
@@ -68,3 +69,13 @@ def test_a_chapter_s_own_imports_decide_which_extras_it_needs():
     assert set(needed(ROOT, [SETUP])) == always
     assert set(needed(ROOT, [SETUP, "if True:\n    from pythae.models import VAE"])) == {*always, "pythae"}
     assert all(">=" in asked and "==" not in asked for asked in needed(ROOT, ["import diffusers"]).values())
+
+
+def test_binder_installs_the_wheel_beside_the_notebooks_and_what_they_import():
+    files = binder_files(ROOT, "riemvae_core-0.1.0-py3-none-any.whl", [SETUP, "import pythae"])
+    first, *others = files["requirements.txt"].splitlines()
+    assert first == "./riemvae_core-0.1.0-py3-none-any.whl"
+    assert {Requirement(line).name for line in others} == {
+        *("matplotlib", "ipywidgets", "anywidget", "kmedoids", "pythae")
+    }
+    assert files["runtime.txt"] == "python-3.11\n"

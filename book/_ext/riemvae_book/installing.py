@@ -8,6 +8,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ALWAYS = ("figures", "medoids")  # extras that chapters use without an import that says so
 FIRST_LINE = "# Installs the book's core and what else this notebook imports, only where it is missing:"
@@ -76,3 +77,11 @@ def install_cell(root: Path, sources: Iterable[str]) -> NotebookNode:
     return new_code_cell(
         CELL.format(first_line=FIRST_LINE, needed="\n".join(["{", *lines, "}"])).rstrip("\n")
     )
+
+
+def binder_files(root: Path, wheel: str, sources: Iterable[str]) -> dict[str, str]:
+    """What Binder reads beside published notebooks: the packages for all of them, and Python's version."""
+    packages = {**needed(root, sources), "riemvae_core": f"./{wheel}"}
+    python = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf8"))["project"]["requires-python"]
+    (lowest,) = (one.version for one in SpecifierSet(python) if one.operator == ">=")
+    return {"requirements.txt": "\n".join(packages.values()) + "\n", "runtime.txt": f"python-{lowest}\n"}

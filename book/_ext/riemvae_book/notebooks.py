@@ -1,6 +1,7 @@
 """Student and instructor notebooks out of the chapters, which are MyST Markdown."""
 
 import hashlib
+import shutil
 import sys
 from copy import deepcopy
 from functools import partial
@@ -12,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from .executed import with_outputs
 from .facts import FRONT_MATTER, facts_sentence, is_notebook, prose_words
-from .installing import FIRST_LINE, install_cell
+from .installing import FIRST_LINE, binder_files, install_cell
 from .labels import read_book, source_file, toc_pages
 from .plain import Plain, split_options
 from .solutions import SOLUTION_TAG, blocks, strip_solutions
@@ -124,9 +125,26 @@ def write_all(root: Path, out: Path) -> list[Path]:
     return written
 
 
+def put_core_beside(root: Path, written: list[Path]) -> None:
+    """Put the wheel beside notebooks; beside the students', to be published, what Binder reads, too."""
+    wheels = sorted((root / "_build" / "dist").glob("*.whl"))
+    if not wheels:
+        raise SystemExit("no wheel lies in _build/dist: run make dist first")
+    for folder in {path.parent for path in written}:
+        for old in folder.glob("*.whl"):
+            old.unlink()
+        shutil.copy(wheels[-1], folder)
+    students = [path for path in written if path.parent.name == "student"]
+    code = [cell.source for path in students for cell in own_code(nbformat.read(path, as_version=4).cells)]
+    for name, text in binder_files(root, wheels[-1].name, code).items():
+        (students[0].parent / name).write_text(text, encoding="utf8")
+
+
 def main() -> int:
     root = Path(__file__).resolve().parents[3]
-    for path in write_all(root, root / "_build" / "notebooks"):
+    written = write_all(root, root / "_build" / "notebooks")
+    put_core_beside(root, written)
+    for path in written:
         print(path.relative_to(root))
     return 0
 
