@@ -12,7 +12,10 @@ from jupyter_client import BlockingKernelClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, Page
 
-PATIENCE = 180  # seconds after which something will never come; nothing waits that long on a quiet machine
+PATIENCE = 300  # seconds after which something will never come; nothing waits that long on a quiet machine
+CONNECTED = (
+    "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"
+)
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 
 
@@ -46,9 +49,7 @@ class Lab:
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{self.address}lab/tree/{name}.ipynb?reset&token={self.token}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", state="attached")
-        page.wait_for_function(
-            "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
-        )
+        page.wait_for_function(CONNECTED)
         return page
 
     def run_all(self, page: Page) -> "Kernel":
