@@ -16,6 +16,7 @@ from nbformat.v4 import new_output
 STILLS = Path("riemvae_core") / "figures" / "widgets" / "figures.css"
 SVG_TAG = re.compile(r"<(/?)svg\b[^>]*>")
 LABEL = re.compile(r'aria-label="([^"]*)"')
+WIDTH = re.compile(r'viewBox="\S+ \S+ (\S+) \S+"')
 CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.S)
 PROLOG = re.compile(r"\A.*?(?=<svg)", re.S)  # an XML declaration has no place in a data address's text
 
@@ -34,10 +35,11 @@ def drawings(html: str) -> list[str]:
     return found
 
 
-def picture(svg: str, alt: str) -> str:
+def picture(svg: str, alt: str, width: str = "") -> str:
     """An svg element as an image on a white ground, with `alt` in HTML's spelling."""
     address = base64.b64encode(PROLOG.sub("", svg, count=1).encode()).decode()
-    return f'<img src="data:image/svg+xml;base64,{address}" alt="{alt}" style="background: white">'
+    wide = f' width="{width}"' if width else ""
+    return f'<img src="data:image/svg+xml;base64,{address}" alt="{alt}"{wide} style="background: white">'
 
 
 def still_style(root: Path) -> str:
@@ -54,8 +56,8 @@ def stills(html: str, style: str) -> str:
     for svg in drawings(html):
         alone = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
         alone = re.sub(r"(<svg[^>]*>)", rf"\1<style>{style}</style>", alone, count=1)
-        named = LABEL.search(svg)
-        pictures.append(picture(alone, named[1] if named else ""))
+        named, box = LABEL.search(svg), WIDTH.search(svg)  # a still picture is as wide as what it shows
+        pictures.append(picture(alone, named[1] if named else "", box[1] if box else ""))
     caption = CAPTION.search(html)
     return "\n".join([*pictures, f"<p>{caption[1]}</p>" if caption else ""]) if pictures else html
 
