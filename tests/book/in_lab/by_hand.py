@@ -94,5 +94,4 @@ def drive(browser, lab, name, hand):
     shifted = [v + 0.1 for v in moved] if isinstance(moved, list) else moved + 0.1
     kernel.run(f"figure.{hand.trait} = {shifted}")
     page.wait_for_function(f"([key, value]) => ({SAME})(({STATE})(key), value)", arg=[hand.trait, shifted])
-    kernel.close()
-    page.close()
+    kernel.leave(page)

@@ -28,8 +28,7 @@ def test_a_law_is_chosen_by_a_click_and_by_the_kernel(browser, lab):
     until(lambda: kernel.ask("figure.law") == chosen, f"the kernel never had {chosen}")
     kernel.run(f"figure.law = {before!r}")
     page.wait_for_function(f"(before) => ({STATE})('law') === before", arg=before)
-    kernel.close()
-    page.close()
+    kernel.leave(page)
 
 
 def test_a_frame_is_chosen_by_its_slider_and_by_the_kernel(browser, lab):
@@ -42,8 +41,7 @@ def test_a_frame_is_chosen_by_its_slider_and_by_the_kernel(browser, lab):
     kernel.run(f"figure.frame = {before}")
     other(page, "frame", moved)
     assert page.evaluate(STATE, "frame") == before
-    kernel.close()
-    page.close()
+    kernel.leave(page)
 
 
 def test_an_experiment_runs_at_the_size_that_its_slider_shows(browser, lab):
@@ -53,7 +51,7 @@ def test_an_experiment_runs_at_the_size_that_its_slider_shows(browser, lab):
     page.get_by_role("button", name="Run").click()
     until(lambda: kernel.ask("figure.result") == 40, "the experiment never ran")
     page.get_by_text("pairs = 20 on").wait_for()
-    page.close()
+    kernel.leave(page)
 
 
 def test_the_panel_trains_when_start_is_pressed(browser, lab):
@@ -62,4 +60,4 @@ def test_the_panel_trains_when_start_is_pressed(browser, lab):
     page.get_by_role("button", name="Start").click()
     until(lambda: kernel.ask("not figure.running and len(figure.losses) > 0"), "nothing was trained")
     assert kernel.ask("figure.error is None")
-    page.close()
+    kernel.leave(page)
