@@ -4,8 +4,9 @@ PY := .venv/bin/python
 # Threads that wait by spinning slow small models down many times on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env book test test-core test-pages test-figures test-notebooks test-portable dist test-oldest test-newest \
-	test-student test-lab lint lab lab-notebooks notebooks notation zoo bench study study-smoke clean
+.PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-portable dist test-oldest \
+	test-newest test-student test-lab test-grading lint lab lab-notebooks notebooks notation zoo bench study study-smoke \
+	actions links audit sbom book-newest release announce clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +18,9 @@ env: .venv/.installed  ## the environment in .venv (installed again only when re
 
 book: env  ## execute the chapters and build _build/html/index.html
 	@$(PY) .venv/bin/jupyter-book build .
+
+strict: env  ## the same with every page read and written again and every warning an error
+	@$(PY) .venv/bin/jupyter-book build . -n -W --keep-going --all
 
 # Two jobs keep two cores busy: the core's tests beside the book, and then what takes longest first.
 test: lint  ## format, lint, import contract, unit and property tests, the built book in a browser
@@ -53,6 +57,9 @@ test-student: notebooks  ## student notebooks in an empty environment, the wheel
 test-lab: env  ## every live figure in a real JupyterLab, driven by hand and by its kernel
 	@$(PY) -m pytest tests/book/in_lab
 
+test-grading: env  ## right and wrong answers before the real graders, otter and nbgrader (downloads; CHAPTERS=all)
+	@$(PY) tests/smoke/grading.py $(CHAPTERS)
+
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo
 
@@ -62,8 +69,8 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 lab-notebooks: notebooks  ## JupyterLab with the student notebooks, as their readers have it
 	@$(PY) book/_tools/lab.py notebooks
 
-notebooks: book dist  ## student, executed and instructor notebooks in _build/notebooks, the wheel beside them
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.notebooks
+notebooks: book dist  ## notebooks of students, executed, of instructors, the wheel beside (for graders: FORMAT=otter|nbgrader, POINTS=1)
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
 
 notation: env  ## book/symbols.yml as tables in the source of the notation page
 	@PYTHONPATH=book/_ext $(PY) -c "from riemvae_book import symbols; symbols.main()"
@@ -81,6 +88,34 @@ study: env  ## the verdict's study, here or on CLUSTER=; goes on after a kill (A
 
 study-smoke: env  ## the same in small: every part once, in less than a minute
 	@$(PY) -m verdict benchmarks/studies/verdict/smoke.toml $(ARGS)
+
+# What keeps the book alive (upkeep/): its tools lie apart from .venv, in _build/upkeep.
+TOOLS := _build/upkeep/.installed
+
+$(TOOLS): upkeep/requirements.txt | env
+	@$(PY) -m venv --clear _build/upkeep
+	@_build/upkeep/bin/python -m pip install --quiet --disable-pip-version-check -r $< && touch $@
+
+actions: $(TOOLS)  ## actionlint and zizmor on the workflow files
+	@$(PY) -m upkeep.workflows
+
+links: book  ## every link of the site; those to other hosts where a network is
+	@$(PY) -m upkeep.links
+
+audit: $(TOOLS)  ## known advisories against anything in .venv (needs the network)
+	@$(PY) -m upkeep.audit $(ARGS)
+
+sbom: $(TOOLS)  ## a CycloneDX list of what the wheel needs and the site copies, in _build/sbom.json
+	@_build/upkeep/bin/python -m upkeep.sbom
+
+book-newest: env  ## the book in a copy of its own, with the newest version of each requirement (downloads, 15 minutes)
+	@$(PY) -m upkeep.newest && $(MAKE) --no-print-directory -C _build/newest book
+
+release: dist sbom  ## everything of a release in _build/release; TAG=v1.2.3 holds it to that version
+	@$(PY) -m upkeep.release $(TAG)
+
+announce:  ## the page of release TAG= on GitHub, with what lies in _build/release (the workflow calls it)
+	@gh release create "$(TAG)" _build/release/* --verify-tag --title "$(TAG)" --notes-file _build/release/CHANGES.md
 
 clean:  ## remove what was built (the environment stays)
 	rm -rf _build riemvae_core.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

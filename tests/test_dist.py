@@ -104,5 +104,9 @@ def test_lowest_versions_are_read_from_the_wheel(wheel):
     assert "numpy" in run.packages(wheel, "newest", None)
     more = run.packages(wheel, "oldest", None, ["medoids"])
     assert [name.partition("==")[0] for name in more if name not in core] == ["kmedoids"]
+    later = run.packages(wheel, "oldest", None, ["data"], python="3.13")
+    assert len(later) == len({name.partition("==")[0] for name in later})
+    assert {"numpy==2.1", "pillow==10.4", "tqdm==4.66"} <= {*later}
+    assert {"numpy==2.0", "pillow==10"} <= {*run.packages(wheel, "oldest", None, ["data"], python="3.12")}
     with pytest.raises(ValueError, match="requirement must have one lower bound, got torch"):
         run.lowest(run.Requirement("torch"))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,45 +9,15 @@ import pytest
 from riemvae_book.notebooks import chapter_pages
 from riemvae_book.solutions import gated, is_solution, strip_solutions
 
+from upkeep.links import Reader, broken_inside, read, read_pages
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = chapter_pages(ROOT)
 
 
-class Reader(HTMLParser):
-    """Collects a page's ids, what it links to and loads, and its visible text."""
-
-    def __init__(self):
-        super().__init__()
-        self.ids: set[str] = set()
-        self.links: list[str] = []
-        self.loads: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        if values.get("id"):
-            self.ids.add(values["id"])
-        if tag == "a" and values.get("href"):
-            self.links.append(values["href"])
-        if tag in ("link", "script", "img", "iframe", "video", "source"):
-            self.loads += [values[key] for key in ("src", "href") if values.get(key)]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def read(path: Path) -> Reader:
-    reader = Reader()
-    reader.feed(path.read_text(encoding="utf8"))
-    return reader
-
-
 @pytest.fixture(scope="module")
 def pages(site) -> dict[Path, Reader]:
-    found = sorted(site.rglob("*.html"))
-    return {
-        path: read(path) for path in found if "_static" not in path.parts
-    }  # templates of the theme lie there
+    return read_pages(site)
 
 
 @pytest.mark.parametrize(
@@ -66,22 +35,7 @@ def test_old_addresses_forward(site, old, new):
 
 
 def test_every_internal_link_and_anchor_resolves(site, pages):
-    broken = []
-    for path, reader in pages.items():
-        for link in reader.links:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc:
-                continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.exists():
-                broken.append(f"{path.relative_to(site)} -> {link}")
-            elif (
-                parts.fragment
-                and target.suffix == ".html"
-                and unquote(parts.fragment) not in pages[target].ids
-            ):
-                broken.append(f"{path.relative_to(site)} -> {link} (no such anchor)")
-    assert broken == []
+    assert broken_inside(site, pages) == []
 
 
 def test_pages_load_only_files_of_the_site(site, pages):

@@ -16,10 +16,10 @@ from riemvae_core.figures.widgets.bound_figure import (
     OBSERVED,
     Bound,
     best,
-    floor,
     log_joint,
     parts,
     split_price,
+    surprisal,
 )
 from riemvae_core.figures.widgets.host import StaticFigure
 
@@ -39,7 +39,7 @@ def joint(x: float, z: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("x", OBSERVED)
 def test_the_floor_is_minus_the_log_of_the_integral(x):
     evidence, _ = quad(lambda z: joint(x, torch.tensor(z)).exp().item(), -8, 8, limit=400)
-    assert floor(x) == pytest.approx(-math.log(evidence), abs=1e-7)
+    assert surprisal(x) == pytest.approx(-math.log(evidence), abs=1e-7)
 
 
 @pytest.mark.parametrize(("mu", "log_var"), QS)
@@ -63,7 +63,7 @@ def test_the_price_is_that_of_the_draws(x, mu, log_var):
 def test_the_gap_is_the_divergence_from_the_true_posterior(x, mu, log_var):
     z = torch.linspace(-30, 30, 200_001, dtype=torch.float64)
     q = Normal(torch.tensor(mu, dtype=torch.float64), math.exp(0.5 * log_var)).log_prob(z)
-    gap = (q.exp() * (q - log_joint(x, z) - floor(x))).sum() * (60 / 200_000)
+    gap = (q.exp() * (q - log_joint(x, z) - surprisal(x))).sum() * (60 / 200_000)
     assert parts(x, mu, log_var)["gap"] == pytest.approx(gap.item(), abs=1e-6)
     assert gap > 0
 
@@ -107,6 +107,6 @@ def test_in_a_book_it_is_a_picture_with_its_numbers(in_a_book):
     figure = bound(see="Here.", try_this="There.")
     assert isinstance(figure, StaticFigure)
     html, now = figure._repr_html_(), parts(OBSERVED[-1], **best(OBSERVED[-1]))
-    for label, name in (("−log p(x)", "floor"), ("gap", "gap"), ("price", "price")):
+    for label, name in (("−log p(x)", "surprisal"), ("gap", "gap"), ("price", "price")):
         assert f"{label} {now[name]:.2f}" in html, name
     assert html.count("<polyline") == 2

@@ -154,6 +154,8 @@ def test_what_is_asked_of_all_images_is_answered_by_all_images():
     assert answers(cells(few, "confirmation"))[0][1:] == ("open", "not run")
     both = at({"fitted ball": 8.0}, sizes=(0,), spread=0.05)
     assert answers(cells(both, "confirmation"))[0].answer == "refuted"
+    one_price = at({"fitted ball": 10.0}, sizes=(0,), prices=(0.01,), spread=0.05)
+    assert answers(cells(one_price, "confirmation"))[0].answer == "open"
 
 
 def test_shape_counts_where_every_null_is_beaten():
@@ -172,6 +174,8 @@ def test_duplicates_and_the_uniform_law():
     assert said(h4, table({"uniform": 20.1})) == "refuted"
     assert said(h4, table({"uniform": 90.0, "gaussian": 30.0})) == "open"
     assert said(h4, []) == "open"
+    without = [row for row in table({"uniform": 20.1}) if row["law"] != "uniform"]
+    assert said(h4, without) == "open"
 
 
 def test_orders_by_two_nets_and_by_the_truth():

@@ -1,5 +1,6 @@
 """Small pictures of draws: what lies where on a sheet, and that only what was scored gets there."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,6 +65,13 @@ def test_a_law_that_gives_another_distance_is_left_out(space, capsys):
     assert list(near) == ["shuffled shapes"]
     assert min(near["shuffled shapes"]) == sprites.DRAWS
     assert "left out: zero steps" in capsys.readouterr().out
+
+
+def test_a_model_that_is_not_in_the_folder_keeps_its_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(sprites, "TARGET", tmp_path)
+    assert sprites.kept(["a"]) == {}
+    (tmp_path / "index.json").write_text(json.dumps({"a": {"size": 9}, "gone": {"size": 8}}))
+    assert sprites.kept(["a", "new"]) == {"a": {"size": 9}}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -55,9 +55,10 @@ def h1(cells: Cells) -> Answer:
     plain = {key: laws for key, laws in _plain(cells).items() if key.size == 0}
     found = {key: winners(laws) for key, laws in plain.items()}
     won = [bool(names) for names in found.values()]
+    whole = len({key.price for key in found}) > 1  # what is asked is asked of both prices
     return Answer(
         "H1",
-        _said(bool(won) and not any(won), bool(won) and all(won)),
+        _said(whole and not any(won), whole and all(won)),
         _cells_said(found.items()) if won else "not run",
     )
 
@@ -103,6 +104,7 @@ def h4(cells: Cells) -> Answer:
         if key.size == 0 and key.duplicates == "kept" and key._replace(duplicates="dropped") in cells
     ]
     moved, said = set(), []
+    asked = any("uniform" in kept.laws and "uniform" in dropped.laws for kept, dropped in pairs)
     for kept, dropped in pairs:
         for law in LAWS:
             if law in kept.laws and law in dropped.laws:
@@ -111,9 +113,7 @@ def h4(cells: Cells) -> Answer:
                     moved.add(law)
                 said.append(f"{law} {more:+.2f}")
     supported = moved == {"uniform"}
-    return Answer(
-        "H4", _said(supported, bool(pairs) and "uniform" not in moved), "; ".join(said) or "not run"
-    )
+    return Answer("H4", _said(supported, asked and "uniform" not in moved), "; ".join(said) or "not run")
 
 
 def _distances(laws: Laws, net: int = 0) -> list[float]:

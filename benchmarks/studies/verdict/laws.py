@@ -23,7 +23,7 @@ WALK = 0.5 * 10 * 0.01 * 100**0.5
 
 
 class Codes(NamedTuple):
-    """What a law may see: balls to fit to and held-out ones, a learned prior, and the other half of the test.
+    """What a law may see: balls to fit to and held-out ones, a learned prior, the decoder; half of the test.
 
     ``log_var`` is None for models without balls. ``others`` is for the bounds only.
     """
@@ -33,6 +33,7 @@ class Codes(NamedTuple):
     held_out: tuple[Tensor, Tensor | None]
     others: tuple[Tensor, Tensor | None]
     prior: rc.Balls | None
+    decode: Callable[[Tensor], Tensor] | None = None
 
 
 class Draws(NamedTuple):
@@ -131,11 +132,13 @@ def _own_prior(codes: Codes, n: int, generator: torch.Generator) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-def _of(kind: str, mu: Tensor, log_var: Tensor | None, held_out: Tensor, balls: str) -> rc.Law:
+def _of(
+    kind: str, mu: Tensor, log_var: Tensor | None, held_out: Tensor, balls: str, decode: Callable | None
+) -> rc.Law:
     log_var = {"own": log_var, "none": None, "shuffled": log_var if log_var is None else log_var.roll(1, 0)}[
         balls
     ]
-    return rc.fit_law(mu, log_var, kind, held_out[:MOST])
+    return rc.fit_law(mu, log_var, kind, held_out[:MOST], decode=decode)
 
 
 def _fitted(kind: str, balls: str = "own") -> Law:
@@ -145,7 +148,7 @@ def _fitted(kind: str, balls: str = "own") -> Law:
     """
 
     def draw(codes: Codes, n: int, generator: torch.Generator) -> Draws:
-        law = _of(kind, codes.mu, codes.log_var, codes.held_out[0], balls)
+        law = _of(kind, codes.mu, codes.log_var, codes.held_out[0], balls, codes.decode)
         return Draws(law.sample(n, generator), {"held_out_log_prob": law.held_out_log_prob})
 
     return draw
@@ -181,6 +184,12 @@ LAWS: dict[str, Law] = {
     "as released, 10 moves": _released(10),
     "as released, 400 moves": _released(400),
     "as released, 300 medoids": _released(100, 300),
+    # asked after the registered ones: learned laws, places between codes, kernels that know the decoder
+    "fitted flow": _fitted("flow"),
+    "fitted flow matching": _fitted("flow matching"),
+    "fitted interpolation": _fitted("interpolation"),
+    "fitted low-cost paths": _fitted("low-cost paths"),
+    "fitted pullback": _fitted("pullback"),
     # null experiments: no step, noise as large as the balls' or the chains' steps, shapes of other images
     "zero steps": _noise(lambda c, rows: torch.zeros_like(c.mu[rows])),
     "round noise": _noise(lambda c, _: _log_var(c).exp().mean().sqrt()),

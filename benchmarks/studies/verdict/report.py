@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve()
 README, CLAIMS = HERE.parents[1] / "README.md", HERE.parents[3] / "book" / "claims.md"
 MARK, END = "<!-- {}: made by verdict/report.py -->", "<!-- end of {} -->"
 Pairs = Sequence[tuple[str, str, str]]
-SCORES = ("distance", "coverage", "novelty", "seconds")
+SCORES = ("distance", "coverage", "novelty", "seconds", "frechet")
 #: a law, what it is held against, and what the difference is of
 PAIRS = (
     ("as released", "free walk", "chains that feel the metric, or the same steps without its force"),
@@ -57,6 +57,14 @@ CHANGES = (
     ("as released, 10 moves", "as released", "released chains: 10 moves for 100"),
     ("as released, 400 moves", "as released", "released chains: 400 moves"),
     ("as released, 300 medoids", "as released", "released chains: 300 medoids for 100"),
+)
+#: laws that no hypothesis speaks of, each beside the simpler one that it has to better
+LATER = (
+    ("fitted flow", "fitted isotropic", "a neural spline flow, or round kernels"),
+    ("fitted flow matching", "fitted isotropic", "a law learned by flow matching, or round kernels"),
+    ("fitted interpolation", "fitted isotropic", "kernels along lines between codes, or at codes alone"),
+    ("fitted low-cost paths", "fitted interpolation", "kernels along low-cost paths, or along lines"),
+    ("fitted pullback", "fitted kernel", "local kernels narrowed where the decoder is fast, or not narrowed"),
 )
 
 
@@ -108,7 +116,7 @@ def _pairs(laws: Laws, pairs: Pairs = PAIRS) -> list[dict[str, Any]]:
 
 def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     """All that chapters show of a table: each cell's laws, pairs and decision, hypotheses, provenance."""
-    runs, changed = [], {law for law, _, _ in CHANGES}
+    runs, changed = [], {law for law, _, _ in (*CHANGES, *LATER)}
     for key, laws in found.items():
         choice = decide(laws)
         runs.append(
@@ -119,6 +127,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
                 "laws": [_numbers(laws, law) for law in laws.laws if law not in changed],
                 "pairs": _pairs(laws),
                 "changes": _pairs(laws, CHANGES),
+                "later": _pairs(laws, LATER),
                 "winners": list(winners(laws)),
                 "failed": laws.failed,
                 "decision": choice and choice._asdict() | {"alike": list(choice.alike)},
@@ -126,7 +135,8 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
         )
     own = [row for row in rows if row["role"] == role]
     made = {name: sorted({row[name] for row in own}) for name in ("commit", "device", "torch")}
-    listed = {"pairs": [list(pair) for pair in PAIRS], "changes": [list(pair) for pair in CHANGES]}
+    lists = {"pairs": PAIRS, "changes": CHANGES, "later": LATER}
+    listed = {name: [list(pair) for pair in pairs] for name, pairs in lists.items()}
     settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
     names = dict.fromkeys(law for laws in found.values() for law in laws.laws if law not in changed)
     settings["laws"] = {law: {"kind": kind(law), **TOLD[law]._asdict()} for law in names}
@@ -221,7 +231,7 @@ def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     said = f"From the {role} seeds {', '.join(map(str, seeds))}: {n} rows, all of them of finished cells."
     head = ["| hypothesis | answer | because |", "|---|---|---|"]
     lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(found)]
-    tables = [law_table(found), *(pair_table(found, pairs) for pairs in (PAIRS, CHANGES))]
+    tables = [law_table(found), *(pair_table(found, pairs) for pairs in (PAIRS, CHANGES, LATER))]
     return "\n\n".join([said, decision_table(found), "\n".join(head + lines), *filter(None, tables)])
 
 

@@ -110,7 +110,8 @@ def chosen_rows(fit: Fit, n: int) -> tuple[Tensor, Tensor]:
 def _codes(fit: Fit, trained: models.Trained, train: Tensor, held_out: Tensor, test: Tensor) -> Space:
     half = len(test) // 2
     mu, log_var = trained.encode(train)
-    codes = Codes(mu, log_var, trained.encode(held_out), trained.encode(test[half:]), trained.prior)
+    held_out, others = trained.encode(held_out), trained.encode(test[half:])
+    codes = Codes(mu, log_var, held_out, others, trained.prior, trained.decode)
     reference = trained.decode(trained.encode(test[:half])[0])
     return Space(fit, "", trained, codes, reference, test[:half], trained.decode(mu), {})
 

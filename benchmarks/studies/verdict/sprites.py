@@ -1,9 +1,9 @@
 """Small pictures of what the study's laws draw: a cell's first draws, and their nearest training images.
 
-python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 1000] [--data fashion-full]
+python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 1000 3000] [--data fashion-full ...]
 
-Nothing is trained: a model that is not in the folder is left out. So is a law whose draws do not give the
-distance that stands in the published table, for then they are not those that were scored. A picture has
+Nothing is trained: a model that is not in the folder keeps the picture it had, if any. A law is left out whose
+draws do not give the distance of the published table, for then they are not those that were scored. A picture has
 ``COLUMNS`` tiles a row: the draws of each law in turn, then all training images that are nearest to one. Near
 is what it is to the score of novelty: in the first feature net, among the training reconstructions.
 """
@@ -11,6 +11,7 @@ is what it is to the score of novelty: in the first feature net, among the train
 import argparse
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -88,20 +89,27 @@ def save(fit: Fit, tiles: Tensor, near: dict[str, list[int]], index: dict[str, A
     index[fit.key] = own | {"shape": list(tiles.shape[1:]), "columns": COLUMNS, "near": near}
 
 
+def kept(fits: Iterable[str]) -> dict[str, Any]:
+    """What the index says of models that the grid still has."""
+    path, wanted = TARGET / "index.json", set(fits)
+    old = json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+    return {key: entry for key, entry in old.items() if key in wanted}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Make the pictures of all models of the first confirmation seed that are there."""
     parser = argparse.ArgumentParser(prog="python -m verdict.sprites", description=main.__doc__)
     parser.add_argument("--folder", type=Path, default=HERE.parents[2] / "_build" / "study" / "verdict")
     parser.add_argument("--grid", type=Path, default=HERE / "study.toml")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 300, 1000])
-    parser.add_argument("--data", nargs="+", default=["fashion-full"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 300, 1000, 3000])
+    parser.add_argument("--data", nargs="+", default=["fashion-full", "color-shapes"])
     chosen = parser.parse_args(arguments)
     grid = read_grid(chosen.grid, (ROLES[1],), UNPRICED)
     first = min(cell.fit.seed for cell in grid.cells)
     table = read_table(published(grid.name))
     nets = {cell.key: cell.features[0] for cell in grid.cells}
     scored = {row["cell"]: row["distance"] for row in table if nets.get(row["cell"]) == row["features"]}
-    index: dict[str, Any] = {}
+    index = kept(fit.key for fit in grid.fits())
     for fit, cells in grid.fits().items():
         there = (chosen.folder / "models" / f"{fit.key}.safetensors").is_file()
         if not there or fit.seed != first or fit.size not in chosen.sizes or fit.data not in chosen.data:

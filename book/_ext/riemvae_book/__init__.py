@@ -9,6 +9,7 @@ from . import (
     figures,
     ids,
     launch,
+    licenses,
     numbers,
     questions,
     reference,
@@ -40,6 +41,7 @@ def setup(app: Sphinx) -> dict:
         symbols,
         reference,
         uses,
+        licenses,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

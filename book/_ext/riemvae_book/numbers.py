@@ -1,6 +1,6 @@
 """A chapter's number is that of its file's name; all that is counted in it is numbered `chapter.count`.
 
-The pages beside the road have letters, as appendices have, and count in the same way: Theorem C.1, (C.4).
+Pages A to D, beside the chapters, have letters as appendices have, and count likewise: Theorem C.1, (C.4).
 """
 
 import re
@@ -27,7 +27,7 @@ def chapter_number(page: str) -> int | None:
 
 
 def page_number(page: str) -> int | str | None:
-    """A chapter's number or the letter of a page beside the road; None for any other page."""
+    """A chapter's number or the letter of a page A to D; None for any other page."""
     return BESIDE.get(page, chapter_number(page))
 
 
@@ -50,7 +50,7 @@ class Numbers:
 
 
 def assign_section_numbers(collector: TocTreeCollectorWithStyles, env: BuildEnvironment) -> list[str]:
-    """Number chapters and pages beside the road, not their sections; return the pages whose numbers changed.
+    """Number chapters and pages A to D, not their sections; return the pages whose numbers changed.
 
     Stands in for the collector's own way, which counts the pages of a contents and starts at 1.
     """

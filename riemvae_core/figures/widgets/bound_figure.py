@@ -40,7 +40,7 @@ def log_joint(x: float, z: Tensor) -> Tensor:
 
 
 @functools.cache
-def floor(x: float) -> float:
+def surprisal(x: float) -> float:
     """Minus log p(x) in nats, by a sum over the line."""
     z = torch.linspace(-8, 8, 1601, dtype=torch.float64, device="cpu")
     return -float(torch.logsumexp(log_joint(x, z), 0) + math.log(16 / 1600))
@@ -50,7 +50,7 @@ def parts(x: float, mu: float, log_var: float) -> dict[str, float]:
     """What the figure says of a q, in nats."""
     numbers = torch.tensor([mu, log_var], dtype=torch.float64, device="cpu")
     found = {name: float(value) for name, value in split_price(x, *numbers).items()}
-    return found | {"floor": floor(x), "gap": found["price"] - floor(x)}
+    return found | {"surprisal": surprisal(x), "gap": found["price"] - surprisal(x)}
 
 
 @functools.cache
@@ -144,14 +144,14 @@ def _still(props: dict) -> str:
     now, sigma = parts(**start), math.exp(0.5 * start["log_var"])
     plane = stills.Plane(40.0, 10.0, 400.0, tuple(FRAME["center"]), FRAME["half"])
     mu, log_sigma = _grid(STILL_GRID)
-    values = floor(start["x"]) - split_price(start["x"], mu, 2 * log_sigma)["price"]
+    values = surprisal(start["x"]) - split_price(start["x"], mu, 2 * log_sigma)["price"]
     z = torch.linspace(-3, 3, 241, dtype=torch.float64, device="cpu")
-    posterior = (log_joint(start["x"], z) + floor(start["x"])).exp()
+    posterior = (log_joint(start["x"], z) + surprisal(start["x"])).exp()
     q = (-0.5 * ((z - start["mu"]) / sigma).square()).exp() / (sigma * math.sqrt(2 * math.pi))
     lines = [
         f"picture x = {start['x']:g}; q: mean {stills.number(start['mu'])}, width {stills.number(sigma)}",
         f"error {stills.number(now['reconstruction'])} + KL(q ‖ p) {stills.number(now['kl'])}",
-        f"= −log p(x) {stills.number(now['floor'])} + gap {stills.number(now['gap'])}",
+        f"= −log p(x) {stills.number(now['surprisal'])} + gap {stills.number(now['gap'])}",
         f"= price {stills.number(now['price'])} nats",
     ]
     label = (

@@ -25,7 +25,7 @@ def check(page):
     assert now["parts"] == pytest.approx(expected, abs=1e-6)
     figure = page.locator("figure").first
     shown = figure.locator(".rv-split tbody td").all_text_contents()
-    order = ("reconstruction", "kl", "floor", "gap", "price")
+    order = ("reconstruction", "kl", "surprisal", "gap", "price")
     assert shown == [number(now["parts"][name]) for name in order]
     lengths = figure.locator(".rv-bar").evaluate_all(
         """(bars) => bars.map((bar) =>
@@ -62,7 +62,7 @@ def test_a_finger_sets_q(browser, folder):
         assert (now["mu"], now["log_var"]) == pytest.approx((0.5, -2.0), abs=0.05)
 
 
-def test_another_picture_has_another_floor(page):
+def test_another_picture_has_another_surprisal(page):
     before = check(page)
     page.get_by_label("picture x", exact=True).select_option("0")
     now = check(page)

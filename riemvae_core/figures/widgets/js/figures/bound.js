@@ -11,14 +11,14 @@ import { fillRow, makeTable } from "../stage/table.js";
 
 const GRID = 140, CELLS = 96, REACH = 3; // of the landscape, and of the chart from -REACH to REACH
 const PARTS = {
-  reconstruction: "error", kl: "KL(q ‖ p)", floor: "−log p(x)", gap: "gap, KL(q ‖ p(z|x))",
+  reconstruction: "error", kl: "KL(q ‖ p)", surprisal: "−log p(x)", gap: "gap, KL(q ‖ p(z|x))",
 };
 
 export async function mount(stage, host) {
   const { curve, observed, colors: table, frame, range, best, start } = host.props;
   const { rgb } = await host.asset(table), world = makeWorld(curve), state = { ...start };
   followHost(host, state, valid, change);
-  let colors = readPalette(stage), stale = true, floor = 0, posterior = [];
+  let colors = readPalette(stage), stale = true, surprisal = 0, posterior = [];
 
   function valid(key, value) {
     return key === "x" ? observed.includes(value) : Number.isFinite(value);
@@ -49,7 +49,7 @@ export async function mount(stage, host) {
   const menu = makeMenu(right, "picture x", (k) => change({ x: observed[k] }));
   menu.append(...observed.map((x, k) => h("option", { value: k }, format(x, 1))));
   const chart = makeChart(right, { name: "z", ends: [format(-REACH, 0), format(REACH, 0)] });
-  const bars = [["reconstruction", "kl"], ["floor", "gap"]].map((parts) => {
+  const bars = [["reconstruction", "kl"], ["surprisal", "gap"]].map((parts) => {
     const pieces = parts.map((part) => [part, h("i", { class: `rv-${part}` })]);
     right.append(h("div", { class: "rv-bar", "aria-hidden": "true" }, ...pieces.map(([, piece]) => piece)));
     return pieces;
@@ -66,7 +66,7 @@ export async function mount(stage, host) {
 
   function parts() {
     const found = world.price(state.x, state.mu, state.log_var);
-    return { ...found, floor, gap: found.price - floor };
+    return { ...found, surprisal, gap: found.price - surprisal };
   }
   function describe() {
     const { price, gap } = parts();
@@ -81,8 +81,8 @@ export async function mount(stage, host) {
   const prior = overCells((z) => normal(z, 0, 1));
   function draw() {
     if (stale) {
-      floor = world.floor(state.x);
-      posterior = overCells((z) => Math.exp(world.joint(state.x, z) + floor));
+      surprisal = world.surprisal(state.x);
+      posterior = overCells((z) => Math.exp(world.joint(state.x, z) + surprisal));
       field.set(landscape(world, state.x, frame, GRID), GRID);
       plane.repaint();
       stale = false;

@@ -14,20 +14,20 @@ export function makeWorld([a, b]) {
     const kl = 0.5 * (mu * mu + v - 1 - logVar);
     return { reconstruction, kl, price: reconstruction + kl };
   }
-  function floor(x) { // -log p(x)
+  function surprisal(x) { // -log p(x)
     const step = (2 * LINE_END) / (ON_LINE - 1);
     let sum = 0;
     for (let k = 0; k < ON_LINE; k++) sum += Math.exp(joint(x, -LINE_END + k * step));
     return -Math.log(sum * step);
   }
-  return { decode, joint, price, floor };
+  return { decode, joint, price, surprisal };
 }
 
 // Midpoints of n x n cells, row by row from the top: how far the bound lies below log p(x), as a negative number.
 export function landscape(world, x, { center, half }, n) {
-  const values = new Float64Array(n * n), floor = world.floor(x), at = (k) => half * ((2 * k + 1) / n - 1);
+  const values = new Float64Array(n * n), surprisal = world.surprisal(x), at = (k) => half * ((2 * k + 1) / n - 1);
   for (let row = 0, k = 0; row < n; row++)
     for (let column = 0; column < n; column++, k++)
-      values[k] = floor - world.price(x, center[0] + at(column), 2 * (center[1] - at(row))).price;
+      values[k] = surprisal - world.price(x, center[0] + at(column), 2 * (center[1] - at(row))).price;
   return values;
 }
