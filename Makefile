@@ -5,8 +5,9 @@ PY := .venv/bin/python
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-slides test-portable fuzz \
-	dist test-oldest test-newest test-grading lint lab notebooks slides exams offline pdf notation zoo bench \
-	study study-smoke actions links audit sbom book-newest release announce clean
+	dist test-oldest test-newest test-student test-lab test-grading lint lab lab-notebooks notebooks slides \
+	exams offline pdf notation zoo bench study study-smoke actions links audit sbom book-newest release announce \
+	clean
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -30,10 +31,10 @@ test-core: env
 	@$(PY) -m pytest --doctest-modules tests riemvae_core --ignore=tests/book
 
 test-pages: book
-	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book $(addprefix --ignore=tests/book/,test_notebooks.py test_build.py live)
+	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book $(addprefix --ignore=tests/book/,test_notebooks.py test_build.py live in_lab)
 
 test-figures: env  # these need no book, or build small ones of their own
-	@$(PY) -m pytest tests/book/live tests/book/test_build.py
+	@$(PY) -m pytest tests/book/live tests/book/test_build.py tests/book/in_lab/test_reading.py
 
 test-notebooks: book
 	@RIEMVAE_BUILT=1 $(PY) -m pytest tests/book/test_notebooks.py
@@ -57,6 +58,12 @@ test-oldest: dist  ## the wheel in an empty environment with the lowest versions
 test-newest: dist  ## the same with the newest versions that pip finds
 	@$(PY) tests/smoke/run.py newest
 
+test-student: notebooks  ## student notebooks in an empty environment, the wheel beside them (some: NOTEBOOKS="10 11")
+	@$(PY) tests/smoke/student.py $(or $(VERSIONS),oldest) $(NOTEBOOKS)
+
+test-lab: env  ## every live figure in a real JupyterLab, driven by hand and by its kernel
+	@$(PY) -m pytest tests/book/in_lab
+
 test-grading: env  ## right and wrong answers before the real graders, otter and nbgrader (downloads; CHAPTERS=all)
 	@$(PY) tests/smoke/grading.py $(CHAPTERS)
 
@@ -66,7 +73,10 @@ lint: env  ## formatting, lint and the one-way import contract
 lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 	@$(PY) book/_tools/lab.py
 
-notebooks: env  ## student and instructor notebooks in _build/notebooks (for graders: FORMAT=otter or nbgrader, POINTS=1)
+lab-notebooks: notebooks  ## JupyterLab with the student notebooks, as their readers have it
+	@$(PY) book/_tools/lab.py notebooks
+
+notebooks: book dist  ## notebooks of students, executed, of instructors, the wheel beside (for graders: FORMAT=otter|nbgrader, POINTS=1)
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
 
 slides: book  ## a deck of slides for each chapter in _build/slides, out of the built book

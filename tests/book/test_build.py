@@ -72,6 +72,7 @@ class Scratch:
     def __init__(self, folder: Path):
         self.folder = folder
         shutil.copytree(ROOT / "book" / "_ext", folder / "book" / "_ext")
+        shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
         config = (ROOT / "_config.yml").read_text()
         config = re.sub(r"html_(css|js)_files: .*", r"html_\1_files: []", config)
         config = config.replace("html_static_path: [book/_static]", "html_static_path: []")
@@ -137,12 +138,21 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, executed now", log)
     assert (scratch.folder / "_build/html/_static/riemvae/a.js").exists()
     scratch.check_policy()
+    assert not re.search("launch-buttons|Colab|Binder", scratch.page)
 
+    config = (scratch.folder / "_config.yml").read_text()
+    scratch.write("_config.yml", config.replace('notebooks: ""', "notebooks: https://github.com/a/b"))
     scratch.write("chapters/01_a.md", CHAPTER.replace("The prose.", "Other prose."))
     code, log = scratch.build()
     assert code == 0, log
     assert "Other prose." in scratch.page
     scratch.check_policy()
+    assert 'href="https://colab.research.google.com/github/a/b/blob/main/01_a.ipynb"' in scratch.page
+    assert 'href="https://mybinder.org/v2/gh/a/b/main?urlpath=lab%2Ftree%2F01_a.ipynb"' in scratch.page
+    pictures = re.findall(r'src="\.\./(_static/images/logo_(?:colab|binder)[^"]*)"', scratch.page)
+    assert len(pictures) == 2
+    assert all((scratch.folder / "_build" / "html" / picture).exists() for picture in pictures)
+    assert not re.search("launch-buttons|Colab", scratch.built("book/index"))
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, from the cache", log)
 
     scratch.write("riemvae_core/__init__.py", "VALUE = 2\n")

@@ -1,6 +1,7 @@
 """A chapter's Markdown without MyST says the same to every notebook front end."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,19 @@ answer = "SECRET"
 Careful.
 :::
 
+:::{prf:proof}
+$$
+\\sum_k x_k
+  = 1
+$$
+
+- so
+
+  $$
+  y_k
+  $$
+:::
+
 +++
 
 ```{literalinclude} ../core.py
@@ -106,6 +120,7 @@ def project(tmp_path) -> Path:
     (tmp_path / "book" / "references.bib").write_text(BIBLIOGRAPHY)
     (tmp_path / "chapters" / "01_points.md").write_text(CHAPTER)
     (tmp_path / "chapters" / "02_kl.md").write_text("# KL packs the balls\n")
+    shutil.copyfile(Path(__file__).resolve().parents[2] / "pyproject.toml", tmp_path / "pyproject.toml")
     (tmp_path / "core.py").write_text("def shell(r):\n    return r\n\n\ndef other():\n    return 1\n")
     pages = [{"file": "chapters/01_points"}, {"file": "chapters/02_kl"}]
     toc = {"format": "jb-book", "root": "book/index", "parts": [{"caption": "All", "chapters": pages}]}
@@ -141,6 +156,7 @@ def test_pages_come_in_the_order_of_the_contents(project):
         "> **Theorem 1.1 (Shells)**\n>\n> A ball is a shell.",
         "> **Exercise 1.1 (The first)**\n>\n> Do it:\n>\n> ```python\n> keep {this}`alone`\n> ```",
         "**Exercise 1.2 (The second)**\n\nA body of its own.",
+        "> **Proof**\n>\n> $$\\sum_k x_k = 1$$\n>\n> - so\n>\n>   $$y_k$$",
         "> **Note**\n>\n> Careful.",
         "```python\ndef shell(r):\n    return r\n```",
         "- D. P. Kingma, M. Welling. Auto-Encoding Variational Bayes. ICLR. 2014.",
@@ -232,6 +248,7 @@ def test_an_unknown_object_is_named(project):
 
 def test_a_method_s_source_starts_at_the_margin(tmp_path):
     source = "def log(z):\n    return 0\n\n\nclass Ball:\n    def log(self):\n        return 1\n"
+    shutil.copyfile(Path(__file__).resolve().parents[2] / "pyproject.toml", tmp_path / "pyproject.toml")
     (tmp_path / "core.py").write_text(source)
     assert source_of(tmp_path / "core.py", "Ball.log") == "def log(self):\n    return 1"
     assert source_of(tmp_path / "core.py", "log") == "def log(z):\n    return 0"

@@ -84,7 +84,7 @@ def test_a_text_without_its_questions():
 
 def test_a_notebook_folds_the_explanations():
     text = Plain(Book(Path("x.md"), equations={"eq-loss": 3})).cell(QUESTION)
-    shown, folded = text.split("<details><summary>Explanations</summary>\n\n")
+    shown, folded = text.split("<details><summary><b>Show the explanations</b></summary>\n\n")
     assert shown.startswith(
         "**Question.** Which decoder does $L$ of (3) prefer\nof these two?\n\n- **a**: The smoother"
     )

@@ -1,13 +1,19 @@
 """Student and instructor notebooks out of the chapters, which are MyST Markdown."""
 
 import hashlib
+import shutil
 import sys
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from .executed import with_outputs
 from .facts import FRONT_MATTER, facts_sentence, is_notebook, prose_words
+from .installing import FIRST_LINE, binder_files, install_cell
 from .labels import read_book, source_file, toc_pages
 from .plain import Plain, split_options
 from .solutions import SOLUTION_TAG, blocks, strip_solutions
@@ -53,8 +59,13 @@ def split_cells(text: str) -> list[tuple[str, str, dict]]:
     return cells
 
 
-def cell_id(page: str, index: int) -> str:
+def cell_id(page: str, index: int | str) -> str:
     return hashlib.sha256(f"{page}:{index}".encode()).hexdigest()[:12]
+
+
+def own_code(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The code cells that are the chapter's own: all but the one that installs."""
+    return [cell for cell in cells if cell.cell_type == "code" and not cell.source.startswith(FIRST_LINE)]
 
 
 def make_notebook(root: Path, page: str, text: str, executed: Path, seconds: float | None, threads: str):
@@ -79,6 +90,11 @@ def make_notebook(root: Path, page: str, text: str, executed: Path, seconds: flo
     cells = [cell for cell in cells if cell.source]
     for index, cell in enumerate(cells):
         cell.id = cell_id(page, index)
+    own = own_code(cells)
+    if own:
+        start = install_cell(root, [cell.source for cell in own])
+        start.id = cell_id(page, "install")
+        cells.insert(cells.index(own[0]), start)
     return new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
 
 
@@ -89,21 +105,46 @@ def write_notebook(notebook, path: Path) -> None:
 
 
 def write_all(root: Path, out: Path) -> list[Path]:
-    """Write every chapter's student and instructor notebook under `out`."""
+    """Write every chapter's notebooks under `out`: student, instructor and, of a built book, executed."""
     written = []
     for page in chapter_pages(root):
-        executed = root / "_build" / "jupyter_execute" / f"{page}.glue.json"
+        built = root / "_build" / "jupyter_execute" / f"{page}.ipynb"
         whole = source_file(root, page).read_text(encoding="utf8")
-        for reader, text in (("student", strip_solutions(whole)), ("instructor", whole)):
+        make = partial(
+            make_notebook, root, page, executed=built.with_suffix(".glue.json"), seconds=None, threads=""
+        )
+        student = make(strip_solutions(whole))
+        notebooks = {"student": student, "instructor": make(whole)}
+        if built.exists():
+            notebooks["executed"] = deepcopy(student)
+            with_outputs(root, own_code(notebooks["executed"].cells), nbformat.read(built, as_version=4))
+        for reader, notebook in notebooks.items():
             path = out / reader / f"{Path(page).name}.ipynb"
-            write_notebook(make_notebook(root, page, text, executed, None, ""), path)
+            write_notebook(notebook, path)
             written.append(path)
     return written
 
 
+def put_core_beside(root: Path, written: list[Path]) -> None:
+    """Put the wheel beside notebooks; beside the students', to be published, what Binder reads, too."""
+    wheels = sorted((root / "_build" / "dist").glob("*.whl"))
+    if not wheels:
+        raise SystemExit("no wheel lies in _build/dist: run make dist first")
+    for folder in {path.parent for path in written}:
+        for old in folder.glob("*.whl"):
+            old.unlink()
+        shutil.copy(wheels[-1], folder)
+    students = [path for path in written if path.parent.name == "student"]
+    code = [cell.source for path in students for cell in own_code(nbformat.read(path, as_version=4).cells)]
+    for name, text in binder_files(root, wheels[-1].name, code).items():
+        (students[0].parent / name).write_text(text, encoding="utf8")
+
+
 def main() -> int:
     root = Path(__file__).resolve().parents[3]
-    for path in write_all(root, root / "_build" / "notebooks"):
+    written = write_all(root, root / "_build" / "notebooks")
+    put_core_beside(root, written)
+    for path in written:
         print(path.relative_to(root))
     return 0
 

@@ -33,6 +33,7 @@ CLOSING = re.compile(r"^ *(`{3,}|~{3,}|:{3,})\s*$")
 TITLE = re.compile(r"^# (.+)$", re.M)
 LABEL_LINE = re.compile(r"^\((?P<label>[^)\s]+)\)=\s*$")
 LABELED_MATH = re.compile(r"\$\$(?P<body>(?:[^$]|\$(?!\$))+?)\$\$[ \t]*\((?P<label>[^)\s]+)\)")
+DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.S)
 ATTRIBUTES = re.compile(r"(?<=[\])`*])\{[.#][^}\n]*\}")
 DOCUMENT_LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+\.md)(?P<anchor>#[^)\s]*)?\)")
 
@@ -67,6 +68,11 @@ def split_options(body: list[str]) -> tuple[dict, list[str]]:
 
 
 def quoted(title: str, body: str) -> str:
+    """A titled block as a quote.
+
+    Its display formulas stand on one line each: of a longer one, front ends show the quote's marks.
+    """
+    body = DISPLAYED.sub(lambda found: f"$${' '.join(found[1].split())}$$", body)
     lines = [f"**{title}**", *(["", *body.strip("\n").split("\n")] if body.strip() else [])]
     return "\n".join(f"> {line}".rstrip() for line in lines)
 
@@ -175,7 +181,7 @@ class Plain:
         letters = [f"**{letter}**" for letter in "abcde"[: len(answers)]]
         for letter, answer in zip(letters, answers, strict=True):
             lines.append(f"- {letter}: {self.lines(answer.text.lines)}")
-        lines += ["", "<details><summary>Explanations</summary>", ""]
+        lines += ["", "<details><summary><b>Show the explanations</b></summary>", ""]
         for letter, answer in zip(letters, answers, strict=True):
             lines += [f"{letter}: {VERDICTS[answer.right]} {self.lines(answer.why.lines)}", ""]
         return "\n".join([*lines, "</details>"])
