@@ -1,11 +1,11 @@
 """Small pictures of what the study's laws draw: a cell's first draws, and their nearest training images.
 
-python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 1000 3000] [--data fashion-full ...]
+python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 1000] [--data fashion-full ...]
 
-Nothing is trained: a model that is not in the folder keeps the picture it had, if any. A law is left out whose
-draws do not give the distance of the published table, for then they are not those that were scored. A picture has
-``COLUMNS`` tiles a row: the draws of each law in turn, then all training images that are nearest to one. Near
-is what it is to the score of novelty: in the first feature net, among the training reconstructions.
+Nothing is trained: a model that is not in the folder keeps the picture it had. A law is left out whose
+draws do not give the distance of the published table: then they are not those that were scored. A picture
+has ``COLUMNS`` tiles a row: the draws of each law in turn, then all training images that are nearest to one.
+Near is what it is to the score of novelty: in the first feature net, among the training reconstructions.
 """
 
 import argparse
