@@ -58,15 +58,16 @@ def needed(root: Path, sources: Iterable[str]) -> dict[str, str]:
     """What a notebook with this code needs: the module to look for -> what pip is asked for.
 
     The core brings what it needs itself. Of its extras, every chapter may use those for figures and for
-    centroids, and any other where its code imports them.
+    centroids, and any other where its code imports them. Bounds for single versions of Python are left to pip.
     """
     core, extras = requirements(root)
     own = imported(sources)
     asked = {"riemvae_core": core}
     for extra, packages in extras.items():
         for package in packages:
-            name = Requirement(package).name.replace("-", "_")
-            if extra in ALWAYS or name in own:
+            requirement = Requirement(package)
+            name = requirement.name.replace("-", "_")
+            if requirement.marker is None and (extra in ALWAYS or name in own):
                 asked[name] = package
     return asked
 

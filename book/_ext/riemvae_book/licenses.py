@@ -28,6 +28,10 @@ def text_name(entry: dict) -> str:
     return "".join(c if c.isalnum() else "-" for c in entry["name"].lower()) + ".txt"
 
 
+#: what the build itself writes: figures and weights, texts of licenses, previews, cards, names to find
+MADE = ("riemvae/", "licenses/", "previews/", "cards/", "finder.js")
+
+
 def license_text(entry: dict, root: Path) -> str | None:
     """An entry's license in full; None where the license asks for a link alone (CC BY 4.0)."""
     wanted = entry.get("text")
@@ -47,7 +51,7 @@ def unlisted(static: Path, own: set[str], entries: list[dict]) -> list[str]:
     """The files of a site's _static that are neither the book's own nor matched by an entry."""
     patterns = [pattern for entry in entries for pattern in entry["files"]]
     names = (path.relative_to(static).as_posix() for path in sorted(static.rglob("*")) if path.is_file())
-    strangers = (name for name in names if name not in own and not name.startswith(("riemvae/", "licenses/")))
+    strangers = (name for name in names if name not in own and not name.startswith(MADE))
     return [name for name in strangers if not any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
