@@ -56,8 +56,8 @@ class Lab:
     def run_all(self, page: Page) -> "Kernel":
         """Run its cells as the menu does; back comes the line to its kernel."""
         page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        files = self.runtime.glob("kernel-*.json")
-        return Kernel(max(files, key=lambda path: path.stat().st_mtime))
+        name = page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
+        return Kernel(self.runtime / f"kernel-{name}.json")
 
 
 class Kernel:
