@@ -27,6 +27,7 @@ class Hand(NamedTuple):
     half: str = "1.0"
 
 
+FRAME = "figure._props['frame']['{}']"
 HANDS = {
     "bound": Hand("widgets.bound()", "mu"),
     "points_and_balls": Hand("widgets.points_and_balls()", "position"),
@@ -38,7 +39,9 @@ HANDS = {
     "metric_field": Hand("widgets.metric_field()", "z"),
     "walking_chains": Hand("widgets.walking_chains()", "start"),
     "particles": Hand("widgets.particles()", "probe"),
-    "three_paths": Hand("widgets.three_paths()", "a"),
+    "three_paths": Hand(
+        "widgets.three_paths()", "a", held="a", center=FRAME.format("center"), half=FRAME.format("half")
+    ),
     "own_latents": Hand("widgets.own_latents()", "z"),
 }
 LEFT, TOP, RIGHT = 30, 8, 8  # margins of a plane in pixels, as in stage.js

@@ -1,5 +1,6 @@
 """A running JupyterLab, a page that shows one of its notebooks, and a line to the kernel behind it."""
 
+import ast
 import json
 import time
 from collections.abc import Callable
@@ -55,8 +56,8 @@ class Lab:
     def run_all(self, page: Page) -> "Kernel":
         """Run its cells as the menu does; back comes the line to its kernel."""
         page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        files = self.runtime.glob("kernel-*.json")
-        return Kernel(max(files, key=lambda path: path.stat().st_mtime))
+        name = page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
+        return Kernel(self.runtime / f"kernel-{name}.json")
 
 
 class Kernel:
@@ -75,7 +76,7 @@ class Kernel:
         value = reply["content"]["user_expressions"]["value"]
         if value["status"] != "ok":
             raise RuntimeError(f"{expression}: {value['ename']}: {value['evalue']}")
-        return json.loads(value["data"]["text/plain"].strip("'\"").replace('\\"', '"'))
+        return json.loads(ast.literal_eval(value["data"]["text/plain"]))
 
     def run(self, statement: str) -> None:
         reply = self.client.execute(statement, reply=True, timeout=PATIENCE)["content"]
