@@ -58,7 +58,7 @@ def needed(root: Path, sources: Iterable[str]) -> dict[str, str]:
     """What a notebook with this code needs: the module to look for -> what pip is asked for.
 
     The core brings what it needs itself. Of its extras, every chapter may use those for figures and for
-    centroids, and any other where its code imports them. Bounds for single versions of Python are left to pip.
+    centroids, and any other where its code imports them. Bounds for single Pythons are left to pip.
     """
     core, extras = requirements(root)
     own = imported(sources)
