@@ -21,13 +21,14 @@ DATE = "D:19800101000000Z"  # fixed, as in the wheel: the same pages give the sa
 
 
 class Printed(NamedTuple):
-    """A page of the book on paper, and the number of its first sheet."""
+    """A page of the book on paper, the number of its first sheet, and its headings' words."""
 
     page: str
     title: str
     path: Path
     first: int
     sheets: int
+    headings: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):
@@ -99,16 +100,22 @@ def add_tags(writer: PdfWriter, reader: PdfReader, sheets: list, tree: Dictionar
     tree["/K"].append(document.indirect_reference)
 
 
-def add_bookmarks(writer: PdfWriter, reader: PdfReader, entries: list, start: int, parent) -> None:
-    """The bookmarks that Chromium made out of a page's headings; a list follows what it belongs to."""
+def add_bookmarks(
+    writer: PdfWriter, reader: PdfReader, entries: list, start: int, parent, words: dict[str, str]
+) -> None:
+    """The bookmarks that Chromium made out of a page's headings; a list follows what it belongs to.
+
+    Where a heading breaks, Chromium loses the space: ``words`` has each heading by its text without spaces.
+    """
     last = parent
     for entry in entries:
         if isinstance(entry, list):
-            add_bookmarks(writer, reader, entry, start, last)
+            add_bookmarks(writer, reader, entry, start, last, words)
         else:
             sheet = start + reader.get_destination_page_number(entry)
             fit = Fit.xyz(left=0, top=float(entry["/Top"]))
-            last = writer.add_outline_item(title=entry.title, page_number=sheet, parent=parent, fit=fit)
+            title = words.get("".join(entry.title.split()), entry.title)
+            last = writer.add_outline_item(title=title, page_number=sheet, parent=parent, fit=fit)
 
 
 def bind(
@@ -132,7 +139,8 @@ def bind(
             if part and shelf is None:
                 shelf = writer.add_outline_item(title=part, page_number=start)
             if printed is not front:
-                add_bookmarks(writer, reader, reader.outline, start, shelf)
+                words = {"".join(heading.split()): heading for heading in printed.headings}
+                add_bookmarks(writer, reader, reader.outline, start, shelf, words)
             found = [(link, leads_to(link, printed.page, site)) for sheet in sheets for link in links(sheet)]
             todo += [(link, place) for link, place in found if place]
     lost = sorted({f"{place.page}#{place.name}" for _, place in todo if place not in places})

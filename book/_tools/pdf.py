@@ -34,11 +34,11 @@ SETTLE = """async () => {
   const unset = "article .math:not(:has(mjx-container)), mjx-merror, [data-mjx-error]";
   return document.querySelectorAll(unset).length;
 }"""
-TITLE = """() => {
-  const title = document.querySelector("article h1").cloneNode(true);
-  title.querySelector(".headerlink")?.remove();
-  return title.textContent.trim();
-}"""
+HEADINGS = """() => [...document.querySelectorAll("article :is(h1, h2, h3, h4)")].map((heading) => {
+  const bare = heading.cloneNode(true);
+  bare.querySelector(".headerlink")?.remove();
+  return bare.textContent.trim();
+})"""
 
 
 def read_parts(root: Path) -> dict[str, list[str]]:
@@ -80,7 +80,7 @@ def print_page(
 ) -> Printed:
     """Print one page of the site, its folds open, its sheets numbered from `first`."""
     page = open_page(context, site, name)
-    title = page.evaluate(TITLE)
+    title, *below = page.evaluate(HEADINGS)
     page.evaluate(PAPER, {"pages": pages, "base": site.as_uri()})
     head = title.replace('"', r"\"")
     rules = f"""html {{ counter-reset: page {first - 1}; }} @page {{ @top-center {{ content: "{head}"; }} }}
@@ -88,7 +88,7 @@ def print_page(
     path = out / f"{name}.pdf"
     sheets = save(page, path, rules)
     page.close()
-    return Printed(name, title, path, first, sheets)
+    return Printed(name, title, path, first, sheets, (title, *below))
 
 
 def print_front(context: BrowserContext, site: Path, parts: dict[str, list[Printed]], path: Path) -> Printed:

@@ -154,6 +154,7 @@ def test_minutes_left_and_permalinks(chapter):
     assert link.evaluate("(el) => getComputedStyle(el).opacity") == "0"
     page.keyboard.press("Tab")
     link.focus()
+    page.wait_for_timeout(500)  # it appears slowly
     assert link.evaluate("(el) => getComputedStyle(el).opacity") == "1"
     assert link.get_attribute("href").startswith("#thm-")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-#: Nothing comes from another host, no script stands in a page, and scripts ask nothing of the network.
+#: Nothing comes from another host, no script stands in a page, and scripts ask for pages of the site alone
+#: (the search shows a line of each that it finds).
 #: Styles in the page are allowed: MathJax writes the rules of the characters that a page needs into a style
 #: element, and plots, formulas and tables hold style attributes. Pictures may be data: (icons in the
 #: theme's style sheets) and blob: (sheets of images that a live figure unpacks).
@@ -24,6 +25,7 @@ POLICY = {
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",
     "font-src": "'self'",
+    "connect-src": "'self'",
     "form-action": "'self'",
     "base-uri": "'none'",
 }

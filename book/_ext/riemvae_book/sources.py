@@ -14,6 +14,7 @@ from .solutions import strip_solutions
 
 DOWNLOAD = re.compile(r'(?P<link><a href="[^"]*_sources/(?:[^"/]+/)*(?P<name>[^"/]+)") target="_blank"')
 ICONS_AGAIN = re.compile(r'<script src="[^"]*/fontawesome/[^"]*\.js[^"]*"></script>\n?')
+ICON = re.compile(r'<i class="(?=fa[srb]? fa-|fa-)')
 FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\n?')
 
 
@@ -36,10 +37,11 @@ def mend_theme(page: Path) -> None:
     """Amend what the theme writes and offers no setting for.
 
     Its download buttons show the file instead of saving it; its font preloads are refused by a browser when
-    the book is read from a folder; its icons come as a font and once more as a script of 1.5 MB.
+    the book is read from a folder; its icons come as a font and once more as a script of 1.5 MB, and a
+    screen reader would read the font's letters.
     """
     text = page.read_text(encoding="utf8")
-    lighter = ICONS_AGAIN.sub("", FONT_PRELOAD.sub("", text))
+    lighter = ICON.sub('<i aria-hidden="true" class="', ICONS_AGAIN.sub("", FONT_PRELOAD.sub("", text)))
     mended = DOWNLOAD.sub(r'\g<link> download="\g<name>"', lighter)
     if mended != text:
         page.write_text(mended, encoding="utf8")
