@@ -73,7 +73,7 @@ def test_the_sdist_holds_what_the_wheel_and_its_smoke_tests_need(sdist):
         held = {member.name.partition("/")[2] for member in archive if member.isfile()}
     made = {name for name in held if name.startswith("riemvae_core.egg-info/")}
     root = {"LICENSE", "LICENSE-TEXT", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
-    smoke = {"tests/smoke/run.py", "tests/smoke/test_wheel.py"}
+    smoke = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "smoke").glob("*.py")}
     assert held - made == package_files() | root | smoke
 
 

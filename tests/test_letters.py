@@ -14,7 +14,9 @@ SYMBOLS = read_symbols(ROOT)
 ENTRIES = [entry for group in SYMBOLS["groups"] for entry in group["symbols"]]
 LOCAL = SYMBOLS["local"]
 
-PAGES = sorted([*(ROOT / "chapters").glob("*.md"), *(ROOT / "book").glob("**/*.md")])
+# exams are no pages: each question says what its letters are
+EXAMS = set((ROOT / "book" / "instructors" / "exams").glob("*.md"))
+PAGES = sorted({*(ROOT / "chapters").glob("*.md"), *(ROOT / "book").glob("**/*.md")} - EXAMS)
 MODULES = sorted((ROOT / "riemvae_core").rglob("*.py"))
 
 CODE = re.compile(r"^(`{3,})\{code-cell\}.*?^\1$", re.S | re.M)
