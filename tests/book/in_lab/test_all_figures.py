@@ -37,7 +37,10 @@ def test_a_frame_is_chosen_by_its_slider_and_by_the_kernel(browser, lab):
     page.wait_for_function("document.querySelector('.jp-OutputArea-output figure').__rv.idle")
     before = page.evaluate(STATE, "frame")
     slider = page.locator(OUTPUT).get_by_role("slider", name="frame").first
-    slider.press("ArrowRight" if before == 0 else "ArrowLeft")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    share = 0.3 if before else 0.7
+    page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
     moved = other(page, "frame", before)
     until(lambda: kernel.ask("figure.frame") == moved, f"the kernel never had {moved}")
     kernel.run(f"figure.frame = {before}")
