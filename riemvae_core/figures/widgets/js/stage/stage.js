@@ -142,7 +142,8 @@ export function makePlane(parent, { name, center, half, describedby, changed, la
       center[0] - half + (x - MARGIN.left) / plane.scale, center[1] + half - (y - MARGIN.top) / plane.scale,
     ],
     at(event) { // in the canvas's own pixels, whatever scales its surroundings, as on a slide
-      const box = canvas.getBoundingClientRect(), scale = width / box.width;
+      const box = canvas.getBoundingClientRect(), ratio = width / box.width;
+      const scale = Math.abs(ratio - 1) < 0.01 ? 1 : ratio; // less is the rounding of a width to whole pixels
       return [scale * (event.clientX - box.left), scale * (event.clientY - box.top)];
     },
     inside: (z) => Math.abs(z[0] - center[0]) <= half && Math.abs(z[1] - center[1]) <= half,
