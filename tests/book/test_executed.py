@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from riemvae_book.executed import drawings, still_style, stills, with_outputs
+from riemvae_book.elements import outermost, whole
+from riemvae_book.executed import still_style, stills, with_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 INNER = '<svg x="1"><rect fill="var(--rv-grid)"/></svg>'
@@ -19,7 +20,9 @@ def decoded(html: str) -> list[str]:
 
 
 def test_only_the_outermost_drawings_are_taken():
-    assert drawings(FIGURE) == [STILL, STILL]
+    assert list(outermost(FIGURE, "svg")) == [STILL, STILL]
+    with pytest.raises(ValueError, match="must close the <svg> at 3"):
+        whole("<p><svg><svg></svg>", "svg", 3)
 
 
 def test_a_live_figure_becomes_its_still_pictures_and_its_caption():

@@ -85,7 +85,7 @@ def test_a_picture_is_named_only_where_its_address_is_known(root, address):
     relations = {page: [None, "chapters/00_a_vae_in_thirty_lines", "chapters/02_kl_as_packing"]}
     app = SimpleNamespace(
         srcdir=root,
-        config=SimpleNamespace(html_baseurl=address),
+        config=SimpleNamespace(html_baseurl=address, riemvae_cards=read_cards(root)),
         builder=SimpleNamespace(relations=relations),
     )
     context = {"prev": {"title": "0. A VAE"}, "next": {"title": "2. KL packs"}}

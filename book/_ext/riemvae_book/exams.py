@@ -19,6 +19,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 import riemvae_core as rc
 
+from .elements import outermost
 from .labels import read_book
 from .notebooks import chapter_pages
 from .numbers import chapter_number
@@ -102,8 +103,8 @@ def drawing(site: Path, page: str, name: str) -> str:
     """A figure of the built page as SVG, or an empty text where the book is not built."""
     built = site / f"{page}.html"
     text = built.read_text(encoding="utf8") if built.exists() else ""
-    found = re.search(rf'<figure[^>]* id="{name}".*?(<svg.*?</svg>)', text, re.S)
-    return found[1] if found else ""
+    found = re.search(rf'<figure[^>]* id="{name}"', text)
+    return next(outermost(text[found.start() :], "svg"), "") if found else ""
 
 
 def as_html(markdown: str, site: Path, page: str, up: str) -> str:

@@ -13,26 +13,13 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from .elements import outermost
+
 STILLS = Path("riemvae_core") / "figures" / "widgets" / "figures.css"
-SVG_TAG = re.compile(r"<(/?)svg\b[^>]*>")
 LABEL = re.compile(r'aria-label="([^"]*)"')
 WIDTH = re.compile(r'viewBox="\S+ \S+ (\S+) \S+"')
 CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.S)
 PROLOG = re.compile(r"\A.*?(?=<svg)", re.S)  # an XML declaration has no place in a data address's text
-
-
-def drawings(html: str) -> list[str]:
-    """The outermost svg elements of a piece of HTML."""
-    found, depth, start = [], 0, 0
-    for tag in SVG_TAG.finditer(html):
-        if not tag[1]:
-            start = tag.start() if depth == 0 else start
-            depth += 1
-        else:
-            depth -= 1
-            if depth == 0:
-                found.append(html[start : tag.end()])
-    return found
 
 
 def picture(svg: str, alt: str, width: str = "") -> str:
@@ -53,7 +40,7 @@ def still_style(root: Path) -> str:
 def stills(html: str, style: str) -> str:
     """A live figure of a page as its still pictures and its caption; what has no drawing stays."""
     pictures = []
-    for svg in drawings(html):
+    for svg in outermost(html, "svg"):
         alone = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
         alone = re.sub(r"(<svg[^>]*>)", rf"\1<style>{style}</style>", alone, count=1)
         named, box = LABEL.search(svg), WIDTH.search(svg)  # a still picture is as wide as what it shows

@@ -40,8 +40,12 @@ def prose_words(text: str) -> int:
     return len(WORD.findall(NOT_PROSE.sub(" ", "\n".join(lines))))
 
 
+def minutes_to_read(words: int) -> int:
+    return max(1, round(words / WORDS_PER_MINUTE))
+
+
 def facts_sentence(words: int, seconds: float | None, threads: str) -> str:
-    reading = f"About {max(1, round(words / WORDS_PER_MINUTE))} minutes to read"
+    reading = f"About {minutes_to_read(words)} minutes to read"
     if seconds is None:
         return f"{reading}."
     return (

@@ -71,7 +71,7 @@ class MarginDrawing(SphinxDirective):
 
 def say_what_comes(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Put the lines of the pages before and after under their titles, its own in the page's head."""
-    cards = read_cards(Path(app.srcdir))
+    cards = app.config.riemvae_cards
     before_and_after = dict(
         zip(("prev", "next"), app.builder.relations.get(pagename, [None] * 3)[1:], strict=True)
     )
@@ -99,8 +99,8 @@ def draw_social_cards(app: Sphinx, exception: Exception | None) -> None:
         return
     from .pictures import social_card
 
-    root, palette = Path(app.srcdir), read_palette(Path(app.srcdir))
-    for page, card in read_cards(root).items():
+    palette = read_palette(Path(app.srcdir))
+    for page, card in app.config.riemvae_cards.items():
         if "picture" in card and page in app.env.titles:
             path = Path(app.outdir) / "_static" / "social" / f"{Path(page).name}.png"
             title = numbered_title(page, app.env.titles[page].astext())
@@ -108,15 +108,14 @@ def draw_social_cards(app: Sphinx, exception: Exception | None) -> None:
 
 
 def key_cards(app: Sphinx, config) -> None:
-    """Let a change of the lines write all pages again."""
-    path = Path(app.srcdir) / CARDS
-    config.riemvae_cards = path.read_text(encoding="utf8") if path.exists() else ""
+    """Read the cards once; a change of them writes all pages again."""
+    config.riemvae_cards = read_cards(Path(app.srcdir))
 
 
 def setup(app: Sphinx) -> None:
     app.add_directive("chapter-cards", ChapterCards)
     app.add_directive("margin-drawing", MarginDrawing)
-    app.add_config_value("riemvae_cards", "", "html")
+    app.add_config_value("riemvae_cards", {}, "html")
     app.connect("config-inited", key_cards)
     app.connect("html-page-context", say_what_comes, priority=600)
     app.connect("build-finished", draw_social_cards)

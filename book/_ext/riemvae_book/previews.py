@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from .elements import whole
+
 TERMS = re.compile(r'(?P<names>(?:<dt id="term-[^"]+">.*?</dt>\s*)+)<dd>(?P<meaning>.*?)</dd>', re.S)
 BLOCK = re.compile(r'<div class="(?:proof \w+ admonition|math [^"]*|citation)" id="(?P<id>[^"]+)"')
-DIV = re.compile(r"<(/?)div\b")
 BOX_TITLE = re.compile(
     r'<div class="(?:proof )?(?P<kind>\w+) admonition" id="(?P<id>[^"]+)">\s*'
     r'<p class="admonition-title">.*?(?=</p>)',
@@ -33,16 +34,6 @@ CALL = "__rvPreviews("
 ID = re.compile(r' id="[^"]*"')
 
 
-def whole_div(html: str, start: int) -> str:
-    """The <div> that begins at `start`, with all that is in it."""
-    depth = 0
-    for tag in DIV.finditer(html, start):
-        depth += -1 if tag[1] else 1
-        if depth == 0:
-            return html[start : html.index(">", tag.end()) + 1]
-    raise ValueError(f"html must close the <div> at {start}")
-
-
 def shown(html: str) -> str:
     """A piece of a page without ids and links."""
     return ID.sub("", NOT_SHOWN.sub("", html)).strip()
@@ -55,7 +46,7 @@ def previews(body: str) -> Iterator[tuple[str, str]]:
         for anchor, name in names:
             yield anchor, f"<p><strong>{shown(name)}</strong></p>{shown(entry['meaning'])}"
     for block in BLOCK.finditer(body):
-        yield block["id"], shown(whole_div(body, block.start()))
+        yield block["id"], shown(whole(body, "div", block.start()))
 
 
 def permalink(anchor: str, what: str) -> str:

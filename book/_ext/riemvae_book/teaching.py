@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from .execution import execution_record
-from .facts import WORDS_PER_MINUTE, prose_words
+from .facts import minutes_to_read, prose_words
 from .labels import directives, headings, source_file
 from .notebooks import chapter_pages
 from .numbers import chapter_number
@@ -53,7 +53,7 @@ class Chapter:
 
     @cached_property
     def minutes(self) -> int:
-        return max(1, round(prose_words(self.text) / WORDS_PER_MINUTE))
+        return minutes_to_read(prose_words(self.text))
 
     @cached_property
     def needs(self) -> list[str]:
@@ -152,10 +152,8 @@ class TeachingTimes(Parsed):
             }
             name = f"{{numref}}`{{number}}. {{name}} <{one.label}>`"
             rows.append(f"| {name} | {one.minutes} | {{ran}}`{one.page}` | {by[False]} | {by[True]} |")
-        head = (
-            "| chapter | minutes to read | seconds to run | minutes for four exercises | for the open one |"
-        )
-        return "\n".join([head.replace("four ", ""), "|---|---|---|---|---|", *rows])
+        head = "| chapter | minutes to read | seconds to run | minutes for exercises | for the open one |"
+        return "\n".join([head, "|---|---|---|---|---|", *rows])
 
 
 class ChapterWork(Parsed):
