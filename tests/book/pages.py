@@ -83,11 +83,14 @@ SETTLE = """async () => {
   await new Promise(requestAnimationFrame);
 }"""
 
-# Formulas that stayed source text, or that MathJax could not read.
+# Formulas that stayed source text, that MathJax could not read, or whose full stop stands on the next line.
 LOOK_AT_MATH = """() => {
   const problems = [];
   for (const el of document.querySelectorAll(".math")) {
     if (!el.querySelector("mjx-container")) problems.push("formula not set: " + el.textContent.slice(0, 60));
+  }
+  for (const tied of document.querySelectorAll(".rv-tied")) {
+    if (tied.getClientRects().length > 1) problems.push("a mark apart from its formula: " + tied.textContent);
   }
   for (const el of document.querySelectorAll("mjx-merror, [data-mjx-error]")) {
     problems.push("formula with an error: " + (el.getAttribute("data-mjx-error") || el.textContent));

@@ -26,6 +26,7 @@ from . import (
     sources,
     symbols,
     teaching,
+    tied,
     uses,
 )
 
@@ -55,6 +56,7 @@ def setup(app: Sphinx) -> dict:
         uses,
         licenses,
         teaching,
+        tied,
         policy,
     ):
         module.setup(app)
