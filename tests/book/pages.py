@@ -25,9 +25,12 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 # axe takes its time for each element, and most are words of code and glyphs of formulas. Of words, contrast
 # is asked of one of each look in either theme: of those in cells in a cell of samples, of others where the
 # first one stands. The rest of a cell becomes plain text. A formula keeps its box and, as text, what is read
-# of it, and has the color of its text. A named picture keeps its name.
+# of it, and has the color of its text. A named picture keeps its name. The shade at the edge of what scrolls
+# goes, since axe gives no verdict on words above a gradient.
 LIGHTEN = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
+  const shaded = all("article :is(.pst-scrollable-table-container, figure, pre)");
+  shaded.forEach((el) => (el.style.backgroundImage = "none"));
   const inCell = (el) => el.closest(".highlight pre");
   const again = (el) => el.setAttribute("data-again", "");
   const ground = (el) => {
