@@ -4,7 +4,7 @@ import math
 
 import pytest
 from verdict.hypotheses import answers, h2, h3, h4, h5, h6, h7
-from verdict.judge import Key, cells, decide, holm, paired
+from verdict.judge import Key, cells, decide, flat_cells, holm, paired
 from verdict.report import CHANGES, pair_table, summary
 
 KEY = Key("fashion-full", "dropped", 300, "vae", 1.0)
@@ -207,6 +207,16 @@ def test_richer_models_gain_less():
     assert said(h7, table(20.0)) == "supported"
     assert said(h7, table(80.0)) == "refuted"
     assert said(h7, rows({"fitted isotropic": 10.0, "own prior": 50.0})) == "open"
+
+
+def test_a_collapsed_model_judges_no_law():
+    laws = {"fitted isotropic": 8.0, "own prior": 12.0}
+    small, large = (rows(laws, frechet=lost) for lost in (200.0, 300.0))
+    assert flat_cells(small, "confirmation") == []
+    assert flat_cells(large, "confirmation") == [KEY]  # 12 and a little are less than 5% of 300
+    assert list(cells(small, "confirmation")) == [KEY]
+    assert cells(large, "confirmation") == {}
+    assert list(cells(rows(laws), "confirmation")) == [KEY]  # of a table without that score, nothing is known
 
 
 def test_a_changed_number_stands_beside_the_law_as_it_is():

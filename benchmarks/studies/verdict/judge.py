@@ -100,6 +100,14 @@ class Laws:
         """The one of some laws with the least distance, or None where there is none."""
         return min(names, key=lambda law: self.mean(law, "distance"), default=None)
 
+    def is_flat(self) -> bool:
+        """Whether the decoder draws all codes nearly alike, so that no law can lose.
+
+        No law is as far from the reconstructions as a share of what these are from the images.
+        """
+        lost = self.scores(BOUND, "frechet").values()
+        return bool(lost) and max(self.mean(law, "distance") for law in self.laws) < SHARE * fmean(lost)
+
     def compare(self, rivals: Sequence[str], other: str) -> tuple[Comparison, ...]:
         """Each of some rivals against one law; Holm's correction is over the rivals."""
         raw = [paired(self.scores(other, "distance"), self.scores(law, "distance")) for law in rivals]
@@ -143,13 +151,23 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def cells(rows: Sequence[Row], role: str) -> dict[Key, Laws]:
+def all_cells(rows: Sequence[Row], role: str) -> dict[Key, Laws]:
     """The rows of a role's seeds, cell by cell."""
     found = defaultdict(list)
     for row in rows:
         if row["role"] == role:
             found[Key(*(row[field] for field in Key._fields))].append(row)
     return {key: Laws(own) for key, own in found.items()}
+
+
+def cells(rows: Sequence[Row], role: str) -> dict[Key, Laws]:
+    """Those cells in which it matters where codes are drawn."""
+    return {key: laws for key, laws in all_cells(rows, role).items() if not laws.is_flat()}
+
+
+def flat_cells(rows: Sequence[Row], role: str) -> list[Key]:
+    """The others: their models have collapsed."""
+    return [key for key, laws in all_cells(rows, role).items() if laws.is_flat()]
 
 
 class Decision(NamedTuple):

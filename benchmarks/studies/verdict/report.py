@@ -16,7 +16,7 @@ import riemvae_core as rc
 from riemvae_core.data import ASSETS
 from verdict.grid import ROLES, Grid, read_grid
 from verdict.hypotheses import Cells, answers, winners
-from verdict.judge import BOUND, LAWS, NOVELTY, OWN, Key, Laws, cells, decide, kind
+from verdict.judge import BOUND, LAWS, NOVELTY, OWN, Key, Laws, cells, decide, flat_cells, kind
 from verdict.laws import TOLD
 from verdict.models import UNPRICED
 from verdict.store import Row, published, read_table, write_whole
@@ -140,6 +140,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
     names = dict.fromkeys(law for laws in found.values() for law in laws.laws if law not in changed)
     settings["laws"] = {law: {"kind": kind(law), **TOLD[law]._asdict()} for law in names}
+    settings["flat"] = [key._asdict() for key in flat_cells(rows, role)]
     settings["hypotheses"] = [answer._asdict() for answer in answers(found)]
     return {"settings": settings, "runs": runs}
 
@@ -231,6 +232,9 @@ def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     said = f"From the {role} seeds {', '.join(map(str, seeds))}: {n} rows, all of them of finished cells."
     head = ["| hypothesis | answer | because |", "|---|---|---|"]
     lines = [f"| {a.name} | {a.answer} | {a.because} |" for a in answers(found)]
+    flat = "; ".join(_where(key).replace(" | ", ", ") for key in flat_cells(rows, role))
+    if flat:
+        said += f" No law is judged where the decoder draws all codes nearly alike: {flat}."
     tables = [law_table(found), *(pair_table(found, pairs) for pairs in (PAIRS, CHANGES, LATER))]
     return "\n\n".join([said, decision_table(found), "\n".join(head + lines), *filter(None, tables)])
 
