@@ -13,6 +13,7 @@ from torch import Tensor
 from riemvae_core.laws import KINDS, Law, SamplingWarning, fit_law
 from riemvae_core.numerics import Interval, check_finite, check_number, make_generator
 from riemvae_core.scores import image_features, memorization, novelty, sampler_distance
+from riemvae_core.space.health import DEAD_NATS, kl_by_axis
 from riemvae_core.space.law_table import COPIES, HELD_OUT, LawRow, LawTable
 
 #: the laws that are compared where none are named: those that are fitted within seconds
@@ -20,6 +21,10 @@ USUAL = ("prior", "gaussian", "mixture", "isotropic", "axes", "ball", "aggregate
 #: a law whose novelty stays below this, half of what unseen images have, copies and isn't recommended
 COPYING = 0.25
 LEAST, NEIGHBORS = 40, 5
+DEAD = (
+    "Take none of these: every axis is dead, so that all codes decode nearly alike and no law can show a "
+    "difference. The model is to be mended first (latent_health)."
+)
 
 
 def compare_laws(
@@ -44,7 +49,8 @@ def compare_laws(
 
     ``best`` is the law with the least distance among those whose novelty reaches 1/4; where these images
     can't tell laws from it, the one of them whose novelty is nearest to 1/2, that of unseen images.
-    Memorization and log density don't enter: the latter weighs axes that the decoder may not read.
+    Memorization and log density don't enter: the latter weighs axes that the decoder may not read. Where
+    every axis is dead (``latent_health``), all codes decode nearly alike, and ``reason`` says to take no law.
 
     space: a ``LatentSpace`` with its model. held_out_images: at least 40 that it was not trained on.
     features: a function from images to rows ``[n, f]``, or ``classifier``, ``random``, ``pixels`` (see
@@ -91,7 +97,8 @@ def compare_laws(
             more = [drawn, *(laws[kind].sample(judge.size, generator) for _ in range(repeats - 1))]
         scores[kind] = judge.of_draws([seen(z) for z in more])
         kept[kind] = _memorization(space, laws[kind], decode, folds, generator)
-    return _table(scores, seconds, kept, laws, name)
+    dead = bool((kl_by_axis(space.mu, space.log_var) < DEAD_NATS).all())
+    return _table(scores, seconds, kept, laws, name, dead)
 
 
 class _Judge:
@@ -181,6 +188,7 @@ def _table(
     kept: dict[str, float | None],
     laws: dict[str, Law],
     features: str,
+    dead: bool = False,
 ) -> LawTable:
     most = (math.inf, 1.0, 1.0)  # of distance, coverage, novelty
     found = {name: [_within(v[:, i], most[i]) for i in range(3)] for name, v in scores.items()}
@@ -202,7 +210,8 @@ def _table(
         )
         for name in scores
     )
-    return LawTable(rows, best, alike, _reason(best, alike, order, found, gaps, bool(fresh)), features, laws)
+    reason = DEAD if dead else _reason(best, alike, order, found, gaps, bool(fresh))
+    return LawTable(rows, best, alike, reason, features, laws)
 
 
 def _reason(

@@ -194,7 +194,7 @@ def latent_health(
     eps = standard_normal((len(i), mu.shape[1]), mu, generator)
     mu, log_var, i, eps = (t.cpu() if device.type == "mps" else t for t in (mu, log_var, i, eps))
     mu, log_var, eps = mu.double(), log_var.double(), eps.double()
-    kl = 0.5 * (mu.square() + torch.expm1(log_var) - log_var).mean(0)
+    kl = kl_by_axis(mu, log_var)
     rows = [round(q * (len(mu) - 1)) for q in QUANTILES]
     information, own_share, prior_gap = at_draws(mu, log_var, i, eps)
     variance, same = mu.var(0, correction=min(1, len(mu) - 1)), duplicates(mu, log_var)
@@ -223,6 +223,11 @@ def latent_health(
         radii_look_like=read_wrongly(mu, log_var),
     )
     return report._replace(warnings=tuple(_warnings(report)))
+
+
+def kl_by_axis(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """The mean KL of each axis, nats: an axis with less than ``DEAD_NATS`` is dead."""
+    return 0.5 * (mu.square() + torch.expm1(log_var) - log_var).mean(0)
 
 
 def _of_metric(metric) -> MetricHealth | None:

@@ -99,6 +99,18 @@ def test_a_law_that_copies_is_not_recommended():
     assert "all of these laws copy" in found.reason
 
 
+def test_a_collapsed_model_has_no_law_to_take():
+    images = properties.random_tensors(2, (200, 6))[0].float().sigmoid()
+
+    def encode(x):
+        return 0.01 * x[:, :2], torch.zeros(len(x), 2)
+
+    space = rc.latent_space((encode, lambda z: 0.5 + 0.01 * z.repeat(1, 3)), images[:100])
+    found = space.compare_laws(images[100:], "pixels", kinds=("prior", "isotropic"), repeats=2)
+    assert rc.latent_health(space.mu, space.log_var).dead.all()
+    assert found.reason.startswith("Take none of these: every axis is dead")
+
+
 def test_half_samples_tell_the_whole_samples_error():
     """The deviation of a mean over random halves is the standard error of the mean of all."""
     values = properties.random_tensors(1, (4000,))[0]
