@@ -18,6 +18,11 @@ SKELETON = Path(__file__).parent / "skeleton"
 PICTURES = "book/_ext/riemvae_book/pictures.py"
 EXERCISES = "first", "second", "third", "fourth", "fifth"
 MINUTES = 15, 15, 20, 20, 300
+CARD = """{page}:
+  line: "FILL-IN what it says of itself in one line."
+  picture: {picture}
+  alt: "FILL-IN what the drawing shows."
+"""
 DRAWING = '''@card
 def {picture}(ax: Axes, ink: dict) -> None:
     """FILL-IN: draw the chapter's idea within 16 x 10 units."""
@@ -51,10 +56,7 @@ def entries(name: str, title: str, number: int, set_up: str) -> dict[str, Callab
         text = (SKELETON / f"{part}.txt").read_text(encoding="utf8")
         return re.sub("|".join(words), lambda found: words[found[0]], text)
 
-    card = (
-        f"{page}:\n  line: FILL-IN what it says of itself in one line.\n  picture: {picture}\n"
-        "  alt: FILL-IN what the drawing shows.\n"
-    )
+    card = CARD.format(page=page, picture=picture)
     minutes = "".join(f"ex-{name}-{which}: {n}\n" for which, n in zip(EXERCISES, MINUTES, strict=True))
     return {
         f"{page}.md": lambda old: filled("chapter"),

@@ -21,7 +21,10 @@ CARDS = "book/cards.yml"
 def read_cards(root: Path) -> dict[str, dict[str, str]]:
     """Each page's line, and of a chapter its picture and what that shows."""
     path = root / CARDS
-    return yaml.safe_load(path.read_text(encoding="utf8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf8") as file:  # a file, so that an error names it
+        return yaml.safe_load(file)
 
 
 def chapter_card(cards: dict[str, dict[str, str]], page: str) -> dict[str, str]:

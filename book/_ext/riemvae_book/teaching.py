@@ -92,7 +92,8 @@ class Estimates(dict):
 
 def estimates(root: Path) -> dict[str, int]:
     """Minutes for each exercise, estimated by the authors."""
-    return Estimates(yaml.safe_load((root / MINUTES).read_text(encoding="utf8")))
+    with (root / MINUTES).open(encoding="utf8") as file:  # a file, so that an error names it
+        return Estimates(yaml.safe_load(file))
 
 
 def direct_needs(chapters: list[Chapter]) -> dict[int, set[int]]:
