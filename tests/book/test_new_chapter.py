@@ -49,7 +49,7 @@ def test_it_has_the_anatomy_of_a_chapter_but_for_the_words(copy, page):
                 failed.add(name)
     assert failed == WRITTEN_BY_HAND
     assert f"(ch-{NAME})=\n# {TITLE}\n" in text
-    with pytest.raises(AssertionError, match=f"{page}.md"):
+    with pytest.raises(AssertionError, match=rf"FILL-IN is left:\n *{page}\.md: \d+ lines"):
         test_anatomy.test_nothing_is_left_to_fill_in(copy)
 
 
