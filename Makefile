@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help env book strict test test-core test-pages test-figures test-notebooks test-slides test-portable fuzz \
 	dist test-oldest test-newest test-student test-lab test-grading lint lab lab-notebooks notebooks slides \
-	exams offline pdf notation zoo bench study study-smoke actions links audit sbom book-newest release announce \
+	exams offline pdf notation chapter test-chapter zoo bench study study-smoke actions links audit sbom book-newest release announce \
 	clean
 
 help:  ## what each target does
@@ -66,6 +66,12 @@ test-lab: env  ## every live figure in a real JupyterLab, driven by hand and by 
 
 test-grading: env  ## right and wrong answers before the real graders, otter and nbgrader (downloads; CHAPTERS=all)
 	@$(PY) tests/smoke/grading.py $(CHAPTERS)
+
+chapter: env  ## a new chapter's skeleton with all its entries (NAME=torus TITLE="A torus has no edge")
+	@PYTHONPATH=book/_ext $(PY) book/_tools/new_chapter.py "$(NAME)" "$(TITLE)"
+
+test-chapter: env  ## what chapters and their entries lack, before anything is built
+	@RIEMVAE_SOURCES=1 $(PY) -m pytest --tb=short $(addprefix tests/,book/test_anatomy.py book/test_teaching.py book/test_front.py test_letters.py)
 
 lint: env  ## formatting, lint and the one-way import contract
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) .venv/bin/lint-imports --no-logo

@@ -30,6 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.get("RIEMVAE_SEED") or str(secrets.randbelow(10**9))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`RIEMVAE_SOURCES=1` leaves out what looks at the built book or drives a browser."""
+    if "RIEMVAE_SOURCES" in os.environ:
+        late = [item for item in items if {"site", "browser"} & {*item.fixturenames}]
+        config.hook.pytest_deselected(items=late)
+        items[:] = [item for item in items if item not in late]
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """How to draw the same cases of the property tests again."""
     return f"property tests: RIEMVAE_SEED={config.option.hypothesis_seed} draws these cases again"

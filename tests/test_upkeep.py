@@ -147,3 +147,13 @@ def test_checksums_are_those_that_the_tool_checks(tmp_path):
         ["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path, capture_output=True, text=True
     )
     assert checked.stdout == "a.whl: OK\n"
+
+
+def test_a_release_says_what_is_left_to_do(tmp_path):
+    """What isn't committed is not in the archive of the sources, so that no release may be made of it."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    assert release.uncommitted(tmp_path) == []
+    (tmp_path / "a file.txt").write_text("new")
+    assert release.uncommitted(tmp_path) == ['"a file.txt"']
+    assert "1 changed files are in no commit" in release.what_next("1.2.3", ["a"])
+    assert "git push origin v1.2.3" in release.what_next("1.2.3", [])

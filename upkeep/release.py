@@ -96,6 +96,30 @@ def make_more() -> list[Path]:
     return found
 
 
+def uncommitted(root: Path) -> list[str]:
+    """Files of the working tree that differ from the commit, or that it doesn't know."""
+    told = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=root, check=True, capture_output=True, text=True
+    )
+    return [line[3:] for line in told.stdout.splitlines()]
+
+
+def what_next(version: str, changes: list[str]) -> str:
+    """What is left to do by hand, when everything of a release lies there."""
+    if changes:
+        return (
+            "NOT a release: the archive of the sources is that of the last commit, the wheel is not.\n"
+            f"{len(changes)} changed files are in no commit ({', '.join(changes[:3])}).\n"
+            "Commit them and run it again."
+        )
+    return (
+        f"Nothing is published yet. To do so: git tag v{version} && git push origin v{version}\n"
+        "The workflow `release` then tests, builds this again, publishes wheel and sdist, opens the page.\n"
+        "The archive of the sources is what a deposit with a DOI takes.\n"
+        "Afterwards put a new ## Unreleased on top of CHANGELOG.md."
+    )
+
+
 def main() -> None:
     tag = sys.argv[1] if len(sys.argv) > 1 else None
     try:
@@ -114,6 +138,7 @@ def main() -> None:
     (OUT / "SHA256SUMS").write_text(checksums(OUT), encoding="utf8")
     for path in sorted(OUT.iterdir()):
         print(f"{path.stat().st_size / 1e6:8.2f} MB  {path.relative_to(ROOT)}")
+    print(what_next(version, uncommitted(ROOT)))
 
 
 if __name__ == "__main__":

@@ -32,13 +32,15 @@ def names(text: str) -> list[str]:
     return [name for name, _, _ in directives(FRONT_MATTER.sub("", text).split("\n"))]
 
 
-def test_there_are_chapters():
+def test_every_file_of_chapters_is_in_the_contents():
     assert len(CHAPTERS) >= 2
+    files = {f"chapters/{path.stem}" for path in ROOT.glob("chapters/*.md")}
+    assert files - set(CHAPTERS) == set(), "_toc.yml lists no such page, or it is no notebook"
 
 
 def test_all_begin_with_the_same_set_up():
-    first = {code_cells(text)[0] for text in CHAPTERS.values()}
-    assert len(first) == 1
+    first, *others = [(code_cells(text)[0], page) for page, text in CHAPTERS.items()]
+    assert [page for code, page in others if code != first[0]] == [], f"the first code cell is {first[1]}'s"
 
 
 @chapters
@@ -48,9 +50,9 @@ def test_size_of_the_code(text):
         [len([line for line in cell.split("\n") if line.strip()]) for cell in code_cells(text, without)]
         for without in ("", "hide-input")
     )
-    assert 12 <= len(every) <= 28
-    assert max(every) <= 25
-    assert statistics.median(open_) <= 12
+    assert 12 <= len(every) <= 28, "code cells that are no solution"
+    assert max(every) <= 25, "lines of the longest cell"
+    assert statistics.median(open_) <= 12, "lines of the typical cell that is open"
 
 
 def globals_of(scope: symtable.SymbolTable) -> set[str]:
@@ -67,7 +69,9 @@ def test_the_experiment_runs_again_after_the_last_cell(text):
     given = [{symbol.get_name() for symbol in cell.get_symbols() if symbol.is_assigned()} for cell in cells]
     functions = {scope.get_name(): scope for cell in cells for scope in cell.get_children()}
     if "run" not in functions:
-        assert "widgets.train_panel()" in text
+        assert "widgets.train_panel()" in text, (
+            "a cell defines run(size), and widgets.experiment(run, ...) follows"
+        )
         return
     read, rest = set(), ["run"]
     while rest:
@@ -94,32 +98,33 @@ def test_reading_the_checkout_is_seen():
 @chapters
 def test_length_of_the_prose(text):
     """The argument's own words; the questions between its sections have a test of theirs."""
-    assert 1500 <= prose_words(without_questions(text)) <= 3000
+    words = prose_words(without_questions(text))
+    assert 1500 <= words <= 3000, "words, without code, formulas, tables' marks, questions and solutions"
 
 
 @chapters
 def test_questions_between_the_sections(text):
     found = [body for name, _, body in directives(text.split("\n")) if name == "question"]
-    assert 5 <= len(found) <= 12
-    assert max(prose_words("\n".join(body)) for body in found) <= 200
+    assert 5 <= len(found) <= 12, "blocks of :::{question}"
+    assert max(prose_words("\n".join(body)) for body in found) <= 200, "words of the longest question"
 
 
 @chapters
 def test_facts_are_measured(text):
-    assert names(text).count("chapter-facts") == 1
+    assert names(text).count("chapter-facts") == 1, "one ```{chapter-facts} under the title"
 
 
 @chapters
 def test_exercises_have_solutions(text):
     found = names(text)
-    assert found.count("exercise") + found.count("exercise-start") >= 5
-    assert found.count("solution") + found.count("solution-start") >= 2
-    assert len(split_cells(text)) - len(split_cells(strip_solutions(text))) >= 2
+    assert found.count("exercise") + found.count("exercise-start") >= 5, "exercises"
+    assert found.count("solution") + found.count("solution-start") >= 2, "blocks of {solution}"
+    assert len(split_cells(text)) - len(split_cells(strip_solutions(text))) >= 2, "cells tagged solution"
 
 
 @chapters
 def test_sources_are_cited(text):
-    assert text.count("{cite") >= 3
+    assert text.count("{cite") >= 3, "citations, {cite:t}`key` with a key of book/references.bib"
 
 
 @chapters
@@ -148,6 +153,21 @@ def test_prose_speaks_american_english(text):
         r"\b\w*(?:colour|centre|behaviour|neighbour|parametris|regularis|optimis|generalis)\w*", re.I
     )
     assert british.findall(strip_solutions(text)) == []
+
+
+def test_nothing_is_left_to_fill_in(root):
+    """What `make chapter` has written is written over, in the chapter and in every entry."""
+    files = [
+        *root.glob("chapters/*.md"),
+        *root.glob("book/instructors/**/*.*"),
+        *(root / name for name in ("book/cards.yml", "book/_ext/riemvae_book/pictures.py", "README.md")),
+    ]
+    left = []
+    for path in files:
+        lines = enumerate(path.read_text(encoding="utf8").split("\n"), 1)
+        if found := [number for number, line in lines if "FILL-IN" in line]:
+            left.append(f"{path.relative_to(root)}: {len(found)} lines, the first {found[0]}")
+    assert not left, "\n".join(["FILL-IN is left:", *left])
 
 
 PAGES = sorted([*ROOT.glob("chapters/*.md"), *ROOT.glob("book/**/*.md")])

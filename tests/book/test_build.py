@@ -154,12 +154,14 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert all((scratch.folder / "_build" / "html" / picture).exists() for picture in pictures)
     assert not re.search("launch-buttons|Colab", scratch.built("book/index"))
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, from the cache", log)
+    assert "all chapters run again" not in log
 
     scratch.write("riemvae_core/__init__.py", "VALUE = 2\n")
     scratch.write("chapters/01_a.md", CHAPTER + SOLUTION)
     code, log = scratch.build()
     assert code == 0, log
     assert "VALUE 2" in scratch.page
+    assert "all chapters run again, because of a change in riemvae_core" in log
     assert "executed now" in log
     assert "AFTER 2" in scratch.page
     kept = [path for path in (scratch.folder / "_build").rglob("*") if path.is_file()]

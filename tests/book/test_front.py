@@ -11,7 +11,7 @@ from fontTools.ttLib import TTFont
 from PIL import Image
 from riemvae_book.figures import read_palette
 from riemvae_book.fonts import FILES, PACKAGE, SERIF, packaged
-from riemvae_book.front import read_cards, say_what_comes
+from riemvae_book.front import chapter_card, read_cards, say_what_comes
 from riemvae_book.labels import source_file, toc_pages
 from riemvae_book.messages import messages, raised, rooms
 from riemvae_book.notebooks import chapter_pages
@@ -34,10 +34,12 @@ PAGE = """<section><div class="proof theorem admonition" id="thm-inside">
 
 def test_every_chapter_has_a_card_and_every_card_a_page(root):
     cards = read_cards(root)
-    assert set(chapter_pages(root)) <= {
-        page for page, card in cards.items() if card.get("picture") in DRAWINGS
-    }
-    assert set(cards) <= set(toc_pages(root))
+    for page in chapter_pages(root):
+        picture = chapter_card(cards, page)["picture"]
+        assert picture in DRAWINGS, (
+            f"book/_ext/riemvae_book/pictures.py wants a function {picture} under @card"
+        )
+    assert set(cards) - set(toc_pages(root)) == set(), "book/cards.yml has entries for no page of _toc.yml"
     for card in cards.values():
         assert 15 < len(card["line"]) < 130, card
         assert card["line"].endswith(".")
@@ -59,7 +61,7 @@ def test_a_drawing_has_a_name_and_follows_the_theme(root):
 
 
 def test_an_unknown_drawing_is_refused(root):
-    with pytest.raises(ValueError, match="picture must be one of bound, balls"):
+    with pytest.raises(ValueError, match=r"^picture in book/cards.yml must be .* \(bound, balls"):
         picture_svg("nothing", "", read_palette(root))
 
 

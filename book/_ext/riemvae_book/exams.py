@@ -88,7 +88,11 @@ def read_questions(path: Path, seed: int) -> list[Question]:
 
 def source_of(root: Path, page: str) -> Path:
     """The exam source of a chapter: the file with its number."""
-    return next((root / "book/instructors/exams").glob(f"{chapter_number(page):02d}_*.md"))
+    name = f"book/instructors/exams/{chapter_number(page):02d}_*.md"
+    found = sorted(root.glob(name))
+    if len(found) != 1:
+        raise ValueError(f"{page} must have one file of exam questions, {name}, got {len(found)}")
+    return found[0]
 
 
 def as_markdown(title: str, questions: list[Question], part: str) -> str:

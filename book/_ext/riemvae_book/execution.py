@@ -74,7 +74,11 @@ def cache_folder(app: Sphinx) -> Path:
 
 def key_cache(app: Sphinx, config: Config) -> None:
     prepare_kernels(Path(app.srcdir))
-    config.nb_execution_cache_path = str(cache_folder(app) / core_key(Path(app.srcdir)))
+    folder = cache_folder(app) / core_key(Path(app.srcdir))
+    if not folder.exists() and any(cache_folder(app).glob("*/")):
+        changed = "riemvae_core, requirements.txt, Python or the threads (OMP_NUM_THREADS, now %s)"
+        LOGGER.info(f"all chapters run again, because of a change in {changed}", kernel_threads())
+    config.nb_execution_cache_path = str(folder)
     app.riemvae_started = time.time()
 
 

@@ -8,6 +8,7 @@ import yaml
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from .figures import read_palette
@@ -20,7 +21,20 @@ CARDS = "book/cards.yml"
 def read_cards(root: Path) -> dict[str, dict[str, str]]:
     """Each page's line, and of a chapter its picture and what that shows."""
     path = root / CARDS
-    return yaml.safe_load(path.read_text(encoding="utf8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf8") as file:  # a file, so that an error names it
+        return yaml.safe_load(file)
+
+
+def chapter_card(cards: dict[str, dict[str, str]], page: str) -> dict[str, str]:
+    """A chapter's card; what it lacks is an error that says where to write it."""
+    card = cards.get(page, {})
+    if lacking := [key for key in ("line", "picture", "alt") if key not in card]:
+        raise ExtensionError(
+            f"{CARDS} must have an entry {page} with line, picture and alt; missing: {', '.join(lacking)}"
+        )
+    return card
 
 
 class ChapterCards(SphinxDirective):
@@ -38,7 +52,7 @@ class ChapterCards(SphinxDirective):
         for page in toc_pages(root):
             if chapter_number(page) is None:
                 continue
-            card = cards[page]
+            card = chapter_card(cards, page)
             item = nodes.list_item(classes=["rv-card"])
             item += nodes.raw("", picture_svg(card["picture"], card["alt"], palette), format="html")
             link = addnodes.pending_xref(

@@ -19,11 +19,20 @@ from .svg import inline_svg
 WIDTH, HEIGHT = 16.0, 10.0  # a drawing's own units
 INCHES = 0.1
 
+DRAWINGS: dict[str, Callable[[Axes, dict], None]] = {}
+
+
+def card(draw: Callable[[Axes, dict], None]) -> Callable[[Axes, dict], None]:
+    """The drawing of a chapter's card, by its name."""
+    DRAWINGS[draw.__name__] = draw
+    return draw
+
 
 def ball(ax: Axes, at, widths, color: str, angle: float = 0.0, alpha: float = 0.18) -> None:
     ax.add_patch(Ellipse(at, *widths, angle=angle, facecolor=(color, alpha), edgecolor=(color, 0.9), lw=0.9))
 
 
+@card
 def bound(ax: Axes, ink: dict) -> None:
     t = np.linspace(1, 15, 60)
     level, climbed = np.full_like(t, 8.2), 7.6 - 6.4 * np.exp(-(t - 1) / 3.2)
@@ -32,6 +41,7 @@ def bound(ax: Axes, ink: dict) -> None:
     ax.plot(t, climbed, color=ink["posterior"], lw=1.6)
 
 
+@card
 def balls(ax: Axes, ink: dict) -> None:
     rng = np.random.default_rng(3)
     at = rng.normal(0, (1.35, 1.9), (26, 2)).clip(-2.9, 2.9)
@@ -42,6 +52,7 @@ def balls(ax: Axes, ink: dict) -> None:
         ball(ax, center, size, ink["posterior"])
 
 
+@card
 def packing(ax: Axes, ink: dict) -> None:
     rng, placed = np.random.default_rng(0), []
     for _ in range(4000):  # each as large as its place allows
@@ -54,6 +65,7 @@ def packing(ax: Axes, ink: dict) -> None:
         ball(ax, (8 + x, 5 + y), (2 * r, 2 * r), ink["posterior"])
 
 
+@card
 def contract(ax: Axes, ink: dict) -> None:
     t = np.linspace(1, 15, 90)
     ax.plot(t, 4.2 + 3.6 / (1 + np.exp(-(t - 10.8) * 2.4)), color=ink["ink"], lw=1.6)
@@ -70,6 +82,7 @@ def contract(ax: Axes, ink: dict) -> None:
             )
 
 
+@card
 def cells(ax: Axes, ink: dict) -> None:
     rng = np.random.default_rng(8)
     at = (
@@ -82,6 +95,7 @@ def cells(ax: Axes, ink: dict) -> None:
     ax.scatter(*at.T, s=14, color=ink["codes"], lw=0)
 
 
+@card
 def metric(ax: Axes, ink: dict) -> None:
     for x in np.arange(2, 15, 2):
         for y in np.arange(1.4, 9, 1.8):
@@ -96,6 +110,7 @@ def metric(ax: Axes, ink: dict) -> None:
             )
 
 
+@card
 def chain(ax: Axes, ink: dict) -> None:
     rng = np.random.default_rng(5)
     angle = np.cumsum(rng.normal(0.32, 0.3, 21)) + 0.4
@@ -108,6 +123,7 @@ def chain(ax: Axes, ink: dict) -> None:
     ax.scatter(x, y, s=10, color=ink["ink"], lw=0)
 
 
+@card
 def weights(ax: Axes, ink: dict) -> None:
     t = np.linspace(1, 15, 90)
     hills = np.exp(-0.5 * ((t - 4.6) / 1.1) ** 2) + 0.65 * np.exp(-0.5 * ((t - 11.2) / 1.3) ** 2)
@@ -119,6 +135,7 @@ def weights(ax: Axes, ink: dict) -> None:
     ax.scatter(at, np.full_like(at, 1.6), s=3 + 60 * grown, color=ink["posterior"], alpha=0.6, lw=0)
 
 
+@card
 def paths(ax: Axes, ink: dict) -> None:
     rng = np.random.default_rng(1)
     ax.scatter(*rng.normal((8, 4.1), (1.7, 1.1), (70, 2)).T, s=6, color=ink["data"], alpha=0.75, lw=0)
@@ -132,6 +149,7 @@ def paths(ax: Axes, ink: dict) -> None:
     ax.scatter(*ends.T, s=26, color=ink["ink"], lw=0, zorder=3)
 
 
+@card
 def comparison(ax: Axes, ink: dict) -> None:
     ax.plot([8, 8], [0.8, 9.2], color=ink["muted"], lw=0.8)
     rows = ((4.4, 1.6, 1), (6.1, 1.1, 1), (7.4, 1.5, 0), (8.9, 1.7, 0), (11.0, 1.3, 1), (12.6, 1.4, 1))
@@ -143,6 +161,7 @@ def comparison(ax: Axes, ink: dict) -> None:
         )
 
 
+@card
 def few(ax: Axes, ink: dict) -> None:
     rng = np.random.default_rng(2)
     centers = np.array([(3, 6.6), (6.2, 2.8), (8.6, 7.2), (11.2, 3.6), (13.4, 6.8)])
@@ -151,6 +170,7 @@ def few(ax: Axes, ink: dict) -> None:
     ax.scatter(*centers.T, s=34, color=ink["ink"], lw=0)
 
 
+@card
 def own(ax: Axes, ink: dict) -> None:
     for y, (indent, length) in zip(
         np.linspace(7.8, 2.2, 5), ((0, 5.6), (0, 4.4), (0.9, 4.9), (0.9, 3.2), (0, 5.1)), strict=True
@@ -165,18 +185,15 @@ def own(ax: Axes, ink: dict) -> None:
         ax.scatter(*np.array([at]).T, s=9, color=ink["ink"], lw=0)
 
 
-DRAWINGS: dict[str, Callable[[Axes, dict], None]] = {
-    draw.__name__: draw
-    for draw in (bound, balls, packing, contract, cells, metric, chain, weights, paths, comparison, few, own)
-}
-
-
 def drawn(
     figure: Figure, frame: tuple[float, float, float, float], name: str, colors: dict[str, str]
 ) -> None:
     """Add a drawing to a figure, within a frame in the figure's units."""
     if name not in DRAWINGS:
-        raise ValueError(f"picture must be one of {', '.join(DRAWINGS)}, got {name!r}")
+        raise ValueError(
+            f"picture in book/cards.yml must be a function of book/_ext/riemvae_book/pictures.py under @card "
+            f"({', '.join(DRAWINGS)}), got {name!r}"
+        )
     ax = figure.add_axes(frame, xlim=(0, WIDTH), ylim=(0, HEIGHT), aspect="equal")
     ax.set_axis_off()
     DRAWINGS[name](ax, colors)

@@ -4,12 +4,13 @@ import re
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from .execution import execution_record
@@ -19,6 +20,7 @@ from .notebooks import chapter_pages
 from .numbers import chapter_number
 from .plain import split_options
 
+MINUTES = "book/instructors/minutes.yml"
 NEEDS = re.compile(r"^\*\*You need\*\*(.*?)\n\n", re.S | re.M)
 OTHER_CHAPTER = re.compile(r"\]\((\d\d_\w+)\.md")
 KIND = re.compile(r"^\*(Pencil|Code|Open)\.\*", re.M)
@@ -49,7 +51,11 @@ class Chapter:
 
     @cached_property
     def label(self) -> str:
-        return next(label for label, _ in headings(self.lines) if label.startswith("ch-"))
+        label = next((label for label, _ in headings(self.lines) if label.startswith("ch-")), None)
+        return label or self.lacks("a label (ch-...)= above its title")
+
+    def lacks(self, what: str) -> NoReturn:
+        raise ValueError(f"{self.page}.md must have {what}")
 
     @cached_property
     def minutes(self) -> int:
@@ -58,7 +64,8 @@ class Chapter:
     @cached_property
     def needs(self) -> list[str]:
         """The pages of the chapters that its `You need` names."""
-        return [f"chapters/{name}" for name in OTHER_CHAPTER.findall(NEEDS.search(self.text)[1])]
+        found = NEEDS.search(self.text) or self.lacks("a paragraph that begins with **You need**")
+        return [f"chapters/{name}" for name in OTHER_CHAPTER.findall(found[1])]
 
     @cached_property
     def exercises(self) -> list[Exercise]:
@@ -67,7 +74,8 @@ class Chapter:
             if name == "exercise-start":
                 label = split_options(body)[0]["label"]
                 asked = self.text[self.text.index(f":label: {label}\n") :]
-                found.append(Exercise(label, title, KIND.search(asked)[1]))
+                kind = KIND.search(asked) or self.lacks(f"*Pencil.*, *Code.* or *Open.* in {label}")
+                found.append(Exercise(label, title, kind[1]))
         return found
 
 
@@ -75,9 +83,17 @@ def read_chapters(root: Path) -> list[Chapter]:
     return [Chapter(root, page) for page in chapter_pages(root)]
 
 
+class Estimates(dict):
+    """Minutes for each exercise; one that has none is named with the file that wants it."""
+
+    def __missing__(self, label: str) -> NoReturn:
+        raise ExtensionError(f"{MINUTES} must have a line for the exercise, {label}: its minutes")
+
+
 def estimates(root: Path) -> dict[str, int]:
     """Minutes for each exercise, estimated by the authors."""
-    return yaml.safe_load((root / "book/instructors/minutes.yml").read_text(encoding="utf8"))
+    with (root / MINUTES).open(encoding="utf8") as file:  # a file, so that an error names it
+        return Estimates(yaml.safe_load(file))
 
 
 def direct_needs(chapters: list[Chapter]) -> dict[int, set[int]]:
