@@ -82,8 +82,8 @@ notebooks: book dist  ## notebooks of students, executed, of instructors, the wh
 slides: book  ## a deck of slides for each chapter in _build/slides, out of the built book
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.slides
 
-exams: env  ## exam questions and keys in _build/instructors (SEED=7 draws other numbers)
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.exams $(SEED)
+exams: book  ## exam questions and keys in _build/instructors (SEED=7 draws other numbers; one paper: QUESTIONS="0.1 2.3")
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.exams $(or $(SEED),0) $(QUESTIONS)
 
 offline: book notebooks dist  ## one zip for readers without a network: site, student notebooks, wheel (in _build/offline)
 	@$(PY) book/_tools/offline.py

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from riemvae_book.exams import KINDS, Question, near, read_questions, source_of, write_exams
+from riemvae_book.exams import KINDS, Paper, Question, chosen, near, read_questions, source_of, write_exams
 from riemvae_book.facts import WORDS_PER_MINUTE
 from riemvae_book.notebooks import chapter_pages, write_all
 from riemvae_book.teaching import direct_needs, draw_needs, estimates, read_chapters
@@ -169,9 +169,28 @@ def test_questions_and_keys_lie_in_folders_of_their_own(site, tmp_path):
     runs = runs_of_keys(7)
     assert [run for run in runs if run not in folders["keys"]] == []
     assert [run for run in runs if run in folders["questions"]] == []
-    pages = [path.read_text(encoding="utf8") for path in (tmp_path / "exams-7" / "questions").glob("*.html")]
+    folder = tmp_path / "exams-7" / "questions"
+    pages = [path.read_text(encoding="utf8") for path in folder.glob("*.html")]
     assert sum(page.count('class="rv-plot"') for page in pages) >= 10
+    assert [page for page in pages if "<pre>" in page] == []  # a drawing that Markdown took for text
+    linked = re.findall(r"\]\((fig-.*?)\)", "".join(path.read_text("utf8") for path in folder.glob("*.md")))
+    assert sorted(linked) == sorted(path.name for path in folder.glob("*.svg"))
+    assert "var(" not in "".join(path.read_text("utf8") for path in folder.glob("*.svg"))
     assert [page for page in pages if "seed 7" in page] == []  # who knows it can compute the key
     assert [
         page for page in pages if "![](" in page or "http" in re.sub(r'xmlns[^"]*"[^"]*"', "", page)
     ] == []
+
+
+def test_one_paper_has_the_questions_that_it_names(site, tmp_path):
+    written = write_exams(ROOT, site, tmp_path, 7, ["2.3", "0.1"])
+    assert sorted({path.stem for path in written}) == ["exam"]
+    asked = [questions(CHAPTERS[2].page, 7)[2], questions(CHAPTERS[0].page, 7)[0]]
+    paper, key = (
+        (tmp_path / "exams-7" / part / "exam.md").read_text("utf8") for part in ("questions", "keys")
+    )
+    assert f"{asked[0].points + asked[1].points} points" in paper
+    assert 0 < paper.index(asked[0].text) < paper.index(asked[1].text)
+    assert 0 < key.index(asked[0].key) < key.index(asked[1].key)
+    with pytest.raises(ValueError, match=r"QUESTIONS must be of 0\.1, 0\.2, got 0\.9"):
+        chosen({0: Paper("bound", "0. The bound", asked)}, ["0.9"])
