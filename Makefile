@@ -76,8 +76,8 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 lab-notebooks: notebooks  ## JupyterLab with the student notebooks, as their readers have it
 	@$(PY) book/_tools/lab.py notebooks
 
-notebooks: book dist  ## notebooks of students, executed, of instructors, the wheel beside (for graders: FORMAT=otter|nbgrader, POINTS=1)
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
+notebooks: book dist  ## notebooks of students, executed, of instructors, the wheel beside (for graders: FORMAT=otter|nbgrader, POINTS=1, SYLLABUS=8)
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS) $(addprefix --syllabus ,$(SYLLABUS)),notebooks)
 
 slides: book  ## a deck of slides for each chapter in _build/slides, out of the built book
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.slides

@@ -17,7 +17,7 @@ addEventListener("DOMContentLoaded", async () => {
   await Reveal.initialize({
     width: 1280, height: 720, margin: 0, center: false, hash: true, controls: false, slideNumber: "c/t", progress: true,
     transition: "none", navigationMode: "linear", keyboardCondition, plugins: [RevealNotes],
-    viewDistance: 1000, mobileViewDistance: 1000, // every slide has a layout, so that figures find their width
+    pdfMaxPagesPerSlide: 1, viewDistance: 1000, mobileViewDistance: 1000, // every slide has a layout, so that figures find their width
   });
   await document.fonts.ready;
   const waits = () => figures.some((figure) => figure.dataset.rvReady === undefined);

@@ -10,7 +10,7 @@ import pytest
 from riemvae_book.exams import KINDS, Paper, Question, chosen, near, read_questions, source_of, write_exams
 from riemvae_book.facts import WORDS_PER_MINUTE
 from riemvae_book.notebooks import chapter_pages, write_all
-from riemvae_book.teaching import direct_needs, draw_needs, estimates, read_chapters
+from riemvae_book.teaching import direct_needs, draw_needs, estimates, read_chapters, read_syllabus
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book" / "instructors"
@@ -77,27 +77,41 @@ def test_needs_come_from_earlier_chapters_and_are_all_drawn():
 @pytest.mark.parametrize(("name", "weeks"), WEEKS)
 def test_a_syllabus_goes_forward(name, weeks):
     """Each week has its parts; what a chapter needs comes before it; homework is of the week's chapters."""
-    section = next(part for part in SYLLABI.split("\n## ") if part.startswith(f"{name} weeks"))
-    found = re.findall(r"^Week (\d+): ([^\n]*)\n: (.*?)(?=^Week|\Z)", section, re.S | re.M)
-    assert [int(week) for week, _, _ in found] == list(range(1, weeks + 1))
+    found = read_syllabus(ROOT, weeks)
+    assert f"## {name} weeks" in SYLLABI
+    assert [week.number for week in found] == list(range(1, weeks + 1))
     met: set[str] = set()
-    for _, head, body in found:
+    for _, labels, body, homework in found:
         assert [part for part in PARTS if f"*{part}:*" not in body] == []
-        taught = [BY_LABEL[label] for label in re.findall(r"<(ch-[\w-]+)>", head)]
+        taught = [BY_LABEL[label] for label in labels]
         met |= {chapter.page for chapter in taught}
         met |= {BY_LABEL[label].page for label in re.findall(r"<(ch-[\w-]+)>", body)}
         assert [need for chapter in taught for need in chapter.needs if need not in met] == []
-        homework = body.split("*Homework:*")[1].split("*May be skipped:*")[0]
-        own = {exercise.label for chapter in taught for exercise in chapter.exercises}
-        titled = re.findall(r"\{ref\}`(.*?) <(ex-[\w-]+)>`", homework)
-        assert len(titled) >= 2
-        assert {label for _, label in titled} <= own
+        own = {exercise.label: exercise.kind for chapter in taught for exercise in chapter.exercises}
+        assert set(homework) <= set(own)
+        assert {own[label] for label in homework} == {"Pencil", "Code"}  # one of each, as the page says
+        titled = re.findall(r"\{ref\}`(.*?) <(ex-[\w-]+)>`", body)
         titles = {exercise.label: exercise.title for chapter in taught for exercise in chapter.exercises}
         assert [title for title, label in titled if titles[label] != title] == []
     if weeks > 4:
         assert {chapter.page for chapter in CHAPTERS} - met <= (
             {"chapters/10_few_images"} if weeks == 8 else set()
         )
+
+
+def test_a_syllabus_says_what_each_week_asks(site):
+    """The table is in the page; a chapter of two weeks counts once; a wrong number of weeks is named."""
+    page = (site / "book" / "instructors" / "syllabi.html").read_text(encoding="utf8")
+    tables = [
+        re.findall(r"<tr.*?</tr>", table, re.S) for table in re.findall(r"<table.*?</table>", page, re.S)
+    ]
+    cells = [
+        [re.sub(r"<.*?>", "", cell) for cell in re.findall(r"<td.*?</td>", rows[-1], re.S)] for rows in tables
+    ]
+    assert [len(rows) for rows in tables] == [weeks + 2 for _, weeks in WEEKS]
+    assert int(cells[-1][2]) == sum(chapter.minutes for chapter in CHAPTERS)
+    with pytest.raises(ValueError, match="a syllabus must be of 4, 8, 13 weeks, got 9"):
+        read_syllabus(ROOT, 9)
 
 
 @each

@@ -4,6 +4,7 @@ from sphinx.application import Sphinx
 
 from . import (
     bibliography,
+    citing,
     execution,
     facts,
     figures,
@@ -50,6 +51,7 @@ def setup(app: Sphinx) -> dict:
         sources,
         launch,
         bibliography,
+        citing,
         symbols,
         reference,
         uses,

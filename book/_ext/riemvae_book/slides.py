@@ -24,10 +24,12 @@ OWN = Path(__file__).resolve().parents[2] / "_slides"
 REVEAL_PACKAGE = "sphinx-revealjs"
 REVEAL_FILES = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
 # what a page has and a slide hasn't: most code, what notebooks alone can do, marks of links
-LEFT_OUT = "script, noscript, details.hide, .cell:not(.tag_slide) > .cell_input, .rv-in-notebook, .output.stream"
+LEFT_OUT = (
+    "script, noscript, details.hide, .cell:not(.tag_slide) > .cell_input, .rv-in-notebook, .output.stream"
+)
 LEFT_OUT += ", .headerlink, .chapter-facts, .rv-used-in, .copybtn"
 # what has words before it, and the characters that these may have beyond one sentence
-LED_TO = {"formula": 0, "list": 0, "code": 0, "table": 240}
+LED_TO = {"formula": 0, "list": 0, "table": 240}
 CLOSING = re.compile(r"[,.;:!?)’”]+")
 SKIPPED = "questions-people-ask"
 SENTENCE = re.compile(r"(?<![A-Z])(?<! al)[.!?](?=\s+[A-Z“(]|\s*$)")
@@ -78,7 +80,7 @@ def first_sentence(paragraph: Tag) -> str:
 
 
 def sentence_starts(nodes: list) -> Iterator[tuple[int, int]]:
-    """Where sentences begin after the first one, the last of them first: a node's place, and the one in its text."""
+    """Where sentences after the first one begin, the last of them first: node, and place in its text."""
     for at in range(len(nodes) - 1, -1, -1):
         node = nodes[at]
         if isinstance(node, NavigableString):
@@ -89,7 +91,7 @@ def sentence_starts(nodes: list) -> Iterator[tuple[int, int]]:
 
 
 def last_sentences(paragraph: Tag, room: int = 0) -> str:
-    """What leads to the formula or table under a paragraph, as HTML: its last sentence, and those before that fit.
+    """What leads to a formula or table under a paragraph, as HTML: its last sentence, and those that fit.
 
     `room` is the number of characters that they may have together.
     """
@@ -176,8 +178,9 @@ def section_slides(section: Tag) -> list[str]:
             continue
         head = f"<h2>{title}</h2>" if kind == "list" and not made else f"<h3>{title}</h3>"
         lead = ""
-        if before and kind in LED_TO:
-            lead = f'<p class="lead">{last_sentences(before, LED_TO[kind])}</p>'
+        if before and kind in (*LED_TO, "code"):
+            said = first_sentence(before) if kind == "code" else last_sentences(before, LED_TO[kind])
+            lead = f'<p class="lead">{said}</p>'
         made.append((kind, head + lead + body, notes))
         before, notes = None, []
     return [slide(kind, body, notes) if kind else body for kind, body, notes in made]
