@@ -82,14 +82,14 @@ lab: env  ## JupyterLab, where double-clicking a chapter opens it as a notebook
 lab-notebooks: notebooks  ## JupyterLab with the student notebooks, as their readers have it
 	@$(PY) book/_tools/lab.py notebooks
 
-notebooks: book dist  ## notebooks of students, executed, of instructors, the wheel beside (for graders: FORMAT=otter|nbgrader, POINTS=1)
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS),notebooks)
+notebooks: book dist  ## notebooks of students, executed, of instructors, the wheel beside (for graders: FORMAT=otter|nbgrader, POINTS=1, SYLLABUS=8)
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.$(if $(FORMAT),grading "$(FORMAT)" $(POINTS) $(addprefix --syllabus ,$(SYLLABUS)),notebooks)
 
 slides: book  ## a deck of slides for each chapter in _build/slides, out of the built book
 	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.slides
 
-exams: env  ## exam questions and keys in _build/instructors (SEED=7 draws other numbers)
-	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.exams $(SEED)
+exams: book  ## exam questions and keys in _build/instructors (SEED=7 draws other numbers; one paper: QUESTIONS="0.1 2.3")
+	@PYTHONPATH=book/_ext $(PY) -m riemvae_book.exams $(or $(SEED),0) $(QUESTIONS)
 
 offline: book notebooks dist  ## one zip for readers without a network: site, student notebooks, wheel (in _build/offline)
 	@$(PY) book/_tools/offline.py

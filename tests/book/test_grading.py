@@ -250,3 +250,16 @@ def test_unknown_formats_and_points_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="POINTS must be a number above 0, got 0"):
         write_graded(ROOT, tmp_path, "otter", 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_syllabus_gives_points_to_its_homework_alone(tmp_path):
+    """The eight weeks leave chapter 10 out, and give two of chapter 2's exercises, one of them in code."""
+    written = [path.stem for path in write_graded(ROOT, tmp_path, "otter", weeks=8)]
+    assert len(written) == len(PAGES) - 1
+    assert "10_few_images" not in written
+    cells = nbformat.read(tmp_path / "02_kl_as_packing.ipynb", as_version=4).cells
+    named = [name for cell in cells for name in re.findall(r"# BEGIN QUESTION\nname: (\S+)", cell.source)]
+    assert named == ["ex-unit", "ex-water"]
+    text = "\n".join(cell.source for cell in cells)
+    assert "The price of a bit" in text  # asked, and neither graded nor solved
+    assert text.count("# BEGIN SOLUTION") == 3  # a question in words has one mark, one in code two

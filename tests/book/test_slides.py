@@ -7,15 +7,20 @@ import pytest
 from bs4 import BeautifulSoup
 from pages import LOOK_AT_MATH
 from riemvae_book.notebooks import chapter_pages
-from riemvae_book.slides import deck, first_sentence, last_sentence, write_slides
+from riemvae_book.slides import deck, first_sentence, last_sentences, write_slides
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = chapter_pages(ROOT)
 SHOWN = PAGES if "RIEMVAE_ALL_DECKS" in os.environ else PAGES[:1]  # make test-slides looks at all
+LEAST = {"09": 9, "11": 7}  # the two largest live figures, to be shown on their pages
 PAGE = """<article class="bd-article"><section id="t"><h1>1. A claim</h1><p>By the end.</p>
 <section id="s"><h2>One</h2><p>It holds. More is said, namely</p><div class="math">\\[a\\]</div>
 <div class="proof theorem admonition"><section>All.</section></div>
 <div class="proof admonition">Because.</div>
+<p>In <span class="math">\\(b\\)</span>, it is so:</p>
+<div class="cell tag_slide">
+<div class="cell_input"><div class="highlight"><pre>program</pre></div></div></div>
+<p class="rv-used-in">Reference: none</p>
 <div class="cell"><div class="cell_input">code</div>
 <div class="cell_output"><figure id="f"></figure></div></div>
 <fieldset class="rv-question"><legend><strong>Question.</strong> <span>Which?</span></legend>
@@ -42,7 +47,14 @@ def paragraph(text: str):
 )
 def test_sentences_are_cut_between_marks(text, first, last):
     assert first_sentence(paragraph(text)) == first
-    assert last_sentence(paragraph(text)).strip() == last.strip()
+    assert last_sentences(paragraph(text)).strip() == last.strip()
+
+
+def test_a_table_has_the_sentences_before_it_that_fit():
+    text = paragraph("One is said. <em>Two</em> as well. Of these five.")
+    assert last_sentences(text, 30) == " <em>Two</em> as well. Of these five."
+    assert last_sentences(text, 100) == text.decode_contents()
+    assert last_sentences(text) == " Of these five."
 
 
 def test_a_deck_has_a_slide_for_each_thing_shown():
@@ -52,12 +64,16 @@ def test_a_deck_has_a_slide_for_each_thing_shown():
         "opening",
         "formula",
         "theorem",
+        "code",
         "figure",
         "question",
     ]
-    opening, formula, theorem, _, question = slides[1:]
+    opening, formula, theorem, code, _, question = slides[1:]
     assert opening.select_one(".lead").text == "It holds."
     assert formula.select_one(".lead").text.strip() == "More is said, namely"
+    assert code.pre.text == "program"
+    assert code.select_one(".lead .held").text == r"\(b\),"  # the comma stays with its formula
+    assert "Reference" not in deck(PAGE)
     assert not theorem.find("section")
     assert [li.text for li in question.select(".right")] == ["That"]
     assert question.select_one(".fragment.why").text == "Right. Yes."
@@ -71,6 +87,14 @@ OVERFULL = """() => [...document.querySelectorAll(".room")]
 TINY = """() => [...document.querySelectorAll(".room")]
   .filter((room) => parseFloat(room.style.fontSize || 1) < 0.6)
   .map((room) => room.textContent.slice(0, 60))"""
+# The least height of words on a slide of 720 pixels; in a live figure, whose parts keep together, less.
+SMALL = """(inFigure) => [...document.querySelectorAll(".room")].flatMap((room) => {
+  const words = [...room.querySelectorAll("p, li, td, th, pre, figcaption, dt, dd, label, output, button")];
+  const zoom = (el) => parseFloat(el.closest(".rv-stage")?.style.zoom || 1);
+  const size = (el) => parseFloat(getComputedStyle(el).fontSize) * zoom(el);
+  const small = (el) => el.textContent.trim() && size(el) < (el.closest(".rv-stage") ? inFigure : 13);
+  return words.filter(small).slice(0, 2).map((el) => `${size(el)} px: ${el.textContent.trim().slice(0, 60)}`);
+})"""
 GO_TO_LIVE = (
     """() => { const {h, v} = Reveal.getIndices(document.querySelector(".live")); Reveal.slide(h, v); }"""
 )
@@ -95,6 +119,7 @@ def test_a_deck_opens_from_a_folder_and_its_figure_is_driven(browser, decks, pag
     page.wait_for_function("document.documentElement.dataset.deckReady !== undefined", timeout=120_000)
     problems += page.evaluate(LOOK_AT_MATH.replace('".math"', '".room .math"'))  # notes keep their source
     problems += page.evaluate(OVERFULL) + page.evaluate(TINY)
+    problems += page.evaluate(SMALL, LEAST.get(Path(page_name).name[:2], 11))
     problems += page.evaluate(
         "[...document.querySelectorAll('figure[data-rv-module]:not([data-rv-ready])')].map(String)"
     )

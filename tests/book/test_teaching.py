@@ -7,10 +7,17 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from riemvae_book.exams import KINDS, Question, near, read_questions, source_of, write_exams
+from riemvae_book.exams import KINDS, Paper, Question, chosen, near, read_questions, source_of, write_exams
 from riemvae_book.facts import WORDS_PER_MINUTE
 from riemvae_book.notebooks import chapter_pages, write_all
-from riemvae_book.teaching import MINUTES, direct_needs, draw_needs, estimates, read_chapters
+from riemvae_book.teaching import (
+    MINUTES,
+    direct_needs,
+    draw_needs,
+    estimates,
+    read_chapters,
+    read_syllabus,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book" / "instructors"
@@ -88,21 +95,20 @@ def test_needs_come_from_earlier_chapters_and_are_all_drawn():
 @pytest.mark.parametrize(("name", "weeks"), WEEKS)
 def test_a_syllabus_goes_forward(name, weeks):
     """Each week has its parts; what a chapter needs comes before it; homework is of the week's chapters."""
-    section = next(part for part in SYLLABI.split("\n## ") if part.startswith(f"{name} weeks"))
-    found = re.findall(r"^Week (\d+): ([^\n]*)\n: (.*?)(?=^Week|\Z)", section, re.S | re.M)
-    assert [int(week) for week, _, _ in found] == list(range(1, weeks + 1))
+    found = read_syllabus(ROOT, weeks)
+    assert f"## {name} weeks" in SYLLABI
+    assert [week.number for week in found] == list(range(1, weeks + 1))
     met: set[str] = set()
-    for _, head, body in found:
+    for _, labels, body, homework in found:
         assert [part for part in PARTS if f"*{part}:*" not in body] == []
-        taught = [BY_LABEL[label] for label in re.findall(r"<(ch-[\w-]+)>", head)]
+        taught = [BY_LABEL[label] for label in labels]
         met |= {chapter.page for chapter in taught}
         met |= {BY_LABEL[label].page for label in re.findall(r"<(ch-[\w-]+)>", body)}
         assert [need for chapter in taught for need in chapter.needs if need not in met] == []
-        homework = body.split("*Homework:*")[1].split("*May be skipped:*")[0]
-        own = {exercise.label for chapter in taught for exercise in chapter.exercises}
-        titled = re.findall(r"\{ref\}`(.*?) <(ex-[\w-]+)>`", homework)
-        assert len(titled) >= 2
-        assert {label for _, label in titled} <= own
+        own = {exercise.label: exercise.kind for chapter in taught for exercise in chapter.exercises}
+        assert set(homework) <= set(own)
+        assert {own[label] for label in homework} == {"Pencil", "Code"}  # one of each, as the page says
+        titled = re.findall(r"\{ref\}`(.*?) <(ex-[\w-]+)>`", body)
         titles = {exercise.label: exercise.title for chapter in taught for exercise in chapter.exercises}
         assert [title for title, label in titled if titles[label] != title] == []
     if weeks > 4:
@@ -111,6 +117,21 @@ def test_a_syllabus_goes_forward(name, weeks):
         }
         lost = {chapter.page for chapter in CHAPTERS} - met - left_out
         assert lost == set(), f"a week of {name} weeks in book/instructors/syllabi.md, or what it leaves out"
+
+
+def test_a_syllabus_says_what_each_week_asks(site):
+    """The table is in the page; a chapter of two weeks counts once; a wrong number of weeks is named."""
+    page = (site / "book" / "instructors" / "syllabi.html").read_text(encoding="utf8")
+    tables = [
+        re.findall(r"<tr.*?</tr>", table, re.S) for table in re.findall(r"<table.*?</table>", page, re.S)
+    ]
+    cells = [
+        [re.sub(r"<.*?>", "", cell) for cell in re.findall(r"<td.*?</td>", rows[-1], re.S)] for rows in tables
+    ]
+    assert [len(rows) for rows in tables] == [weeks + 2 for _, weeks in WEEKS]
+    assert int(cells[-1][2]) == sum(chapter.minutes for chapter in CHAPTERS)
+    with pytest.raises(ValueError, match="a syllabus must be of 4, 8, 13 weeks, got 9"):
+        read_syllabus(ROOT, 9)
 
 
 @each
@@ -189,9 +210,28 @@ def test_questions_and_keys_lie_in_folders_of_their_own(site, tmp_path):
     runs = runs_of_keys(7)
     assert [run for run in runs if run not in folders["keys"]] == []
     assert [run for run in runs if run in folders["questions"]] == []
-    pages = [path.read_text(encoding="utf8") for path in (tmp_path / "exams-7" / "questions").glob("*.html")]
+    folder = tmp_path / "exams-7" / "questions"
+    pages = [path.read_text(encoding="utf8") for path in folder.glob("*.html")]
     assert sum(page.count('class="rv-plot"') for page in pages) >= 10
+    assert [page for page in pages if "<pre>" in page] == []  # a drawing that Markdown took for text
+    linked = re.findall(r"\]\((fig-.*?)\)", "".join(path.read_text("utf8") for path in folder.glob("*.md")))
+    assert sorted(linked) == sorted(path.name for path in folder.glob("*.svg"))
+    assert "var(" not in "".join(path.read_text("utf8") for path in folder.glob("*.svg"))
     assert [page for page in pages if "seed 7" in page] == []  # who knows it can compute the key
     assert [
         page for page in pages if "![](" in page or "http" in re.sub(r'xmlns[^"]*"[^"]*"', "", page)
     ] == []
+
+
+def test_one_paper_has_the_questions_that_it_names(site, tmp_path):
+    written = write_exams(ROOT, site, tmp_path, 7, ["2.3", "0.1"])
+    assert sorted({path.stem for path in written}) == ["exam"]
+    asked = [questions(CHAPTERS[2].page, 7)[2], questions(CHAPTERS[0].page, 7)[0]]
+    paper, key = (
+        (tmp_path / "exams-7" / part / "exam.md").read_text("utf8") for part in ("questions", "keys")
+    )
+    assert f"{asked[0].points + asked[1].points} points" in paper
+    assert 0 < paper.index(asked[0].text) < paper.index(asked[1].text)
+    assert 0 < key.index(asked[0].key) < key.index(asked[1].key)
+    with pytest.raises(ValueError, match=r"QUESTIONS must be of 0\.1, 0\.2, got 0\.9"):
+        chosen({0: Paper("bound", "0. The bound", asked)}, ["0.9"])

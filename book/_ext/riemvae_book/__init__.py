@@ -4,6 +4,7 @@ from sphinx.application import Sphinx
 
 from . import (
     bibliography,
+    citing,
     execution,
     facts,
     figures,
@@ -51,6 +52,7 @@ def setup(app: Sphinx) -> dict:
         sources,
         launch,
         bibliography,
+        citing,
         symbols,
         reference,
         uses,

@@ -1,5 +1,6 @@
 """`make exams SEED=7`: exam questions with numbers drawn by the seed, and keys computed from these numbers.
 
+With QUESTIONS="0.1 2.3" it writes one paper of these questions, and its key.
 Sources lie in book/instructors/exams, which no page of the site includes. A question is a heading, a line
 with its kind and points, perhaps a block of code, the text, and after `### Key` the key, whose paragraphs end
 with their points. The code draws the numbers (`draw`), computes the answer, and holds it against the core
@@ -58,6 +59,21 @@ class Question(NamedTuple):
     key: str
 
 
+class Paper(NamedTuple):
+    """Questions on one sheet, and the name of its files."""
+
+    name: str
+    title: str
+    asked: list[Question]
+
+
+class Figure(NamedTuple):
+    """A figure that a question shows: what the book calls it, and its SVG."""
+
+    number: str
+    drawn: str
+
+
 def near(found: float | list[float], expected: float | list[float], tolerance: float = 1e-6) -> None:
     """Stop where a key is not what the core says."""
     one, other = (torch.tensor(value, dtype=torch.float64) for value in (found, expected))
@@ -103,54 +119,90 @@ def as_markdown(title: str, questions: list[Question], part: str) -> str:
     return "\n".join(lines)
 
 
-def drawing(site: Path, page: str, name: str) -> str:
-    """A figure of the built page as SVG, or an empty text where the book is not built."""
-    built = site / f"{page}.html"
-    text = built.read_text(encoding="utf8") if built.exists() else ""
-    found = re.search(rf'<figure[^>]* id="{name}"', text)
-    return next(outermost(text[found.start() :], "svg"), "") if found else ""
+def drawing(page: str, name: str) -> str:
+    """A figure of a built page as SVG."""
+    found = re.search(rf'<figure[^>]* id="{name}"', page)
+    drawn = next(outermost(page[found.start() :], "svg"), "") if found else ""
+    if not drawn:
+        raise ValueError(f"an exam asks for {name}, which its chapter does not draw")
+    return drawn
 
 
-def as_html(markdown: str, site: Path, page: str, up: str) -> str:
+def by_itself(svg: str) -> str:
+    """A drawing of a page as a file of its own, which programs without CSS variables read as well."""
+    return re.sub(r"var\([\w-]+, ([^()]+)\)", r"\1", svg).replace(
+        "<svg ", '<svg font-family="sans-serif" ', 1
+    )
+
+
+def as_html(markdown: str, figures: dict[str, Figure], up: str) -> str:
     """A page to print, its formulas set by the MathJax that lies beside it."""
     reader = (
         MarkdownIt("commonmark", {"html": True}).enable("table").use(dollarmath_plugin, allow_digits=True)
     )
     reader.add_render_rule("math_inline", lambda self, tokens, at, *_: rf"\({tokens[at].content}\)")
     reader.add_render_rule("math_block", lambda self, tokens, at, *_: rf"\[{tokens[at].content}\]")
-    shown = FIGURE.sub(lambda found: f"{drawing(site, page, found[1])}\n\n", markdown)
+    # drawings come in last: to Markdown an empty line within one would end it
+    body = reader.render(FIGURE.sub(lambda found: f"<figure>{found[1]}</figure>\n\n", markdown))
+    body = re.sub(r"(?<=<figure>)([\w-]+)", lambda found: figures[found[1]].drawn, body)
     title = markdown.split("\n")[0].removeprefix("# ")
-    return PAGE.format(title=title, body=reader.render(shown), up=up)
+    return PAGE.format(title=title, body=body, up=up)
 
 
-def write_exams(root: Path, site: Path, out: Path, seed: int) -> list[Path]:
-    """Questions and keys of every chapter, each in a folder of its own, to print and to edit."""
+def write_paper(
+    out: Path, seed: int, name: str, title: str, asked: list[Question], figures: dict[str, Figure]
+) -> list[Path]:
+    """Questions and their key, each in a folder of its own, to print and to edit."""
     written = []
+    # the seed stands on the key alone: who knows it can compute the key
+    for folder, part, named in (("questions", "text", title), ("keys", "key", f"{title}: key, seed {seed}")):
+        text, target = as_markdown(named, asked, part), out / f"exams-{seed}" / folder
+        target.mkdir(parents=True, exist_ok=True)
+        for found in FIGURE.findall(text):
+            (target / f"{found}.svg").write_text(by_itself(figures[found].drawn), encoding="utf8")
+        linked = FIGURE.sub(lambda found: f"![{figures[found[1]].number}]({found[1]}.svg)\n\n", text)
+        for suffix, content in (("md", linked), ("html", as_html(text, figures, "../../"))):
+            written.append(target / f"{name}.{suffix}")
+            written[-1].write_text(content, encoding="utf8")
+    return written
+
+
+def chosen(papers: dict[int, Paper], wanted: list[str]) -> list[Question]:
+    """The questions named as "2.3": the third one of chapter 2."""
+    named = {f"{n}.{at}": one for n, paper in papers.items() for at, one in enumerate(paper.asked, 1)}
+    if unknown := [one for one in wanted if one not in named]:
+        raise ValueError(f"QUESTIONS must be of {', '.join(named)}, got {' '.join(unknown)}")
+    return [named[one] for one in wanted]
+
+
+def write_exams(root: Path, site: Path, out: Path, seed: int, wanted: list[str] = ()) -> list[Path]:
+    """Questions and keys of every chapter; with `wanted` one paper of these instead."""
+    papers, figures = {}, {}
     for page in chapter_pages(root):
         book = read_book(root, page, root / "_build/jupyter_execute" / f"{page}.glue.json", "")
-        questions, name = read_questions(source_of(root, page), seed), Path(page).name
-        title = f"{chapter_number(page)}. {book.titles[name]}"
-        # the seed stands on the key alone: who knows it can compute the key
-        for folder, part, named in (
-            ("questions", "text", title),
-            ("keys", "key", f"{title}: key, seed {seed}"),
-        ):
-            text = as_markdown(named, questions, part)
-            target = out / f"exams-{seed}" / folder
-            target.mkdir(parents=True, exist_ok=True)
-            for suffix, content in (
-                ("md", FIGURE.sub(lambda found, book=book: f"See {book.labels[found[1]]}.\n\n", text)),
-                ("html", as_html(text, site, page, "../../")),
-            ):
-                written.append(target / f"{name}.{suffix}")
-                written[-1].write_text(content, encoding="utf8")
+        number, name = chapter_number(page), Path(page).name
+        asked, built = read_questions(source_of(root, page), seed), (site / f"{page}.html").read_text("utf8")
+        papers[int(number)] = Paper(name, f"{number}. {book.titles[name]}", asked)
+        for found in FIGURE.findall("".join(one.text + one.key for one in asked)):
+            figures[found] = Figure(book.labels[found], drawing(built, found))
+    if wanted:
+        exam = Paper("exam", "Exam", chosen(papers, wanted))
+    written = []
+    for paper in [exam] if wanted else papers.values():
+        written += write_paper(out, seed, *paper, figures)
     copy_mathjax(out)
     return written
 
 
-def main(seed: str = "0") -> int:
+def main(seed: str = "0", *wanted: str) -> int:
     root = Path(__file__).resolve().parents[3]
-    for path in write_exams(root, root / "_build/html", root / "_build/instructors", int(seed)):
+    try:
+        written = write_exams(
+            root, root / "_build/html", root / "_build/instructors", int(seed), list(wanted)
+        )
+    except ValueError as wrong:
+        sys.exit(f"make exams: {wrong}")
+    for path in written:
         print(path.relative_to(root))
     return 0
 

@@ -45,11 +45,11 @@ class Exercise:
     task: Task | None
 
 
-def read_exercises(text: str, points: float = 1.0) -> list[str | Exercise]:
+def read_exercises(text: str, points: float = 1.0, asked: set[str] | None = None) -> list[str | Exercise]:
     """A chapter cut into exercises that carry points and the text around them, which has no solution left.
 
     An exercise that the book solves, in code or in words, counts `points`, an open one nothing, unless its
-    own `:class: points-3` says otherwise.
+    own `:class: points-3` says otherwise. With `asked`, labels of exercises, the others count nothing.
     """
     lines = text.split("\n")
     found = [(first, last, directive) for first, last, directive, _ in gated(lines)]
@@ -62,7 +62,7 @@ def read_exercises(text: str, points: float = 1.0) -> list[str | Exercise]:
         end = min([i for i in (*starts, *headings) if i > start], default=len(lines))
         exercise, rest = take_apart(lines[start:end], points)
         pieces.append(strip_solutions("\n".join(lines[at:start])))
-        if exercise.points:
+        if exercise.points and (asked is None or exercise.label in asked):
             pieces += [exercise, rest]
         else:
             pieces.append(strip_solutions("\n".join(lines[start:end])))

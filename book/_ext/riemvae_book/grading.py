@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from .exercises import PLACEHOLDER, Exercise, Task, read_exercises
 from .labels import source_file
 from .notebooks import cell_id, chapter_pages, make_notebook, write_notebook
+from .teaching import read_syllabus
 
 Cells = list[NotebookNode]
 MARK = "graded"  # tags cells that never leave this module: they say which exercise the next cells belong to
@@ -53,10 +54,14 @@ def marked(exercise: Exercise) -> str:
     return "\n".join(["", *asked, *answered, mark("end"), ""])
 
 
-def graded_notebook(root: Path, page: str, form: str, points: float) -> NotebookNode:
-    """The source of a chapter's assignment for one of the FORMATS."""
-    pieces = read_exercises(source_file(root, page).read_text(encoding="utf8"), points)
+def graded_notebook(
+    root: Path, page: str, form: str, points: float, asked: set[str] | None = None
+) -> NotebookNode | None:
+    """The source of a chapter's assignment for one of the FORMATS; None if nothing in it is `asked`."""
+    pieces = read_exercises(source_file(root, page).read_text(encoding="utf8"), points, asked)
     exercises = {piece.label: piece for piece in pieces if isinstance(piece, Exercise)}
+    if not exercises:
+        return None
     text = "\n".join(marked(piece) if isinstance(piece, Exercise) else piece for piece in pieces)
     executed = root / "_build" / "jupyter_execute" / f"{page}.glue.json"
     notebook = make_notebook(root, page, text, executed, None, "")
@@ -189,17 +194,26 @@ FORMATS: dict[str, Callable[[Exercise, Cells, Cells], Cells]] = {
 }
 
 
-def write_graded(root: Path, out: Path, form: str, points: float = 1.0) -> list[Path]:
-    """Write every chapter's assignment under `out`, in the folders that the grader expects."""
+def write_graded(
+    root: Path, out: Path, form: str, points: float = 1.0, weeks: int | None = None
+) -> list[Path]:
+    """Write every chapter's assignment under `out`, in the folders that the grader expects.
+
+    With `weeks` only the homework of the syllabus of so many weeks carries points.
+    """
     if form not in FORMATS:
         raise ValueError(f"FORMAT must be one of {', '.join(FORMATS)}, or be left out, got {form!r}")
     if not 0 < points < float("inf"):
         raise ValueError(f"POINTS must be a number above 0, got {points:g}")
+    asked = {label for week in read_syllabus(root, weeks) for label in week.homework} if weeks else None
     written = []
     for page in chapter_pages(root):
         name = Path(page).name
+        notebook = graded_notebook(root, page, form, points, asked)
+        if notebook is None:
+            continue
         path = out / "source" / name / f"{name}.ipynb" if form == "nbgrader" else out / f"{name}.ipynb"
-        write_notebook(graded_notebook(root, page, form, points), path)
+        write_notebook(notebook, path)
         written.append(path)
     if form == "nbgrader":
         (out / "nbgrader_config.py").write_text(NBGRADER_CONFIG, encoding="utf8")
@@ -210,10 +224,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make notebooks", description=__doc__.splitlines()[0])
     parser.add_argument("form", metavar="FORMAT", help=" or ".join(FORMATS))
     parser.add_argument("points", metavar="POINTS", nargs="?", type=float, default=1.0)
+    parser.add_argument(
+        "--syllabus", metavar="WEEKS", type=int, help="only the homework of that syllabus counts"
+    )
     asked = parser.parse_args()
     root = Path(__file__).resolve().parents[3]
     try:
-        paths = write_graded(root, root / "_build" / "notebooks" / asked.form, asked.form, asked.points)
+        out = root / "_build" / "notebooks" / asked.form
+        paths = write_graded(root, out, asked.form, asked.points, asked.syllabus)
     except ValueError as wrong:
         sys.exit(f"make notebooks: {wrong}")
     for path in paths:

@@ -2,8 +2,8 @@
 
 The page is the chapter executed and numbered, without solutions, so that a deck says what the page says.
 Taken are titles, each section's first sentence, what stands displayed (formulas, theorems, figures, live
-figures, tables, lists) with the sentence before it, and the questions, whose answer comes with the next
-step. All of a section's text is in the speaker's notes.
+figures, tables, lists, and code whose cell is tagged `slide`) with the sentence before it, and the questions,
+whose answer comes with the next step. All of a section's text is in the speaker's notes.
 """
 
 import importlib.metadata
@@ -23,9 +23,14 @@ from .site import copy_mathjax
 OWN = Path(__file__).resolve().parents[2] / "_slides"
 REVEAL_PACKAGE = "sphinx-revealjs"
 REVEAL_FILES = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
-# what a page has and a slide hasn't: code, what notebooks alone can do, marks of links
-LEFT_OUT = "script, noscript, details.hide, .cell_input, .rv-in-notebook, .output.stream"
-LEFT_OUT += ", .headerlink, .chapter-facts"
+# what a page has and a slide hasn't: most code, what notebooks alone can do, marks of links
+LEFT_OUT = (
+    "script, noscript, details.hide, .cell:not(.tag_slide) > .cell_input, .rv-in-notebook, .output.stream"
+)
+LEFT_OUT += ", .headerlink, .chapter-facts, .rv-used-in, .copybtn"
+# what has words before it, and the characters that these may have beyond one sentence
+LED_TO = {"formula": 0, "list": 0, "table": 240}
+CLOSING = re.compile(r"[,.;:!?)’”]+")
 SKIPPED = "questions-people-ask"
 SENTENCE = re.compile(r"(?<![A-Z])(?<! al)[.!?](?=\s+[A-Z“(]|\s*$)")
 DECK = """<!doctype html>
@@ -37,6 +42,7 @@ DECK = """<!doctype html>
 <link rel="stylesheet" href="_static/reveal/dist/reset.css">
 <link rel="stylesheet" href="_static/reveal/dist/reveal.css">
 <link rel="stylesheet" href="_static/riemvae/figures.css">
+<link rel="stylesheet" href="_static/pygments.css">
 <link rel="stylesheet" href="_static/deck.css">
 <script src="_static/deck.js"></script>
 <script src="_static/rv_loader.js"></script>
@@ -73,18 +79,32 @@ def first_sentence(paragraph: Tag) -> str:
     return said.strip()
 
 
-def last_sentence(paragraph: Tag) -> str:
-    """The last sentence of a paragraph as HTML: what leads to the formula or table under it."""
-    nodes = list(paragraph.children)
+def sentence_starts(nodes: list) -> Iterator[tuple[int, int]]:
+    """Where sentences after the first one begin, the last of them first: node, and place in its text."""
     for at in range(len(nodes) - 1, -1, -1):
         node = nodes[at]
-        ends = [m.end() for m in SENTENCE.finditer(node)] if isinstance(node, NavigableString) else []
-        ends = [end for end in ends if node[end:].strip() or at < len(nodes) - 1]
-        if ends:
-            return escape(node[ends[-1] :], quote=False) + "".join(map(str, nodes[at + 1 :]))
-        if node.name in ("strong", "em") and at < len(nodes) - 1 and ends_at(node.get_text()):
-            return "".join(map(str, nodes[at + 1 :]))
-    return "".join(map(str, nodes))
+        if isinstance(node, NavigableString):
+            ends = [found.end() for found in SENTENCE.finditer(node)]
+            yield from ((at, end) for end in reversed(ends) if node[end:].strip() or at < len(nodes) - 1)
+        elif node.name in ("strong", "em") and at < len(nodes) - 1 and ends_at(node.get_text()):
+            yield at + 1, 0
+
+
+def last_sentences(paragraph: Tag, room: int = 0) -> str:
+    """What leads to a formula or table under a paragraph, as HTML: its last sentence, and those that fit.
+
+    `room` is the number of characters that they may have together.
+    """
+    nodes = [*paragraph.children, NavigableString("")]
+    kept = ""
+    for at, begin in [*sentence_starts(nodes), (0, 0)]:
+        first = nodes[at]
+        cut = escape(first[begin:], quote=False) if isinstance(first, NavigableString) else str(first)
+        text = cut + "".join(map(str, nodes[at + 1 :]))
+        if kept and len(BeautifulSoup(text, "html.parser").get_text()) > room:
+            break
+        kept = text
+    return kept
 
 
 def slide(kind: str, body: str, notes: list[str] = ()) -> str:
@@ -125,6 +145,8 @@ def displayed(section: Tag) -> Iterator[tuple[str, Tag]]:
         elif "pst-scrollable-table-container" in classes:
             yield "table", node
         else:
+            for code in node.select(".cell_input pre"):
+                yield "code", code.parent
             for figure in node.find_all("figure"):
                 yield ("live" if "data-rv-module" in figure.attrs else "figure"), figure
 
@@ -138,32 +160,46 @@ def section_slides(section: Tag) -> list[str]:
             slide("homework", f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(n)}</li>' for n in named)}</ul>")
         ]
     made: list[tuple[str, str, list[str]]] = []
-    lead, notes = "", []
+    before, notes = None, []
     for at, (kind, node) in enumerate(displayed(section)):
         if kind == "p":
             notes.append(str(node))
-            first, last = first_sentence(node), last_sentence(node)
+            first = first_sentence(node)
             if at == 0:
                 made.append(("opening", f'<h2>{title}</h2><p class="lead">{first}</p>', notes))
-            lead = "" if at == 0 and last == first else f'<p class="lead">{last}</p>'
+            before = None if at == 0 and last_sentences(node) == first else node
             continue
         if kind == "section":
             made += [("", one, []) for one in section_slides(node)]
             continue
         body = question(node) if kind == "question" else str(node)
-        if kind == "formula" and not lead and made and made[-1][0] in ("formula", "list"):
+        if kind == "formula" and before is None and made and made[-1][0] in ("formula", "list"):
             made[-1] = (made[-1][0], made[-1][1] + body, notes)  # nothing is said between the two
             continue
         head = f"<h2>{title}</h2>" if kind == "list" and not made else f"<h3>{title}</h3>"
-        before = lead if kind in ("formula", "table", "list") else ""
-        lead, notes = "", []
-        made.append((kind, head + before + body, notes))
+        lead = ""
+        if before and kind in (*LED_TO, "code"):
+            said = first_sentence(before) if kind == "code" else last_sentences(before, LED_TO[kind])
+            lead = f'<p class="lead">{said}</p>'
+        made.append((kind, head + lead + body, notes))
+        before, notes = None, []
     return [slide(kind, body, notes) if kind else body for kind, body, notes in made]
+
+
+def hold_punctuation(soup: BeautifulSoup) -> None:
+    """Keep a formula and the comma or bracket after it on one line: a browser may break after any formula."""
+    for formula in soup.select("span.math"):
+        after = formula.next_sibling
+        if isinstance(after, NavigableString) and (mark := CLOSING.match(after)):
+            after.replace_with(after[mark.end() :])
+            formula.wrap(soup.new_tag("span", attrs={"class": "held"})).append(mark[0])
 
 
 def deck(page: str) -> str:
     """The deck of a built chapter page."""
-    article = BeautifulSoup(page, "html.parser").select_one("article.bd-article > section")
+    soup = BeautifulSoup(page, "html.parser")
+    hold_punctuation(soup)
+    article = soup.select_one("article.bd-article > section")
     for left_out in article.select(LEFT_OUT):
         left_out.decompose()
     for link in article.select("a"):
@@ -192,6 +228,7 @@ def write_slides(root: Path, site: Path, out: Path, pages: list[str]) -> list[Pa
     static = out / "_static"
     shutil.copytree(site / "_static" / "riemvae", static / "riemvae", dirs_exist_ok=True)
     shutil.copyfile(root / "book" / "_static" / "rv_loader.js", static / "rv_loader.js")
+    shutil.copyfile(site / "_static" / "pygments.css", static / "pygments.css")
     for name in ("deck.css", "deck.js"):
         shutil.copyfile(OWN / name, static / name)
     copy_mathjax(out)

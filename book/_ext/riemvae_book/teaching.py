@@ -1,6 +1,7 @@
 """What the instructors' pages are told by the chapters: minutes counted and measured, and who needs whom."""
 
 import re
+from collections import Counter
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ from .plain import split_options
 MINUTES = "book/instructors/minutes.yml"
 NEEDS = re.compile(r"^\*\*You need\*\*(.*?)\n\n", re.S | re.M)
 OTHER_CHAPTER = re.compile(r"\]\((\d\d_\w+)\.md")
+WEEK = re.compile(r"^Week (\d+): ([^\n]*)\n: (.*?)(?=^Week|\Z)", re.S | re.M)
 KIND = re.compile(r"^\*(Pencil|Code|Open)\.\*", re.M)
 STEP, HIGH, BOX, ROWS = 92, 62, (76, 40), {1: 1, 11: 3}
 
@@ -94,6 +96,32 @@ def estimates(root: Path) -> dict[str, int]:
     """Minutes for each exercise, estimated by the authors."""
     with (root / MINUTES).open(encoding="utf8") as file:  # a file, so that an error names it
         return Estimates(yaml.safe_load(file))
+
+
+class Week(NamedTuple):
+    """A week of a syllabus: its number, the labels of its chapters, its text, the labels of its homework."""
+
+    number: int
+    chapters: list[str]
+    text: str
+    homework: list[str]
+
+
+def read_syllabus(root: Path, weeks: int) -> list[Week]:
+    """The syllabus of so many weeks."""
+    text = (root / "book/instructors/syllabi.md").read_text(encoding="utf8")
+    found = {len(read): read for part in text.split("\n## ") if (read := WEEK.findall(part))}
+    if weeks not in found:
+        raise ValueError(f"a syllabus must be of {', '.join(map(str, found))} weeks, got {weeks}")
+    return [
+        Week(
+            int(number),
+            re.findall(r"<(ch-[\w-]+)>", head),
+            body,
+            re.findall(r"<(ex-[\w-]+)>", body.split("*Homework:*")[1].split("*May be skipped:*")[0]),
+        )
+        for number, head, body in found[weeks]
+    ]
 
 
 def direct_needs(chapters: list[Chapter]) -> dict[int, set[int]]:
@@ -183,6 +211,28 @@ class ChapterWork(Parsed):
         return "\n".join([facts, "", *head, *rows])
 
 
+class SyllabusTimes(Parsed):
+    """A table with a row for each week of a syllabus: what it asks of a student besides the classes."""
+
+    def write(self, root: Path) -> str:
+        weeks, guess = read_syllabus(root, int(self.arguments[0])), estimates(root)
+        chapters = {one.label: one for one in read_chapters(root)}
+        parts = Counter(label for week in weeks for label in week.chapters)  # one chapter may take two weeks
+        rows, sums = [], [0, 0]
+        for week in weeks:
+            taught = [chapters[label] for label in week.chapters]
+            minutes = [
+                sum(round(one.minutes / parts[one.label]) for one in taught),
+                sum(guess[label] for label in week.homework),
+            ]
+            sums = [all_weeks + one for all_weeks, one in zip(sums, minutes, strict=True)]
+            ran = " + ".join(f"{{ran}}`{one.page}`" for one in taught)
+            numbers = ", ".join(str(one.number) for one in taught)
+            rows.append(f"| {week.number} | {numbers} | {minutes[0]} | {minutes[1]} | {ran} |")
+        head = "| week | chapters | minutes to read | minutes of homework | seconds to run |"
+        return "\n".join([head, "|---|---|---|---|---|", *rows, f"| all | | {sums[0]} | {sums[1]} | |"])
+
+
 class ChapterNeeds(SphinxDirective):
     """The drawing of what needs what."""
 
@@ -212,6 +262,7 @@ def fill_in(app: Sphinx, document: nodes.document, docname: str) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_directive("teaching-times", TeachingTimes)
+    app.add_directive("syllabus-times", SyllabusTimes)
     app.add_directive("chapter-work", ChapterWork)
     app.add_directive("chapter-needs", ChapterNeeds)
     app.add_role("ran", Ran())
