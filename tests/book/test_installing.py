@@ -60,7 +60,9 @@ def test_a_wheel_that_is_not_needed_is_left_alone(run_cell, tmp_path):
 
 
 def test_a_failure_says_what_pip_could_not_do_and_why(run_cell):
-    with pytest.raises(ImportError, match=r"(?s)missing here: riemvae_core\. It needs a network, once: .*\nno network"):
+    with pytest.raises(
+        ImportError, match=r"(?s)missing here: riemvae_core\. It needs a network, once: .*\nno network"
+    ):
         run_cell({"riemvae_core"}, fails=True)
 
 

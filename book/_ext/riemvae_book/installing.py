@@ -32,8 +32,8 @@ if missing:
     importlib.invalidate_caches()
     if done.returncode or any(find_spec(name) is None for name in missing):
         raise ImportError(
-            f"pip could not install what is missing here: {{', '.join(missing)}}. It needs a network, once: run "
-            f"this cell again when there is one. pip said:\\n{{done.stderr[-2000:]}}"
+            f"pip could not install what is missing here: {{', '.join(missing)}}. It needs a network, once: "
+            f"run this cell again when there is one. pip said:\\n{{done.stderr[-2000:]}}"
         )
     print(f"Installed {{', '.join(missing)}}. If a live figure does not appear, reload this page.")
 """
