@@ -27,13 +27,14 @@ if missing:
     wheels = sorted(Path().glob("riemvae_core-*.whl"))
     if wheels and "riemvae_core" in missing:
         missing["riemvae_core"] = str(wheels[-1].resolve())
-    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-color", *missing.values()]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-color", *missing.values()]
     done = subprocess.run(pip, capture_output=True, text=True)
     importlib.invalidate_caches()
     if done.returncode or any(find_spec(name) is None for name in missing):
+        said = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
         raise ImportError(
             f"pip could not install what is missing here: {{', '.join(missing)}}. It needs a network, once: "
-            f"run this cell again when there is one. pip said:\\n{{done.stderr[-2000:]}}"
+            "run this cell again when there is one. pip said:\\n" + "\\n".join(said)[-2000:]
         )
     print(f"Installed {{', '.join(missing)}}. If a live figure does not appear, reload this page.")
 """
