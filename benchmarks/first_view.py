@@ -34,11 +34,12 @@ NOTE = """new MutationObserver((_, watch) => {
   globalThis.firstFigure = performance.now();
   watch.disconnect();
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-rv-ready"] });"""
-READY = "globalThis.firstFigure && !document.querySelector('figure[data-rv-module]:not([data-rv-ready])')"
-TIMES = """() => ({
-  load: performance.getEntriesByType("navigation")[0].loadEventStart / 1000,
-  figure: globalThis.firstFigure / 1000,
-})"""
+TIMES = """async () => {
+  const waits = () => document.querySelector("figure[data-rv-module]:not([data-rv-ready])");
+  while (waits()) await new Promise((go) => setTimeout(go, 50));
+  const { loadEventStart } = performance.getEntriesByType("navigation")[0];
+  return { load: loadEventStart / 1000, figure: firstFigure / 1000 };
+}"""
 
 
 def visit(browser: Browser, address: str) -> dict[str, float]:
@@ -50,11 +51,10 @@ def visit(browser: Browser, address: str) -> dict[str, float]:
     network.on("Network.loadingFinished", lambda done: sizes.append(done["encodedDataLength"]))
     page.add_init_script(NOTE)
     page.goto(address, wait_until="load")
-    page.wait_for_function(READY)
+    times = page.evaluate(TIMES)
     page.wait_for_load_state("networkidle")
-    found = {"bytes": sum(sizes), "requests": len(sizes), **page.evaluate(TIMES)}
     context.close()
-    return found
+    return {"bytes": sum(sizes), "requests": len(sizes), **times}
 
 
 def main() -> None:
