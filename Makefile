@@ -104,7 +104,7 @@ zoo: env  ## train every shipped model again from its seed, and say how close th
 	@$(PY) -m riemvae_core.models.train_zoo
 
 bench study study-smoke: export PYTHONPATH := .:benchmarks/studies
-bench: env  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
+bench: book  ## run every benchmark (adds the peers in benchmarks/requirements.txt to .venv)
 	@$(PY) -m pip install --quiet --requirement benchmarks/requirements.txt
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 

@@ -17,7 +17,7 @@ def contents(site: Path, notebooks: Path, wheel: Path) -> Iterator[tuple[str, by
     yield "start here.html", START.read_text(encoding="utf8").replace("{wheel}", wheel.name).encode()
     for name in ("LICENSE", "LICENSE-TEXT", "CITATION.cff"):
         yield name, (ROOT / name).read_bytes()
-    for path in [*notebooks.glob("*.ipynb"), wheel]:
+    for path in [*notebooks.glob("*.ipynb"), notebooks / "requirements.txt", wheel]:
         yield f"notebooks/{path.name}", path.read_bytes()
     for path in site.rglob("*"):
         name = path.relative_to(site)

@@ -1,6 +1,8 @@
 """The zip of `make offline`: what it holds and what not, and that it opens without a network."""
 
+import ast
 import json
+import re
 from zipfile import ZipFile
 
 import offline
@@ -20,7 +22,7 @@ def inputs(site, root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     wheel = folder / WHEEL
     wheel.write_bytes(b"wheel")
-    notebooks.write_all(root, folder)
+    notebooks.put_core_beside(root, notebooks.write_all(root, folder), wheel)
     return site, folder / "student", wheel
 
 
@@ -39,10 +41,24 @@ def test_it_holds_all_that_a_reader_needs(unpacked, root):
     ]  # fmt: skip
     chapters = [page.split("/")[-1] for page in notebooks.chapter_pages(root)]
     beside = sorted(path.name for path in (unpacked / "notebooks").iterdir())
-    assert beside == sorted([*(f"{name}.ipynb" for name in chapters), WHEEL])
-    assert WHEEL in (unpacked / "start here.html").read_text(encoding="utf8")
+    assert beside == sorted([*(f"{name}.ipynb" for name in chapters), "requirements.txt", WHEEL])
     for name in ("site/index.html", "site/searchindex.js", "site/_static/vendor/mathjax/LICENSE"):
         assert (unpacked / name).is_file()
+
+
+def test_who_did_what_the_start_page_says_needs_no_network_for_any_notebook(unpacked):
+    """Its pip line asks for all that a first cell looks for, under the same names and bounds."""
+    start = (unpacked / "start here.html").read_text(encoding="utf8")
+    assert len(re.findall(r"pip install (?:\S+ )*jupyterlab -r requirements\.txt", start)) == 3
+    asked = (unpacked / "notebooks" / "requirements.txt").read_text(encoding="utf8").splitlines()
+    for path in (unpacked / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+        first = next("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        needed = ast.literal_eval(re.search(r"^needed = (\{.*?^\})", first, re.M | re.S)[1])
+        assert needed.pop("riemvae_core")
+        assert needed
+        assert set(needed.values()) <= set(asked)
+    assert f"./{WHEEL}" in asked
 
 
 def test_the_same_files_give_the_same_bytes(inputs, unpacked, tmp_path):

@@ -27,11 +27,15 @@ if missing:
     wheels = sorted(Path().glob("riemvae_core-*.whl"))
     if wheels and "riemvae_core" in missing:
         missing["riemvae_core"] = str(wheels[-1].resolve())
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", *missing.values()]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-color", *missing.values()]
     done = subprocess.run(pip, capture_output=True, text=True)
     importlib.invalidate_caches()
     if done.returncode or any(find_spec(name) is None for name in missing):
-        raise ImportError(f"pip could not install {{', '.join(missing.values())}}:\\n{{done.stderr[-2000:]}}")
+        said = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+        raise ImportError(
+            f"pip could not install what is missing here: {{', '.join(missing)}}. It needs a network, once: "
+            "run this cell again when there is one. pip said:\\n" + "\\n".join(said)[-2000:]
+        )
     print(f"Installed {{', '.join(missing)}}. If a live figure does not appear, reload this page.")
 """
 
@@ -81,7 +85,10 @@ def install_cell(root: Path, sources: Iterable[str]) -> NotebookNode:
 
 
 def binder_files(root: Path, wheel: str, sources: Iterable[str]) -> dict[str, str]:
-    """What Binder reads beside published notebooks: the packages for all of them, and Python's version."""
+    """What Binder reads beside published notebooks: the packages for all of them, and Python's version.
+
+    ``pip install -r requirements.txt`` in that folder is also what a reader does before leaving the network.
+    """
     packages = {**needed(root, sources), "riemvae_core": f"./{wheel}"}
     python = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf8"))["project"]["requires-python"]
     (lowest,) = (one.version for one in SpecifierSet(python) if one.operator == ">=")

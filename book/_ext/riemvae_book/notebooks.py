@@ -125,25 +125,25 @@ def write_all(root: Path, out: Path) -> list[Path]:
     return written
 
 
-def put_core_beside(root: Path, written: list[Path]) -> None:
+def put_core_beside(root: Path, written: list[Path], wheel: Path) -> None:
     """Put the wheel beside notebooks; beside the students', to be published, what Binder reads, too."""
-    wheels = sorted((root / "_build" / "dist").glob("*.whl"))
-    if not wheels:
-        raise SystemExit("no wheel lies in _build/dist: run make dist first")
     for folder in {path.parent for path in written}:
         for old in folder.glob("*.whl"):
             old.unlink()
-        shutil.copy(wheels[-1], folder)
+        shutil.copy(wheel, folder)
     students = [path for path in written if path.parent.name == "student"]
     code = [cell.source for path in students for cell in own_code(nbformat.read(path, as_version=4).cells)]
-    for name, text in binder_files(root, wheels[-1].name, code).items():
+    for name, text in binder_files(root, wheel.name, code).items():
         (students[0].parent / name).write_text(text, encoding="utf8")
 
 
 def main() -> int:
     root = Path(__file__).resolve().parents[3]
+    wheels = sorted((root / "_build" / "dist").glob("*.whl"))
+    if not wheels:
+        raise SystemExit("no wheel lies in _build/dist: run make dist first")
     written = write_all(root, root / "_build" / "notebooks")
-    put_core_beside(root, written)
+    put_core_beside(root, written, wheels[-1])
     for path in written:
         print(path.relative_to(root))
     return 0

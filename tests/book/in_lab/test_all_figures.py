@@ -43,8 +43,12 @@ def test_a_frame_is_chosen_by_its_slider_and_by_the_kernel(browser, lab):
     page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
     moved = other(page, "frame", before)
     until(lambda: kernel.ask("figure.frame") == moved, f"the kernel never had {moved}")
+    slider.press("ArrowLeft")  # the notebook would move to another cell
+    stepped = other(page, "frame", moved)
+    assert stepped == moved - 1
+    until(lambda: kernel.ask("figure.frame") == stepped, f"the kernel never had {stepped}")
     kernel.run(f"figure.frame = {before}")
-    other(page, "frame", moved)
+    other(page, "frame", stepped)
     assert page.evaluate(STATE, "frame") == before
     kernel.leave(page)
 

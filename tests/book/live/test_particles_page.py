@@ -161,6 +161,31 @@ def test_a_notebook_shares_the_frame_with_its_kernel(browser, folder, address, m
         assert page.evaluate("Object.values(listeners).every((l) => l.length === 0)")
 
 
+AS_A_NOTEBOOK_DOES = """() => {
+  window.taken = [];
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented) return;
+    window.taken.push(event.key);
+    event.preventDefault();
+  });
+}"""
+
+
+def test_a_notebook_leaves_a_figure_its_keys(browser, folder, address, monkeypatch):
+    """What JupyterLab gets to see it takes for its own commands; then no slider moves."""
+    monkeypatch.delenv("RIEMVAE_BOOK", raising=False)
+    with in_a_notebook(browser, folder, address, "particles", particles(world="ring")) as page:
+        arrive(page)
+        page.evaluate(AS_A_NOTEBOOK_DOES)
+        before = page.evaluate("model.state.frame")
+        page.locator(".rv-stage").first.get_by_role("slider", name="frame").focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("(before) => model.saved.at(-1)?.frame === before + 1", arg=before)
+        for keys in ("x", "Home", "Escape", "Control+s", "Shift+Enter"):
+            page.keyboard.press(keys)
+        assert page.evaluate("taken") == ["Escape", "Control", "s", "Enter"]
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_overflows_and_nothing_jumps(browser, folder, width):
     with opened(browser, folder.as_uri(), width=width, name="particles") as page:

@@ -1,5 +1,6 @@
 // What every live figure is made of: elements, colors, planes, images, the way to a page or to a kernel.
 import { clamp, format, unpack } from "../mathematics/numbers.js";
+import { keepKeys } from "./keys.js";
 
 export function h(tag, attributes = {}, ...children) {
   const el = document.createElement(tag);
@@ -85,7 +86,6 @@ export function makeImage(parent, side, caption, width = side) {
 }
 const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 export const faint = (hex, alpha) => `rgb(${channels(hex).join(" ")} / ${alpha})`;
-
 
 // ---- rows of a name and a number in fixed places
 export function makeNumbers(parent, rows) {
@@ -276,6 +276,7 @@ export function renderLive(mount, { model, el }) {
   if (try_this) caption.append(h("b", {}, "Try."), ` ${try_this}`);
   const figure = h("figure", { class: "rv-figure rv-live" }, stage, caption);
   el.append(figure);
+  stage.addEventListener("keydown", keepKeys);
   const waiting = {}, listeners = [];
   let timer = 0;
   const send = () => {

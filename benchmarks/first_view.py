@@ -1,0 +1,87 @@
+"""What the first view of a page costs: bytes, seconds to its load and to its first live figure.
+
+    PYTHONPATH=. python benchmarks/first_view.py [PAGE ...]
+
+Headless Chromium at 1280 pixels, nothing in its cache, the built site (`make book`) from a server on this
+machine that packs nothing. The least of five visits, because what else a machine does only adds; the load
+it had beside that stands in the last line. Writes ``_build/benchmarks/first_view.json``.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "book" / "_tools"), str(ROOT / "book" / "_ext")]
+
+from browser import FLAGS, find_browser, serving  # noqa: E402
+from riemvae_book import policy  # noqa: E402
+
+PAGES = (
+    "book/index",
+    "chapters/01_points_to_balls",
+    "chapters/05_riemannian_metric",
+    "chapters/09_does_it_generate_better",
+)
+VISITS = 5
+MOST = {"bytes": 4_000_000, "load": 1.0, "figure": 2.0}
+# When the first live figure was ready, noted in the page: asking from outside takes time of its own.
+NOTE = """new MutationObserver((_, watch) => {
+  if (!document.querySelector("figure[data-rv-ready]")) return;
+  globalThis.firstFigure = performance.now();
+  watch.disconnect();
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-rv-ready"] });"""
+TIMES = """async () => {
+  const waits = () => document.querySelector("figure[data-rv-module]:not([data-rv-ready])");
+  while (waits()) await new Promise((go) => setTimeout(go, 50));
+  const { loadEventStart } = performance.getEntriesByType("navigation")[0];
+  return { load: loadEventStart / 1000, figure: firstFigure / 1000 };
+}"""
+
+
+def visit(browser: Browser, address: str) -> dict[str, float]:
+    """One visit: bytes until all live figures are ready, and seconds from the navigation's start."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, sizes = context.new_page(), []
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", lambda done: sizes.append(done["encodedDataLength"]))
+    page.add_init_script(NOTE)
+    page.goto(address, wait_until="load")
+    times = page.evaluate(TIMES)
+    page.wait_for_load_state("networkidle")
+    context.close()
+    return {"bytes": sum(sizes), "requests": len(sizes), **times}
+
+
+def main() -> None:
+    site = ROOT / "_build" / "html"
+    if not (site / "index.html").is_file():
+        raise SystemExit("no site lies in _build/html: run make book first")
+    rows = {}
+    headers = {"Content-Security-Policy": policy.header()}
+    with sync_playwright() as playwright, serving(site, headers) as where:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS))
+        for name in sys.argv[1:] or PAGES:
+            visits = [visit(browser, f"{where}/{name}.html") for _ in range(VISITS)]
+            rows[name] = {what: min(one[what] for one in visits) for what in visits[0]}
+        version = browser.version
+        browser.close()
+    print(f"{'page':<38}{'MB':>7}{'requests':>10}{'load, s':>9}{'figure, s':>11}")
+    for name, row in rows.items():
+        over = [what for what, most in MOST.items() if row[what] > most]
+        said = f"   more than asked: {', '.join(over)}" if over else ""
+        size, times = row["bytes"] / 1e6, f"{row['load']:>9.2f}{row['figure']:>11.2f}"
+        print(f"{name:<38}{size:>7.2f}{row['requests']:>10}{times}{said}")
+    load = [round(one, 1) for one in os.getloadavg()]
+    print(f"load of the last minute {load[0]}, on {os.cpu_count()} cores; Chromium {version}")
+    target = ROOT / "_build" / "benchmarks" / "first_view.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps({"pages": rows, "load": load, "browser": version}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
