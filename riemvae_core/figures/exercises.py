@@ -70,7 +70,7 @@ def check(
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise _Stopped in here when the time is up: by the interrupt of a keyboard, which every system knows."""
+    """Raise _Stopped in here when the time is up, by the interrupt that a keyboard sends."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can be interrupted
         return
