@@ -1,13 +1,13 @@
 """Grade right, wrong and untouched answers with the real graders, in an environment of their own.
 
-    python tests/smoke/grading.py [02 06 10] [--formats otter nbgrader] [--whole] [--keep]
+    python tests/smoke/grading.py [02 06 10] [--formats alone otter nbgrader] [--whole] [--keep]
 
-For each chapter and format: write the assignment, let the grader make the student's version of it, look for
-the book's solutions in all that a student gets, hand in four notebooks and grade them. Right answers must get
-all points of the exercises in code; none get those that are wrong by one thing (tests/book/wrong_answers.py),
-missing, or broken: in turn an error, a loop without an end and a call of the function that the answer is
-compared with. The student must be told why. Each notebook is cut to the cells that its exercises need, or
-with --whole executed as it is.
+For each chapter: all sorts of answers before the tests alone (alone.py). Then, in each format: write the
+assignment, let the grader make the student's version of it, look for the book's solutions in all that a
+student gets, hand in four notebooks and grade them. Right answers must get all points of the exercises in
+code; none get those that are wrong by one thing (tests/book/wrong_answers.py), missing, or broken: in turn an
+error, a loop without an end and a call of the function that the answer is compared with. The student must be
+told why. Each notebook is cut to the cells that its exercises need, or with --whole executed as it is.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from handed_in import ROOT, SAID, Chapter, assert_no_solution, cut  # first: it says where the packages are
+from handed_in import ROOT, SAID, Chapter, assert_no_solution  # first: it says where the packages are
 from riemvae_book.grading import graded_notebook, write_graded
 from riemvae_book.notebooks import chapter_pages, write_notebook
 
@@ -30,6 +30,12 @@ WORK = ROOT / "_build" / "grading"
 GRADERS = ("otter-grader==7.0.0", "nbgrader==0.9.6")
 NOTEBOOKS = ("right", "wrong", "untouched", "broken")
 SECONDS = "10"  # for a case; a reader's check waits longer
+OTTER_RUNS = """
+import sys
+from otter.cli import cli
+for name in sys.argv[2:]:
+    cli(["run", f"{name}.ipynb", "-a", sys.argv[1], "-o", name, "--no-logo"], standalone_mode=False)
+"""  # `otter run` four times in one process: it takes seconds to load
 SCORES = """
 import json
 from nbgrader.api import Gradebook
@@ -69,6 +75,10 @@ def call(surroundings: dict[str, str], cwd: Path, *command: str, fails: bool = F
     return done.stdout + done.stderr
 
 
+def alone(chapter: Chapter, surroundings: dict[str, str], whole: bool) -> None:
+    print(call(surroundings, ROOT, sys.executable, "tests/smoke/alone.py", chapter.name[:2]), end="")
+
+
 class Verdict(NamedTuple):
     """What one exercise got of one notebook, and what the student is told."""
 
@@ -93,58 +103,47 @@ def judge(chapter: Chapter, kinds: dict[str, str], verdicts: dict[str, Verdict],
 def with_otter(chapter: Chapter, surroundings: dict[str, str], whole: bool) -> None:
     folder = WORK / "otter" / chapter.name
     shutil.rmtree(folder, ignore_errors=True)
-    source = graded_notebook(ROOT, chapter.page, "otter", 1.0)
-    write_notebook(source, folder / f"{chapter.name}.ipynb")
-    assign = ("otter", "assign", f"{chapter.name}.ipynb", "dist")
-    call(surroundings, folder, *assign, "--no-run-tests")
+    name = f"{chapter.name}.ipynb"
+    write_notebook(graded_notebook(ROOT, chapter.page, "otter", 1.0), folder / name)
+    unless = (
+        () if whole else ("--no-run-tests",)
+    )  # else it grades the solutions too, and stops at one that fails
+    call(surroundings, folder, "otter", "assign", name, "dist", *unless)
     lines = assert_no_solution(chapter, folder / "dist" / "student")
     print(f"{chapter.name} otter: none of {lines} lines of solutions in the student's files", flush=True)
-    if whole:
-        call(surroundings, folder, *assign)  # grades the solutions too, and stops at one that fails
-    else:
-        write_notebook(cut(source), folder / f"{chapter.name}.ipynb")
-        call(surroundings, folder, *assign, "--no-run-tests")
     (archive,) = (folder / "dist" / "autograder").glob("*.zip")
-    run = ("otter", "run", "-a", str(archive), "--no-logo", "-o")
     for notebook in NOTEBOOKS:
-        kinds, start = chapter.kinds(notebook, 0), time.perf_counter()
-        given, handed_in = folder / "dist" / "student" / f"{chapter.name}.ipynb", folder / f"{notebook}.ipynb"
-        chapter.hand_in(given, handed_in, kinds)
+        kinds = chapter.kinds(notebook, 0)
+        chapter.hand_in(folder / "dist" / "student" / name, folder / f"{notebook}.ipynb", kinds, whole)
         (folder / notebook).mkdir()
-        call(surroundings, folder, *run, notebook, handed_in.name)
+    call(surroundings, folder, "python", "-c", OTTER_RUNS, str(archive), *NOTEBOOKS)
+    for notebook in NOTEBOOKS:
         tests = json.loads((folder / notebook / "results.json").read_text(encoding="utf8"))["tests"]
         verdicts = {
             test["name"]: Verdict(test["score"], test["max_score"], test.get("output", ""))
             for test in tests
             if test.get("max_score")
         }
-        judge(chapter, kinds, verdicts, f"{chapter.name} otter {time.perf_counter() - start:.0f} s:")
+        judge(chapter, chapter.kinds(notebook, 0), verdicts, f"{chapter.name} otter:")
 
 
 def with_nbgrader(chapter: Chapter, surroundings: dict[str, str], whole: bool) -> None:
     course = WORK / "nbgrader"
     name = f"{chapter.name}.ipynb"
-    generate = ("nbgrader", "generate_assignment", chapter.name, "--force")
-    call(surroundings, course, *generate)
+    call(surroundings, course, "nbgrader", "generate_assignment", chapter.name, "--force")
     release = course / "release" / chapter.name
     lines = assert_no_solution(chapter, release)
     print(f"{chapter.name} nbgrader: none of {lines} lines of solutions in the student's files", flush=True)
     cells = nbformat.read(release / name, as_version=4).cells
     told = [cell.metadata.nbgrader for cell in cells if "nbgrader" in cell.metadata]
     assert all(cell.checksum and cell.schema_version == 3 for cell in told)
-    source = course / "source" / chapter.name / name
     if whole:
-        said = call(surroundings, course, "nbgrader", "validate", str(source.relative_to(course)))
+        said = call(surroundings, course, "nbgrader", "validate", f"source/{chapter.name}/{name}")
         assert "Success" in said, said
-    else:
-        write_notebook(cut(nbformat.read(source, as_version=4)), source)
-        call(surroundings, course, *generate)
     for notebook in NOTEBOOKS:
         to = course / "submitted" / notebook / chapter.name / name
-        chapter.hand_in(release / name, to, chapter.kinds(notebook, 1))
-    start = time.perf_counter()
+        chapter.hand_in(release / name, to, chapter.kinds(notebook, 1), whole)
     call(surroundings, course, "nbgrader", "autograde", chapter.name, "--force")
-    seconds = (time.perf_counter() - start) / len(NOTEBOOKS)
     call(surroundings, course, "nbgrader", "generate_feedback", chapter.name, "--force")
     rows = [
         json.loads(line)
@@ -166,25 +165,24 @@ def with_nbgrader(chapter: Chapter, surroundings: dict[str, str], whole: bool) -
             label.removesuffix("-check"): Verdict(points, most, outputs[label])
             for label, points, most in grades
         }
-        said = f"{chapter.name} nbgrader {seconds:.0f} s:"
-        judge(chapter, chapter.kinds(notebook, 1), verdicts, said)
+        judge(chapter, chapter.kinds(notebook, 1), verdicts, f"{chapter.name} nbgrader:")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    graders = {"alone": alone, "otter": with_otter, "nbgrader": with_nbgrader}
     names = {Path(page).name[:2]: page for page in chapter_pages(ROOT)}
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER", choices=[*names, "all"], default="all")
-    parser.add_argument("--formats", nargs="+", choices=("otter", "nbgrader"), default=("otter", "nbgrader"))
+    parser.add_argument("--formats", nargs="+", choices=graders, default=[*graders])
     parser.add_argument("--whole", action="store_true", help="execute whole chapters")
     parser.add_argument("--keep", action="store_true", help="take the environment as the last run left it")
     asked = parser.parse_args()
-    surroundings = environment(asked.keep)
+    surroundings = environment(asked.keep) if asked.formats != ["alone"] else dict(os.environ)
     if "nbgrader" in asked.formats:
         shutil.rmtree(WORK / "nbgrader", ignore_errors=True)
         write_graded(ROOT, WORK / "nbgrader", "nbgrader")
-    graders = {"otter": with_otter, "nbgrader": with_nbgrader}
     for number, page in names.items():
         if number not in asked.chapters and "all" not in asked.chapters:
             continue

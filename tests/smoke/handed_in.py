@@ -64,19 +64,28 @@ class Chapter:
 
     def answer(self, label: str, kind: str) -> str:
         task = self.tasks[label]
+        if kind == "untouched":
+            return f"{task.head}\n    {PLACEHOLDER}"
         if kind in BROKEN:
             body = "    " + BROKEN[kind][0].format(expected=ast.unparse(task.call.args[1]))
             return f"def {task.name}(*arguments):\n{body}\n"
         return f"{task.head}\n{SLIPS[label].answer(task.answer) if kind == 'wrong' else task.answer}"
 
-    def hand_in(self, given: Path, to: Path, kinds: dict[str, str]) -> None:
+    def hand_in(self, given: Path, to: Path, kinds: dict[str, str], whole: bool) -> None:
         """A student's notebook; the one with right answers has lost the cells that call Otter's checks."""
         notebook = nbformat.read(given, as_version=4)
+        places = []
         for label, kind in kinds.items():
             head = self.tasks[label].head
-            (cell,) = [c for c in notebook.cells if c.source.startswith(head) and PLACEHOLDER in c.source]
-            if kind != "untouched":
-                cell.source = self.answer(label, kind)
+            (place,) = [
+                i
+                for i, c in enumerate(notebook.cells)
+                if c.source.startswith(head) and PLACEHOLDER in c.source
+            ]
+            places.append(place)
+            notebook.cells[place].source = self.answer(label, kind)
+        if not whole:
+            cut(notebook, min(places))
         if "right" in kinds.values():
             notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith("grader.check(")]
             for cell in notebook.cells:
@@ -135,11 +144,8 @@ def names(source: str) -> tuple[set[str], set[str], set[str]]:
     return read, made, used
 
 
-def cut(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook with those code cells alone that give or change a name which its exercises need."""
-    asked = [
-        i for i, c in enumerate(notebook.cells) if "BEGIN QUESTION" in c.source or "nbgrader" in c.metadata
-    ]
+def cut(notebook: nbformat.NotebookNode, first: int) -> None:
+    """Take out the code cells before the first answer that neither give nor change a name needed later."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     modules = {s.get_name() for s in symtable.symtable(code, "all", "exec").get_symbols() if s.is_imported()}
     needed: set[str] = set()
@@ -147,12 +153,11 @@ def cut(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for i, cell in reversed(list(enumerate(notebook.cells))):
         if cell.cell_type == "code":
             read, made, used = names(cell.source)
-            if i < asked[0] and not (made | used - modules) & needed:
+            if i < first and "nbgrader" not in cell.metadata and not (made | used - modules) & needed:
                 continue
             needed = needed - made | read
         kept.append(cell)
     notebook.cells = kept[::-1]
-    return notebook
 
 
 def joined(text: str) -> list[str]:
