@@ -65,6 +65,7 @@ def main(number: str) -> None:
         borrowed = ast.unparse(task.call.args[0]) == task.name  # else the check wraps the answer
         kinds = [kind for kind in ("untouched", "wrong", *BROKEN, "right") if borrowed or kind != "borrowed"]
         for kind in kinds:
+            os.environ.pop("RIEMVAE_CHECK_SECONDS", None)  # an answer without an end has set it
             exec(chapter.answer(label, kind), names)
             found = {
                 "nbgrader": verdict([cell.source], [names]),
@@ -78,6 +79,5 @@ def main(number: str) -> None:
 
 if __name__ == "__main__":
     os.environ.update(MPLBACKEND="agg")
-    os.environ.setdefault("RIEMVAE_CHECK_SECONDS", "5")
     warnings.simplefilter("ignore")
     main(*sys.argv[1:])

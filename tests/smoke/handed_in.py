@@ -28,6 +28,7 @@ BROKEN = {  # answers that break, and a piece of what is said of them
     "endless": ("while True:\n        pass", "stopped after"),
     "borrowed": ("return {expected}(*arguments)", "must not call"),
 }
+HURRY = "import os\n\nos.environ['RIEMVAE_CHECK_SECONDS'] = '2'\n\n\n"  # for what has no end
 SAID = {kind: said for kind, (_, said) in BROKEN.items()} | {"untouched": "not written", "wrong": "differ"}
 
 
@@ -67,8 +68,9 @@ class Chapter:
         if kind == "untouched":
             return f"{task.head}\n    {PLACEHOLDER}"
         if kind in BROKEN:
+            hurry = HURRY if kind == "endless" else ""
             body = "    " + BROKEN[kind][0].format(expected=ast.unparse(task.call.args[1]))
-            return f"def {task.name}(*arguments):\n{body}\n"
+            return f"{hurry}def {task.name}(*arguments):\n{body}\n"
         return f"{task.head}\n{SLIPS[label].answer(task.answer) if kind == 'wrong' else task.answer}"
 
     def hand_in(self, given: Path, to: Path, kinds: dict[str, str], whole: bool) -> None:
