@@ -71,12 +71,13 @@ def served(site: Path) -> Iterator[str]:
 
 
 def wait_for_function(
-    page: Page, expression: str, *, arg=None, timeout: float = 30_000, polling=None
+    page: Page, expression: str, *, arg=None, timeout: float | None = None, polling=None
 ) -> None:
     """Playwright's ``wait_for_function``, but asked from outside each time.
 
     Its own asks again within the page, by ``eval``, which the site's policy forbids there.
     """
+    timeout = getattr(page, "patience", 30_000) if timeout is None else timeout
     end = time.monotonic() + timeout / 1000
     while True:
         try:
@@ -90,7 +91,14 @@ def wait_for_function(
         page.wait_for_timeout(10)
 
 
+def set_default_timeout(page: Page, timeout: float, own=Page.set_default_timeout) -> None:
+    """Playwright's own, heard by the function above too."""
+    page.patience = timeout
+    own(page, timeout)
+
+
 Page.wait_for_function = wait_for_function
+Page.set_default_timeout = set_default_timeout
 
 
 @pytest.fixture(scope="session")

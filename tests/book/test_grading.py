@@ -12,6 +12,7 @@ from riemvae_book.exercises import PLACEHOLDER, Exercise, read_exercises
 from riemvae_book.grading import FORMATS, graded_notebook, nbgrader_cells, otter_cells, write_graded
 from riemvae_book.notebooks import chapter_pages, make_notebook
 from riemvae_book.solutions import strip_solutions
+from wrong_answers import SLIPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {Path(page).name: page for page in chapter_pages(ROOT)}
@@ -215,6 +216,9 @@ def test_the_tests_pass_right_answers_only(square, form, answer, passes):
 
     if passes:
         run()
+    elif answer == "by_power(x)":
+        with pytest.raises(AssertionError, match="must not call the function that it is compared with"):
+            run()
     else:
         with pytest.raises((AssertionError, ZeroDivisionError, TypeError)):
             run()
@@ -240,6 +244,18 @@ def test_a_test_does_not_trust_the_notebook_s_own_check(square):
 def test_an_exercise_that_cannot_be_graded_is_named(old, new, message):
     with pytest.raises(ValueError, match=message):
         read_exercises(CHAPTER.replace(old, new))
+
+
+def test_every_exercise_in_code_has_a_wrong_answer_for_the_graders():
+    tasks = {e.label: e.task for name in PAGES for e in exercises_of(name) if e.task}
+    assert set(SLIPS) == set(tasks)
+    for label, task in tasks.items():
+        wrong = SLIPS[label].answer(task.answer)
+        assert ast.dump(ast.parse(f"{task.head}\n{wrong}")) != ast.dump(
+            ast.parse(f"{task.head}\n{task.answer}")
+        )
+    with pytest.raises(ValueError, match="the solution must hold"):
+        SLIPS["ex-two"].answer("    return 0")
 
 
 def test_unknown_formats_and_points_are_refused_by_name(tmp_path):

@@ -1,5 +1,9 @@
 """The reader's check: it says yes to the right answer only, and shows both."""
 
+import _thread
+import signal
+import threading
+
 import pytest
 import torch
 
@@ -33,6 +37,50 @@ def test_a_wrong_answer_is_refused_and_every_case_is_shown(capsys):
 def test_an_unwritten_function_is_no_answer(capsys):
     assert not check(lambda a, b: None, add, CASES)
     assert "not written yet" in capsys.readouterr().out
+
+
+def endless(a, b):
+    while True:
+        try:
+            a = a + b
+        except Exception:  # what a loop is made of that nothing ends
+            a = 0
+
+
+def test_an_answer_without_an_end_is_stopped_and_said(capsys, monkeypatch):
+    monkeypatch.setenv("RIEMVAE_CHECK_SECONDS", "0.2")
+    before = signal.getsignal(signal.SIGINT)
+    assert not check(endless, add, CASES)
+    said = "case 1: stopped after 0.2 seconds (does a loop in your function not end?)\n"
+    assert capsys.readouterr().out == said
+    assert signal.getsignal(signal.SIGINT) is before
+    assert check(add, add, CASES)
+
+
+def test_an_answer_in_time_is_not_stopped_later(monkeypatch):
+    """Hundreds of clocks that are stopped or run out at the very end: none interrupts what comes after."""
+    monkeypatch.setenv("RIEMVAE_CHECK_SECONDS", "0.0002")
+    for _ in range(500):
+        check(add, add, CASES[:1])
+    threading.Event().wait(0.05)
+
+
+def test_the_reader_s_own_interrupt_goes_through():
+    with pytest.raises(KeyboardInterrupt):
+        check(lambda: _thread.interrupt_main(), lambda: 1.0, [()])
+
+
+def test_an_error_of_the_answer_is_the_reader_s_to_see():
+    with pytest.raises(ZeroDivisionError):
+        check(lambda a, b: 1 / 0, add, CASES)
+
+
+def test_beside_the_main_thread_answers_are_compared_as_ever():
+    verdicts = []
+    thread = threading.Thread(target=lambda: verdicts.append(check(add, add, CASES)))
+    thread.start()
+    thread.join()
+    assert verdicts == [True]
 
 
 @pytest.mark.parametrize(

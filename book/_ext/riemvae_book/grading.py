@@ -89,25 +89,28 @@ def call_source(task: Task) -> str:
     return ast.get_source_segment(task.check, task.call) or ""
 
 
-def unaided(task: Task, more: str = "") -> str:
-    """A check of the answer while the function it is compared with is out of its reach.
+def unaided(task: Task, more: str = "", told: str = "") -> str:
+    """A check of the answer while the function it is compared with says that it must not be called.
 
-    Without it, an answer that calls that function would agree with it.
+    Without it, an answer that calls that function would agree with it. `more` stands in the `with` statement,
+    `told` behind the assertion.
     """
     yours, expected, cases = task.call.args
+    refusal = f"mock.Mock(side_effect=AssertionError({ALONE!r}))"
     if isinstance(expected, ast.Attribute):
-        gone = f"mock.patch.object({ast.unparse(expected.value)}, {expected.attr!r}, None)"
+        gone = f"mock.patch.object({ast.unparse(expected.value)}, {expected.attr!r}, refusal_)"
     else:
-        gone = f'mock.patch.dict(getattr({task.name}, "__globals__", {{}}), {ast.unparse(expected)}=None)'
+        gone = f'mock.patch.dict(getattr({task.name}, "__globals__", {{}}), {ast.unparse(expected)}=refusal_)'
     more_arguments = "".join(f", {ast.unparse(keyword)}" for keyword in task.call.keywords)
     given = f"{ast.unparse(yours)}, lambda *_: next(values_), {ast.unparse(cases)}{more_arguments}"
     return "\n".join(
         [
             "from unittest import mock",
             "",
+            f"refusal_ = {refusal}",
             f"values_ = iter([{ast.unparse(expected)}(*case) for case in {ast.unparse(cases)}])",
             f"with {gone}{more}:",
-            f"    assert exercises.check({given}), {ALONE!r}",
+            f"    assert exercises.check({given}){told}",
         ]
     )
 
@@ -138,7 +141,7 @@ def otter_cells(exercise: Exercise, statement: Cells, written: Cells) -> Cells:
         f"    agree = {call_source(task)}",
         "assert agree, told.getvalue()",
     ]
-    hidden = ["# HIDDEN", *start, "told = io.StringIO()", unaided(task, f", {told}")]
+    hidden = ["# HIDDEN", *start, "told = io.StringIO()", unaided(task, f", {told}", ", told.getvalue()")]
     return [
         new_raw_cell(f"# BEGIN QUESTION\n{settings}\nall_or_nothing: true"),
         *statement,

@@ -34,7 +34,7 @@ def test_a_law_is_chosen_by_a_click_and_by_the_kernel(browser, lab):
 
 def test_a_frame_is_chosen_by_its_slider_and_by_the_kernel(browser, lab):
     page, kernel = show(browser, lab, "frames", "widgets.particles()")
-    page.wait_for_function("document.querySelector('.jp-OutputArea-output figure').__rv.idle")
+    page.evaluate("document.querySelector('.jp-OutputArea-output figure').__rv.idle")  # a promise
     before = page.evaluate(STATE, "frame")
     slider = page.locator(OUTPUT).get_by_role("slider", name="frame").first
     slider.scroll_into_view_if_needed()

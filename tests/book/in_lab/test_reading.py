@@ -66,3 +66,14 @@ def test_questions_fold_and_formulas_are_set(browser, lab):
 
 def test_a_live_figure_answers_hand_and_kernel(browser, lab):
     drive(browser, lab, "bound", HANDS["bound"])
+
+
+def test_a_wait_lasts_as_long_as_its_page_says(browser):
+    """A busy machine draws for longer than the half minute that a wait lasts otherwise."""
+    page = browser.new_page()
+    page.set_default_timeout(50)
+    with pytest.raises(TimeoutError, match="did not come true within 50 ms"):
+        page.wait_for_function("false")
+    with pytest.raises(TimeoutError, match="did not come true within 20 ms"):
+        page.wait_for_function("false", timeout=20)
+    page.close()
