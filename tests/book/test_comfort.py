@@ -65,7 +65,7 @@ def test_the_first_view_holds_claim_uses_and_figure(browser, served):
     assert claim["right"] < figure["left"]
     assert max(claim["bottom"], plane["bottom"]) < 800
     assert title["top"] < 200
-    assert page.locator(".rv-claim dt").all_text_contents() == ["Read", "Run", "Build"]
+    assert page.locator(".rv-claim dt").all_text_contents() == ["Read", "Run", "Teach", "Build"]
     assert sum(sizes) < MOST_BYTES
     page.set_viewport_size({"width": 390, "height": 844})
     _, claim, figure, _ = page.evaluate(BOXES)

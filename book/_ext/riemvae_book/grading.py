@@ -208,14 +208,17 @@ def write_graded(
         raise ValueError(f"FORMAT must be one of {', '.join(FORMATS)}, or be left out, got {form!r}")
     if not 0 < points < float("inf"):
         raise ValueError(f"POINTS must be a number above 0, got {points:g}")
-    asked = {label for week in read_syllabus(root, weeks) for label in week.homework} if weeks else None
+    asked = None
+    if weeks is not None:
+        asked = {label for week in read_syllabus(root, weeks) for label in week.homework}
     written = []
     for page in chapter_pages(root):
         name = Path(page).name
+        path = out / "source" / name / f"{name}.ipynb" if form == "nbgrader" else out / f"{name}.ipynb"
         notebook = graded_notebook(root, page, form, points, asked)
         if notebook is None:
+            path.unlink(missing_ok=True)  # what another syllabus left there
             continue
-        path = out / "source" / name / f"{name}.ipynb" if form == "nbgrader" else out / f"{name}.ipynb"
         write_notebook(notebook, path)
         written.append(path)
     if form == "nbgrader":
