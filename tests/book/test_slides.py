@@ -17,7 +17,7 @@ PAGE = """<article class="bd-article"><section id="t"><h1>1. A claim</h1><p>By t
 <section id="s"><h2>One</h2><p>It holds. More is said, namely</p><div class="math">\\[a\\]</div>
 <div class="proof theorem admonition"><section>All.</section></div>
 <div class="proof admonition">Because.</div>
-<p>In <span class="math">\\(b\\)</span>, it is so:</p>
+<p>In <span class="rv-tied"><span class="math">\\(b\\)</span>,</span> it is so:</p>
 <div class="cell tag_slide">
 <div class="cell_input"><div class="highlight"><pre>program</pre></div></div></div>
 <p class="rv-used-in">Reference: none</p>
@@ -42,6 +42,7 @@ def paragraph(text: str):
         ("<strong>Bold it is.</strong> Then more.", "<strong>Bold it is.</strong>", "Then more."),
         ("As Shi et al. [2025] say, yes. No.", "As Shi et al. [2025] say, yes.", " No."),
         ("At <span>1. A</span> it turns. So:", "At <span>1. A</span> it turns.", " So:"),
+        ('Of <span class="rv-tied">z.</span> So:', 'Of <span class="rv-tied">z.</span>', "So:"),
         ("Only one", "Only one", "Only one"),
     ],
 )
@@ -72,7 +73,7 @@ def test_a_deck_has_a_slide_for_each_thing_shown():
     assert opening.select_one(".lead").text == "It holds."
     assert formula.select_one(".lead").text.strip() == "More is said, namely"
     assert code.pre.text == "program"
-    assert code.select_one(".lead .held").text == r"\(b\),"  # the comma stays with its formula
+    assert code.select_one(".lead .rv-tied").text == r"\(b\),"  # the comma stays with its formula
     assert "Reference" not in deck(PAGE)
     assert not theorem.find("section")
     assert [li.text for li in question.select(".right")] == ["That"]

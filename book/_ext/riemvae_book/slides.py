@@ -63,18 +63,24 @@ def ends_at(text: str) -> int | None:
     return found.end() if found else None
 
 
+def closes(node: Tag) -> bool:
+    """Whether a sentence ends with a marked word, or with the full stop that is tied to a formula."""
+    can = node.name in ("strong", "em") or "rv-tied" in node.get("class", ())
+    return can and ends_at(node.get_text()) == len(node.get_text())
+
+
 def first_sentence(paragraph: Tag) -> str:
     """The first sentence of a paragraph as HTML; marked words and formulas are not cut."""
     said = ""
     for node in paragraph.children:
-        end = ends_at(node if isinstance(node, NavigableString) else node.get_text())
         if isinstance(node, NavigableString):
+            end = ends_at(node)
             said += escape(node if end is None else node[:end], quote=False)
             if end is not None:
                 break
         else:
             said += str(node)
-            if node.name in ("strong", "em") and end == len(node.get_text()):
+            if closes(node):
                 break
     return said.strip()
 
@@ -86,7 +92,7 @@ def sentence_starts(nodes: list) -> Iterator[tuple[int, int]]:
         if isinstance(node, NavigableString):
             ends = [found.end() for found in SENTENCE.finditer(node)]
             yield from ((at, end) for end in reversed(ends) if node[end:].strip() or at < len(nodes) - 1)
-        elif node.name in ("strong", "em") and at < len(nodes) - 1 and ends_at(node.get_text()):
+        elif at < len(nodes) - 1 and closes(node):
             yield at + 1, 0
 
 
@@ -186,19 +192,9 @@ def section_slides(section: Tag) -> list[str]:
     return [slide(kind, body, notes) if kind else body for kind, body, notes in made]
 
 
-def hold_punctuation(soup: BeautifulSoup) -> None:
-    """Keep a formula and the comma or bracket after it on one line: a browser may break after any formula."""
-    for formula in soup.select("span.math"):
-        after = formula.next_sibling
-        if isinstance(after, NavigableString) and (mark := CLOSING.match(after)):
-            after.replace_with(after[mark.end() :])
-            formula.wrap(soup.new_tag("span", attrs={"class": "held"})).append(mark[0])
-
-
 def deck(page: str) -> str:
     """The deck of a built chapter page."""
     soup = BeautifulSoup(page, "html.parser")
-    hold_punctuation(soup)
     article = soup.select_one("article.bd-article > section")
     for left_out in article.select(LEFT_OUT):
         left_out.decompose()
