@@ -50,6 +50,9 @@ def check(
         except _Stopped:
             print(f"case {number}: stopped after {seconds:g} seconds (does a loop in your function not end?)")
             return False
+        except SystemExit:  # a grader's tests would end with it, and lose the other answers
+            print(f"case {number}: your function left Python (sys.exit)")
+            return False
         if answer is None:
             print(f"case {number}: not written yet (your function gave None)")
             return False

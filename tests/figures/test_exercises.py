@@ -2,6 +2,7 @@
 
 import _thread
 import signal
+import sys
 import threading
 
 import pytest
@@ -73,6 +74,11 @@ def test_the_reader_s_own_interrupt_goes_through():
 def test_an_error_of_the_answer_is_the_reader_s_to_see():
     with pytest.raises(ZeroDivisionError):
         check(lambda a, b: 1 / 0, add, CASES)
+
+
+def test_an_answer_that_leaves_python_is_no_answer(capsys):
+    assert not check(lambda a, b: sys.exit(0), add, CASES)
+    assert capsys.readouterr().out == "case 1: your function left Python (sys.exit)\n"
 
 
 def test_beside_the_main_thread_answers_are_compared_as_ever():
