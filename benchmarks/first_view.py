@@ -39,7 +39,7 @@ TIMES = """async () => {
   const waits = () => document.querySelector("figure[data-rv-module]:not([data-rv-ready])");
   while (waits()) await new Promise((go) => setTimeout(go, 50));
   const { loadEventStart } = performance.getEntriesByType("navigation")[0];
-  return { load: loadEventStart / 1000, figure: globalThis.firstFigure / 1000 }; // no number on a page without one
+  return { load: loadEventStart / 1000, figure: globalThis.firstFigure / 1000 }; // NaN where none is
 }"""
 
 
