@@ -61,6 +61,17 @@ def test_who_did_what_the_start_page_says_needs_no_network_for_any_notebook(unpa
     assert f"./{WHEEL}" in asked
 
 
+def test_its_names_hold_on_every_system(unpacked):
+    """Also where case is no difference, colons and final dots are refused and a path has 260 characters."""
+    names = [path.relative_to(unpacked.parent).as_posix() for path in unpacked.rglob("*")]
+    assert len({name.lower() for name in names}) == len(names)
+    assert [name for name in names if not re.fullmatch(r"[\w .+/-]+(?<![. ])", name, re.ASCII)] == []
+    assert [
+        name for name in names if re.search(r"(?i)(^|/)(con|prn|aux|nul|com\d|lpt\d)([./]|$)", name)
+    ] == []
+    assert max(map(len, names)) < 160
+
+
 def test_the_same_files_give_the_same_bytes(inputs, unpacked, tmp_path):
     again = offline.pack(*inputs, tmp_path / "again.zip")
     assert again.read_bytes() == (unpacked.parent / "book.zip").read_bytes()
