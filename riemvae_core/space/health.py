@@ -226,7 +226,13 @@ def latent_health(
 
 
 def kl_by_axis(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """The mean KL of each axis, nats: an axis with less than ``DEAD_NATS`` is dead."""
+    """The mean KL of each axis, nats: an axis with less than ``DEAD_NATS`` is dead.
+
+    Example:
+        >>> from riemvae_core.space.health import kl_by_axis
+        >>> kl_by_axis(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.zeros(2, 2))
+        tensor([0.5000, 0.0000])
+    """
     return 0.5 * (mu.square() + torch.expm1(log_var) - log_var).mean(0)
 
 

@@ -13,7 +13,7 @@ from riemvae_core.balls import bhattacharyya, kl_to_standard_normal
 from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.numerics import make_generator
 from riemvae_core.space import health
-from riemvae_core.space.health import HealthReport, MetricHealth, latent_health
+from riemvae_core.space.health import HealthReport, MetricHealth, kl_by_axis, latent_health
 
 
 def full(value, n, d):
@@ -117,6 +117,13 @@ def test_overlap_is_that_of_the_balls_whose_centers_are_nearest():
 def test_twins_are_each_others_neighbors():
     mu = properties.random_tensors(1, (50, 2))[0].repeat(2, 1)
     assert latent_health(mu, full(-8, 100, 2)).overlap.mean == pytest.approx(1.0)
+
+
+def test_the_axes_shares_of_kl_add_up_to_the_mean_of_all_balls():
+    mu, log_var = channel([0.3, 0.1, 0.9], 500)
+    assert kl_by_axis(mu, log_var).sum().item() == pytest.approx(
+        kl_to_standard_normal(mu, log_var).mean().item()
+    )
 
 
 def test_dead_axes_and_crooked_moments_are_named():
