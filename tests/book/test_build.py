@@ -72,7 +72,8 @@ class Scratch:
     def __init__(self, folder: Path):
         self.folder = folder
         shutil.copytree(ROOT / "book" / "_ext", folder / "book" / "_ext")
-        shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
+        for name in ("pyproject.toml", "CITATION.cff"):
+            shutil.copyfile(ROOT / name, folder / name)
         config = (ROOT / "_config.yml").read_text()
         config = re.sub(r"html_(css|js)_files: .*", r"html_\1_files: []", config)
         config = config.replace("html_static_path: [book/_static]", "html_static_path: []")
