@@ -13,7 +13,7 @@ from torch import Tensor
 from riemvae_core.laws import KINDS, Law, SamplingWarning, fit_law
 from riemvae_core.numerics import Interval, check_finite, check_number, make_generator
 from riemvae_core.scores import image_features, memorization, novelty, sampler_distance
-from riemvae_core.space.health import DEAD_NATS, kl_by_axis
+from riemvae_core.space.health import DEAD_NATS, _kl_by_axis
 from riemvae_core.space.law_table import COPIES, HELD_OUT, LawRow, LawTable
 
 #: the laws that are compared where none are named: those that are fitted within seconds
@@ -97,7 +97,7 @@ def compare_laws(
             more = [drawn, *(laws[kind].sample(judge.size, generator) for _ in range(repeats - 1))]
         scores[kind] = judge.of_draws([seen(z) for z in more])
         kept[kind] = _memorization(space, laws[kind], decode, folds, generator)
-    dead = bool((kl_by_axis(space.mu, space.log_var) < DEAD_NATS).all())
+    dead = bool((_kl_by_axis(space.mu, space.log_var) < DEAD_NATS).all())
     return _table(scores, seconds, kept, laws, name, dead)
 
 

@@ -194,7 +194,7 @@ def latent_health(
     eps = standard_normal((len(i), mu.shape[1]), mu, generator)
     mu, log_var, i, eps = (t.cpu() if device.type == "mps" else t for t in (mu, log_var, i, eps))
     mu, log_var, eps = mu.double(), log_var.double(), eps.double()
-    kl = kl_by_axis(mu, log_var)
+    kl = _kl_by_axis(mu, log_var)
     rows = [round(q * (len(mu) - 1)) for q in QUANTILES]
     information, own_share, prior_gap = at_draws(mu, log_var, i, eps)
     variance, same = mu.var(0, correction=min(1, len(mu) - 1)), duplicates(mu, log_var)
@@ -225,12 +225,12 @@ def latent_health(
     return report._replace(warnings=tuple(_warnings(report)))
 
 
-def kl_by_axis(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+def _kl_by_axis(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """The mean KL of each axis, nats: an axis with less than ``DEAD_NATS`` is dead.
 
     Example:
-        >>> from riemvae_core.space.health import kl_by_axis
-        >>> kl_by_axis(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.zeros(2, 2))
+        >>> from riemvae_core.space.health import _kl_by_axis
+        >>> _kl_by_axis(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.zeros(2, 2))
         tensor([0.5000, 0.0000])
     """
     return 0.5 * (mu.square() + torch.expm1(log_var) - log_var).mean(0)

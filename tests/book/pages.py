@@ -92,7 +92,7 @@ LOOK_AT_MATH = """() => {
   for (const el of document.querySelectorAll(".math")) {
     if (!el.querySelector("mjx-container")) problems.push("formula not set: " + el.textContent.slice(0, 60));
   }
-  for (const tied of document.querySelectorAll(".rv-tied")) {
+  for (const tied of document.querySelectorAll("article.bd-article .rv-tied")) {
     if (tied.getClientRects().length > 1) problems.push("a mark apart from its formula: " + tied.textContent);
   }
   for (const el of document.querySelectorAll("mjx-merror, [data-mjx-error]")) {
