@@ -30,7 +30,6 @@ LEFT_OUT = (
 LEFT_OUT += ", .headerlink, .chapter-facts, .rv-used-in, .copybtn"
 # what has words before it, and the characters that these may have beyond one sentence
 LED_TO = {"formula": 0, "list": 0, "table": 240}
-CLOSING = re.compile(r"[,.;:!?)’”]+")
 SKIPPED = "questions-people-ask"
 SENTENCE = re.compile(r"(?<![A-Z])(?<! al)[.!?](?=\s+[A-Z“(]|\s*$)")
 DECK = """<!doctype html>
