@@ -156,6 +156,8 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert not re.search("launch-buttons|Colab", scratch.built("book/index"))
     assert re.search(r"chapters/01_a: [\d.]+ s on \d+ threads, from the cache", log)
     assert "all chapters run again" not in log
+    written = (scratch.folder / "_build/jupyter_execute/chapters/01_a.ipynb").read_text()
+    assert "VALUE 1" in written  # outputs from the cache, which executed notebooks are made of
 
     scratch.write("riemvae_core/__init__.py", "VALUE = 2\n")
     scratch.write("chapters/01_a.md", CHAPTER + SOLUTION)

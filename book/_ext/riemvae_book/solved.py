@@ -65,7 +65,13 @@ class Solved(cache.NotebookClientCache):
     """
 
     def start_client(self) -> None:
-        """As the stock client; a page without solutions is executed as it is."""
+        """As the stock client; the notebook that MyST-NB then writes has the cached outputs too."""
+        given = self.notebook
+        self._start()
+        given.cells = self.notebook.cells
+
+    def _start(self) -> None:
+        """A page without solutions is executed as it is."""
         solutions = solutions_in_code(self.path.read_text(encoding="utf8")) if self.path else {}
         if not solutions:
             super().start_client()
