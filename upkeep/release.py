@@ -126,6 +126,8 @@ def main() -> None:
         version = version_of(ROOT)
         if tag not in (None, f"v{version}"):
             raise ValueError(f"the tag must be v{version}, the version of pyproject.toml, got {tag}")
+        if tag and (changed := uncommitted(ROOT)):
+            raise ValueError(f"a tag needs all files in a commit, got {len(changed)} changed: {changed[:3]}")
         changes = entry_of((ROOT / "CHANGELOG.md").read_text(encoding="utf8"), version, tag is not None)
     except ValueError as wrong:
         sys.exit(f"error: {wrong}")

@@ -124,6 +124,14 @@ class Scratch:
             assert moved
             assert all((html / file).is_file() for file in moved)
 
+    def check_taken_back(self, page: str) -> None:
+        """Nothing of a page is left in the site, nor any moved script that no page loads."""
+        html = self.folder / "_build" / "html"
+        assert list(html.rglob(f"*{page}*")) == []
+        pages = [path.read_text() for path in html.rglob("*.html")]
+        scripts = {path.name for path in (html / policy.FOLDER).iterdir()}
+        assert scripts == {name for text in pages for name in policy.REFERENCE.findall(text)}
+
 
 @pytest.fixture
 def scratch(tmp_path) -> Scratch:
@@ -132,6 +140,8 @@ def scratch(tmp_path) -> Scratch:
 
 @pytest.mark.slow
 def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
+    scratch.write("chapters/02_b.md", "# Another page\n")
+    scratch.list_pages("chapters/01_a", "chapters/02_b")
     code, log = scratch.build()
     assert code == 0, log
     assert "VALUE 1" in scratch.page
@@ -140,7 +150,10 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert (scratch.folder / "_build/html/_static/riemvae/a.js").exists()
     scratch.check_policy()
     assert not re.search("launch-buttons|Colab|Binder", scratch.page)
+    assert "Another page" in scratch.built("chapters/02_b")
 
+    (scratch.folder / "chapters" / "02_b.md").unlink()
+    scratch.list_pages("chapters/01_a")
     config = (scratch.folder / "_config.yml").read_text()
     scratch.write("_config.yml", config.replace('notebooks: ""', "notebooks: https://github.com/a/b"))
     scratch.write("chapters/01_a.md", CHAPTER.replace("The prose.", "Other prose."))
@@ -148,6 +161,7 @@ def test_a_change_of_the_core_is_executed_and_one_of_prose_is_not(scratch):
     assert code == 0, log
     assert "Other prose." in scratch.page
     scratch.check_policy()
+    scratch.check_taken_back("02_b")
     assert 'href="https://colab.research.google.com/github/a/b/blob/main/01_a.ipynb"' in scratch.page
     assert 'href="https://mybinder.org/v2/gh/a/b/main?urlpath=lab%2Ftree%2F01_a.ipynb"' in scratch.page
     pictures = re.findall(r'src="\.\./(_static/images/logo_(?:colab|binder)[^"]*)"', scratch.page)

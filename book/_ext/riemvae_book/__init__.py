@@ -26,6 +26,7 @@ from . import (
     solved,
     sources,
     symbols,
+    taken_back,
     teaching,
     tied,
     uses,
@@ -60,6 +61,7 @@ def setup(app: Sphinx) -> dict:
         teaching,
         tied,
         policy,
+        taken_back,
     ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -35,6 +35,7 @@ IN_HEADERS = {"frame-ancestors": "'none'"}
 OWN, OWN_OR_FILES = "'self'", "'self' file:"
 
 FOLDER = "_static/inline"
+REFERENCE = re.compile(rf"{FOLDER}/(\w+\.js)")
 SCRIPT = re.compile(r"<script\b(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
 OTHER_KIND = re.compile(r"""\bsrc\s*=|\btype\s*=\s*(?!["']?(?:text/javascript|module)\b)""")
 HANDLER = re.compile(r"""(?<=\s)on(?P<event>[a-z]+)=(?P<quote>["'])(?P<code>.*?)(?P=quote)(?=[^<>]*>)""")
