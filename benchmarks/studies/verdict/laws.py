@@ -158,8 +158,8 @@ LAWS: dict[str, Law] = {
     # bounds: codes of images that no law has seen
     "held-out reconstructions": _plain(lambda c, n, _: _first(c.others, n)),
     "own prior": _plain(_own_prior),
-    "gaussian": _plain(lambda c, n, g: rc.sample_gaussian(c.mu, n, c.log_var, g)),
-    "mixture of 10": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, min(10, len(c.mu)), c.log_var, g)),
+    "gaussian": _plain(lambda c, n, g: rc.sample_gaussian(c.mu, n, None, g)),
+    "mixture of 10": _plain(lambda c, n, g: rc.sample_mixture(c.mu, n, min(10, len(c.mu)), None, g)),
     "two-stage": _fitted("two-stage"),
     "fitted mixture": _fitted("mixture"),
     "fitted isotropic": _fitted("isotropic"),
@@ -184,6 +184,11 @@ LAWS: dict[str, Law] = {
     "as released, 10 moves": _released(10),
     "as released, 400 moves": _released(400),
     "as released, 300 medoids": _released(100, 300),
+    # the two plain laws fitted to a draw of each ball, as they were run before they were fitted to codes
+    "gaussian of draws": _plain(lambda c, n, g: rc.sample_gaussian(c.mu, n, _log_var(c), g)),
+    "mixture of 10 of draws": _plain(
+        lambda c, n, g: rc.sample_mixture(c.mu, n, min(10, len(c.mu)), _log_var(c), g)
+    ),
     # asked after the registered ones: learned laws, places between codes, kernels that know the decoder
     "fitted flow": _fitted("flow"),
     "fitted flow matching": _fitted("flow matching"),
@@ -213,7 +218,7 @@ TOLD = {
     "own prior": Told("prior", "the prior that the model was trained with"),
     "gaussian": Told("one Gaussian", "a Gaussian with the codes' mean and covariance"),
     "mixture of 10": Told("mixture of 10", "ten Gaussians fitted to the codes"),
-    "two-stage": Told("second VAE", "a small VAE that was trained on the codes"),
+    "two-stage": Told("second VAE", "a small VAE that was trained on draws of the balls"),
     "fitted mixture": Told("tuned mixture", "Gaussians fitted to the codes, their number by held-out codes"),
     "fitted isotropic": Told(
         "round kernels", "a round Gaussian around each code, its width by held-out codes"

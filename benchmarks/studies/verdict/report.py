@@ -58,6 +58,15 @@ CHANGES = (
     ("as released, 400 moves", "as released", "released chains: 400 moves"),
     ("as released, 300 medoids", "as released", "released chains: 300 medoids for 100"),
 )
+#: plain laws of a draw of each ball, beside themselves of the codes
+OF_DRAWS = (
+    ("gaussian of draws", "gaussian", "one Gaussian of all balls, or of codes alone"),
+    (
+        "mixture of 10 of draws",
+        "mixture of 10",
+        "ten Gaussians of a draw of each ball, or of codes alone",
+    ),
+)
 #: laws that no hypothesis speaks of, each beside the simpler one that it has to better
 LATER = (
     ("fitted flow", "fitted isotropic", "a neural spline flow, or round kernels"),
@@ -116,7 +125,7 @@ def _pairs(laws: Laws, pairs: Pairs = PAIRS) -> list[dict[str, Any]]:
 
 def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
     """All that chapters show of a table: each cell's laws, pairs and decision, hypotheses, provenance."""
-    runs, changed = [], {law for law, _, _ in (*CHANGES, *LATER)}
+    runs, changed = [], {law for law, _, _ in (*CHANGES, *LATER, *OF_DRAWS)}
     for key, laws in found.items():
         choice = decide(laws)
         runs.append(
@@ -128,6 +137,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
                 "pairs": _pairs(laws),
                 "changes": _pairs(laws, CHANGES),
                 "later": _pairs(laws, LATER),
+                "of_draws": _pairs(laws, OF_DRAWS),
                 "winners": list(winners(laws)),
                 "failed": laws.failed,
                 "decision": choice and choice._asdict() | {"alike": list(choice.alike)},
@@ -135,7 +145,7 @@ def summary(rows: Sequence[Row], found: Cells, role: str) -> dict[str, Any]:
         )
     own = [row for row in rows if row["role"] == role]
     made = {name: sorted({row[name] for row in own}) for name in ("commit", "device", "torch")}
-    lists = {"pairs": PAIRS, "changes": CHANGES, "later": LATER}
+    lists = {"pairs": PAIRS, "changes": CHANGES, "later": LATER, "of_draws": OF_DRAWS}
     listed = {name: [list(pair) for pair in pairs] for name, pairs in lists.items()}
     settings = {"role": role, "rows": len(own), "novelty": list(NOVELTY), **listed, **made}
     names = dict.fromkeys(law for laws in found.values() for law in laws.laws if law not in changed)
@@ -235,7 +245,7 @@ def text(rows: Sequence[Row], found: Cells, role: str) -> str:
     flat = "; ".join(_where(key).replace(" | ", ", ") for key in flat_cells(rows, role))
     if flat:
         said += f" No law is judged where the decoder draws all codes nearly alike: {flat}."
-    tables = [law_table(found), *(pair_table(found, pairs) for pairs in (PAIRS, CHANGES, LATER))]
+    tables = [law_table(found), *(pair_table(found, pairs) for pairs in (PAIRS, CHANGES, LATER, OF_DRAWS))]
     return "\n\n".join([said, decision_table(found), "\n".join(head + lines), *filter(None, tables)])
 
 

@@ -6,7 +6,6 @@ from sphinx.application import Sphinx
 
 from .policy import FOLDER, REFERENCE
 
-
 #: where a page has its file, its sources, and what other pages show of it
 PLACES = ("", "_sources", "_static/previews")
 
