@@ -41,8 +41,8 @@ def pathwise_gradient(
     r"""Estimates of $\nabla\,\mathbb{E}\,\ell(z)$ by differentiating along $z=\mu+\sigma\odot\epsilon$.
 
     $\nabla_\mu: \nabla\ell(z)$ and $\nabla_{\log\sigma^2}: \tfrac12\sigma\odot\epsilon\odot\nabla\ell(z)$.
-    price $\ell$ maps ``[n, d]`` to ``[n]``, each row for itself; ValueError if not. Kingma and Welling
-    (2014), section 2.4.
+    price $\ell$, in a VAE the error of a draw, maps ``[n, d]`` to ``[n]``, each row for itself; ValueError
+    if not. Kingma and Welling (2014), section 2.4.
 
     Example:
         >>> eps = torch.tensor([[-1.0], [1.0]])
@@ -66,8 +66,8 @@ def score_gradient(
     r"""Estimates of $\nabla\,\mathbb{E}\,\ell(z)$ that weigh the ball's score by the price itself.
 
     $\nabla_\mu: (\ell(z)-\ell_0)\,\epsilon/\sigma$ and $\nabla_{\log\sigma^2}:
-    \tfrac12(\ell(z)-\ell_0)(\epsilon^2-1)$, for any baseline $\ell_0$. price $\ell$ maps ``[n, d]`` to
-    ``[n]`` and isn't differentiated; ValueError if not. Williams (1992).
+    \tfrac12(\ell(z)-\ell_0)(\epsilon^2-1)$, for any baseline $\ell_0$. price $\ell$, in a VAE the
+    error of a draw, maps ``[n, d]`` to ``[n]`` and isn't differentiated; ValueError if not. Williams (1992).
 
     Example:
         >>> eps = 3**0.5 * torch.tensor([-1.0, 0, 0, 0, 0, 1])[:, None]  # moments of N(0, 1)
