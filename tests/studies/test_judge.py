@@ -5,7 +5,7 @@ import math
 import pytest
 from verdict.hypotheses import answers, h2, h3, h4, h5, h6, h7
 from verdict.judge import Key, cells, decide, flat_cells, holm, paired
-from verdict.report import CHANGES, pair_table, summary
+from verdict.report import CHANGES, decision_table, pair_table, summary
 
 KEY = Key("fashion-full", "dropped", 300, "vae", 1.0)
 SEEDS = range(5)
@@ -154,6 +154,8 @@ def test_what_is_asked_of_all_images_is_answered_by_all_images():
     assert answers(cells(few, "confirmation"))[0][1:] == ("open", "not run")
     both = at({"fitted ball": 8.0}, sizes=(0,), spread=0.05)
     assert answers(cells(both, "confirmation"))[0].answer == "refuted"
+    assert "not run there: gaussian, " in first.because
+    assert "fitted ball" not in first.because
     one_price = at({"fitted ball": 10.0}, sizes=(0,), prices=(0.01,), spread=0.05)
     assert answers(cells(one_price, "confirmation"))[0].answer == "open"
 
@@ -173,6 +175,8 @@ def test_duplicates_and_the_uniform_law():
     assert said(h4, table({"uniform": 90.0})) == "supported"
     assert said(h4, table({"uniform": 20.1})) == "refuted"
     assert said(h4, table({"uniform": 90.0, "gaussian": 30.0})) == "open"
+    assert said(h4, table({"uniform": 90.0, "gaussian": 5.0})) == "supported"  # nearer with them
+    assert said(h4, table({"uniform": 10.0})) == "open"
     assert said(h4, []) == "open"
     without = [row for row in table({"uniform": 20.1}) if row["law"] != "uniform"]
     assert said(h4, without) == "open"
@@ -206,7 +210,33 @@ def test_richer_models_gain_less():
 
     assert said(h7, table(20.0)) == "supported"
     assert said(h7, table(80.0)) == "refuted"
+    told = h7(cells(table(80.0), "confirmation")).because
+    assert told.startswith("vamp 70.0 against 40.0 (difference 30.0 [")
     assert said(h7, rows({"fitted isotropic": 10.0, "own prior": 50.0})) == "open"
+
+
+def test_a_seed_in_which_a_law_failed_is_left_out_for_all():
+    table = rows({"fitted isotropic": 10.0, "fitted ball": 8.0, "zero steps": 8.0})
+    for row in table:
+        row["error"] = "an error" if row["law"] == "fitted ball" and row["seed"] == 3 else ""
+    laws = laws_of(table)
+    assert {seed for _, _, seed in laws.rows} == {0, 1, 2, 4}
+    assert laws.failed == {}
+    for row in table:
+        row["error"] = "an error" if row["law"] == "fitted ball" and row["seed"] > 2 else ""
+    laws = laws_of(table)  # with two errors the law is out, and the seeds stay
+    assert {seed for _, law, seed in laws.rows if law == "fitted isotropic"} == set(SEEDS)
+    assert laws.failed == {"fitted ball": "an error"}
+    for row in table:
+        row["error"] = "an error" if row["law"] == "zero steps" and row["seed"] == 3 else ""
+    assert {seed for _, law, seed in laws_of(table).rows if law == "fitted ball"} == set(SEEDS)
+
+
+def test_the_table_says_where_only_one_feature_net_sees_a_difference():
+    both = {"fitted isotropic": 10.0, "fitted ball": 8.0}
+    line = decision_table(cells(rows(both, second={"fitted ball": 30.0}), "confirmation")).splitlines()[-1]
+    assert "| fitted isotropic (features) | fitted ball |" in line
+    assert "(features)" not in decision_table(cells(rows(both), "confirmation"))
 
 
 def test_a_collapsed_model_judges_no_law():

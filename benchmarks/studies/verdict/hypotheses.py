@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from verdict.judge import GEOMETRIC, IGNORING, LAWS, OWN, Key, Laws
+from verdict.judge import GEOMETRIC, IGNORING, LAWS, OWN, BySeed, Key, Laws, differences, interval_of
 
 FEW, TRUE_LAWS = 1000, ("rings-and-disks-large", "color-shapes")
 RICH = ("vamp", "iwae", "hvae", "rhvae")
@@ -56,11 +56,11 @@ def h1(cells: Cells) -> Answer:
     found = {key: winners(laws) for key, laws in plain.items()}
     won = [bool(names) for names in found.values()]
     whole = len({key.price for key in found}) > 1  # what is asked is asked of both prices
-    return Answer(
-        "H1",
-        _said(whole and not any(won), whole and all(won)),
-        _cells_said(found.items()) if won else "not run",
-    )
+    because = _cells_said(found.items()) if won else "not run"
+    left_out = [law for law in LAWS if any(law not in laws.laws for laws in plain.values())]
+    if left_out:
+        because += f"; not run there: {', '.join(left_out)}"
+    return Answer("H1", _said(whole and not any(won), whole and all(won)), because)
 
 
 def h2(cells: Cells, data: str = "fashion-full") -> Answer:
@@ -103,17 +103,16 @@ def h4(cells: Cells) -> Answer:
         for key, laws in cells.items()
         if key.size == 0 and key.duplicates == "kept" and key._replace(duplicates="dropped") in cells
     ]
-    moved, said = set(), []
-    asked = any("uniform" in kept.laws and "uniform" in dropped.laws for kept, dropped in pairs)
+    moved, still, said = set(), set(), []
     for kept, dropped in pairs:
         for law in LAWS:
             if law in kept.laws and law in dropped.laws:
                 more = kept.mean(law, "distance") - dropped.mean(law, "distance")
-                if abs(more) > kept.margin(law):
-                    moved.add(law)
+                margin = kept.margin(law)
+                moved |= {law} if more > margin else set()
+                still |= {law} if abs(more) <= margin else set()
                 said.append(f"{law} {more:+.2f}")
-    supported = moved == {"uniform"}
-    return Answer("H4", _said(supported, asked and "uniform" not in moved), "; ".join(said) or "not run")
+    return Answer("H4", _said(moved == {"uniform"}, "uniform" in still), "; ".join(said) or "not run")
 
 
 def _distances(laws: Laws, net: int = 0) -> list[float]:
@@ -153,10 +152,11 @@ def h6(cells: Cells) -> Answer:
     return Answer("H6", _said(high, low), said or "not run")
 
 
-def gain(laws: Laws) -> float | None:
-    """How much nearer the best law that stands for new images is than the model's own prior."""
-    best = laws.best(laws.fresh())
-    return None if best is None else laws.mean(OWN, "distance") - laws.mean(best, "distance")
+def gains(laws: Laws) -> BySeed:
+    """How much nearer the best law that stands for new images is than the model's own prior, by seed."""
+    best, own = laws.best(laws.fresh()), laws.scores(OWN, "distance")
+    nearer = {} if best is None else laws.scores(best, "distance")
+    return {seed: own[seed] - nearer[seed] for seed in own.keys() & nearer.keys()}
 
 
 def h7(cells: Cells) -> Answer:
@@ -165,10 +165,12 @@ def h7(cells: Cells) -> Answer:
     for key, laws in cells.items():
         plain = cells.get(key._replace(model="vae"))
         if key.model in RICH and plain is not None:
-            own, usual = gain(laws), gain(plain)
-            if own is not None and usual is not None:
-                more, less = more + (own > usual), less + (own < usual)
-                said.append(f"{key.model} {own:.1f} against {usual:.1f}")
+            own, usual = gains(laws), gains(plain)
+            if own and usual:
+                above = fmean(own.values()) - fmean(usual.values())
+                more, less = more + (above > 0), less + (above < 0)
+                said.append(f"{key.model} {fmean(own.values()):.1f} against {fmean(usual.values()):.1f}")
+                said[-1] += f" (difference {interval_of(differences(own, usual)):.1f})"
     done = less + more == len(RICH)
     return Answer("H7", _said(done and less == len(RICH), more >= 2), "; ".join(said) or "not run")
 

@@ -60,7 +60,11 @@ class Comparison(NamedTuple):
 
 
 class Laws:
-    """The laws of one cell: scores by feature net, law and seed, each the mean of its draws."""
+    """The laws of one cell: scores by feature net, law and seed, each the mean of its draws.
+
+    A law that failed in more than one seed takes no part. Of one that failed in a single seed, that seed is
+    left out for all laws, so that none is judged on models that another did not see.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.nets = tuple(dict.fromkeys(row["features"] for row in rows))
@@ -74,6 +78,9 @@ class Laws:
             here = {seed for net, name, seed in self.rows if name == law}
             if errors and len(seeds - here) > 1:
                 self.failed[law] = errors[0]
+        taking_part = {law for law in LAWS if law not in self.failed}
+        lost = {row["seed"] for row in rows if row["error"] and row["law"] in taking_part}
+        self.rows = {key: own for key, own in self.rows.items() if key[2] not in lost}
         self.laws = tuple(dict.fromkeys(law for _, law, _ in self.rows if law not in self.failed))
 
     def scores(self, law: str, score: str, net: int = 0) -> BySeed:
@@ -133,13 +140,23 @@ class Laws:
         return "beats" if gain > 0 else "loses"
 
 
+def differences(a: BySeed, b: BySeed) -> list[float]:
+    """a less b over their common seeds."""
+    return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+
+
+def interval_of(found: Sequence[float]) -> rc.Interval:
+    """Student's interval of some differences; without end below two of them."""
+    if len(found) < 2:
+        return rc.Interval(fmean(found) if found else math.nan, -math.inf, math.inf)
+    return rc.confidence_interval(found)
+
+
 def paired(a: BySeed, b: BySeed) -> tuple[rc.Interval, float]:
     """The differences a less b over their common seeds: Student's interval, two-sided p (1 below two)."""
-    found = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
-    if len(found) < 2:
-        return rc.Interval(fmean(found) if found else math.nan, -math.inf, math.inf), 1.0
-    p = float(stats.ttest_1samp(found, 0.0).pvalue) if stdev(found) else 1.0
-    return rc.confidence_interval(found), p
+    found = differences(a, b)
+    known = len(found) > 1 and stdev(found) > 0
+    return interval_of(found), float(stats.ttest_1samp(found, 0.0).pvalue) if known else 1.0
 
 
 def holm(p: Sequence[float]) -> list[float]:

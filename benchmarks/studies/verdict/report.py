@@ -166,12 +166,20 @@ def _line(key: Key, laws: Laws) -> str:
         return where + "| none is new | | | |"
     best = list(laws.scores(choice.best, "distance").values())
     distance = f"{rc.confidence_interval(best):.3g}" if len(best) > 1 else f"{best[0]:.3g}"
-    alike = ", ".join(law for law in choice.alike if law not in (choice.best, choice.simplest)) or "none"
-    return where + f"| {choice.simplest} | {choice.best} | {distance} | {alike} |"
+
+    def named(law: str) -> str:
+        depends = choice.words.get(law) == "depends on the features"
+        return f"{law} (features)" if depends else law
+
+    alike = ", ".join(named(law) for law in choice.alike if law not in (choice.best, choice.simplest))
+    return where + f"| {named(choice.simplest)} | {choice.best} | {distance} | {alike or 'none'} |"
 
 
 def decision_table(found: Cells) -> str:
-    """Data, size, model and price; the simplest law that nothing beats; the nearest; those that are alike."""
+    """Data, size, model and price; the simplest law that nothing beats; the nearest; those that are alike.
+
+    "(features)" stands after a law that only the first feature net holds to be farther or nearer.
+    """
     head = "| data | images | model | price | take | nearest | its distance | no difference from |"
     return "\n".join([head, "|" + "---|" * 8, *(_line(*both) for both in found.items())])
 
