@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+_MINUS_ZERO = re.compile(r"-(?=0(\.0*)?%?$)")  # a small negative number, rounded
 
 
 class Interval(NamedTuple):
@@ -28,9 +31,13 @@ class Interval(NamedTuple):
     high: float
 
     def __format__(self, spec: str) -> str:
-        """Write the three numbers with one format: ``f"{interval:.2f}"`` gives ``0.31 [0.28, 0.34]``."""
+        """Write the three numbers with one format: ``f"{interval:.2f}"`` gives ``0.31 [0.28, 0.34]``.
+
+        What rounds to zero has no sign.
+        """
         spec = spec or ".3g"
-        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+        mean, low, high = (_MINUS_ZERO.sub("", format(number, spec)) for number in self)
+        return f"{mean} [{low}, {high}]"
 
 
 def default_device() -> torch.device:

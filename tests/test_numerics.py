@@ -92,6 +92,13 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert abs(share - 0.9) < 5 * (0.9 * 0.1 / 2000) ** 0.5  # binomial, five standard deviations
 
 
+def test_what_rounds_to_zero_has_no_sign():
+    interval = numerics.Interval(-0.01, -1.96, 0.02)
+    assert f"{interval:.1f}" == "0.0 [-2.0, 0.0]"
+    assert f"{interval:.2f}" == "-0.01 [-1.96, 0.02]"
+    assert f"{numerics.Interval(-0.001, -0.004, -0.5):.0%}" == "0% [0%, -50%]"
+
+
 def test_interval_takes_tensors_and_writes_itself():
     interval = numerics.confidence_interval(torch.tensor([1.0, 2.0, 3.0]))
     assert isinstance(interval, numerics.Interval)

@@ -6,7 +6,10 @@ document.addEventListener("DOMContentLoaded", () => {  // before the search's ow
   const fold = (text) => text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
   const words = (text) => fold(text).split(/[^\p{L}\p{N}_]+/u).filter((word) => /\p{L}/u.test(word));
   let listed = [], known = null;
-  globalThis.__rvFinder = (entries) => { listed = entries.map((entry) => [...entry, [...new Set(words(entry[2]))]]); };
+  globalThis.__rvFinder = (entries) => {
+    listed = entries.map(([page, anchor, text, where]) =>
+      [page, anchor, where ? `${text} (${where})` : text, [...new Set(words(text))]]);
+  };
   const script = document.createElement("script");
   script.src = `${document.documentElement.dataset.content_root}_static/finder.js`;
   const loaded = new Promise((go) => { script.onload = script.onerror = go; });
@@ -27,6 +30,8 @@ document.addEventListener("DOMContentLoaded", () => {  // before the search's ow
       if (same) found.add(same);
       else if (asked.size === 1 || [...all.keys()].some((term) => term.includes(fold(word)))) found.add(fold(word));
     }
+    const [, marked] = rest;  // on the page found; a single letter would be marked in every word
+    for (const word of [...marked]) if (word.length < 2 && marked.size > 1) marked.delete(word);
     return [fold(query), found.size ? found : asked, ...rest];
   };
 

@@ -1,11 +1,14 @@
 """What a comparison of laws found, a row a law; which to take, and why; a picture of it."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from riemvae_core.laws import Law
 from riemvae_core.numerics import Interval
+
+LINE = 88  # characters of a printed line, as wide as a page shows
 
 #: the rows that are no law: what a perfect sampler would get, and what copying gets
 HELD_OUT, COPIES = "held-out images", "training codes"
@@ -89,7 +92,7 @@ class LawTable:
             )
             for line in cells
         ]
-        return "\n".join([*lines, f"features: {self.features}", self.reason])
+        return "\n".join([*lines, f"features: {self.features}", textwrap.fill(self.reason, LINE)])
 
     __repr__ = __str__
 

@@ -75,7 +75,7 @@ def test_it_is_responsive_up_to_its_natural_width(drawn):
     assert root.get("width") is None
     assert root.get("height") is None
     assert root.get("viewBox") == "0 0 288 216"
-    assert "max-width: 384px" in root.get("style")  # 4 inches of 96 pixels
+    assert "--rv-natural: 384px; max-width: 384px" in root.get("style")  # 4 inches of 96 pixels
 
 
 def test_text_stays_text_in_the_page_s_font(drawn):
@@ -83,6 +83,33 @@ def test_text_stays_text_in_the_page_s_font(drawn):
     assert ">a ball<" in text
     assert "font-family" not in text
     assert "font-size" in text
+
+
+def test_words_beside_a_formula_are_whole_and_begin_where_they_did():
+    figure = Figure(figsize=(4, 1))
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.text(0.1, 0.5, r"ball 10 of $\mu_i$, drawn $gz$ twice")
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg")
+
+    def spans(text):
+        found = [span for span in ET.fromstring(text).iter(f"{{{SVG}}}tspan") if (span.text or "").strip()]
+        return {span.text: float(span.get("x")) for span in found}
+
+    loose, whole = spans(stream.getvalue()), spans(inline_svg(stream.getvalue(), "balls", "a-", PALETTE))
+    assert "ball" not in loose
+    assert {"ball", "10", "of", "drawn", "twice", "g", "z", ","} <= whole.keys()
+    assert whole["ball"] == 0
+    assert all(whole[same] == loose[same] for same in "gz,")
+
+
+def test_pictures_in_grays_are_told_from_fields_of_color():
+    for shown, colors, classes in (([[0.0, 1.0]], "gray", ["rv-photo"]), ([[0.0, 1.0]], "viridis", [None])):
+        figure, stream = Figure(figsize=(1, 1)), io.StringIO()
+        figure.subplots().imshow(shown, cmap=colors)
+        figure.savefig(stream, format="svg")
+        root = ET.fromstring(inline_svg(stream.getvalue(), "a picture", "a-", PALETTE))
+        assert [image.get("class") for image in root.iter(f"{{{SVG}}}image")] == classes
 
 
 def test_no_style_or_address_leaks_into_the_page(drawn):

@@ -31,7 +31,7 @@ def write_finder(app: Sphinx, exception: Exception | None) -> None:
     listed = list(box_titles(out))
     if PAGE in app.env.found_docs and (root / CORE).is_dir():
         listed += [
-            (PAGE, one.anchor, f"{one.kind}: {one.text}")
+            (PAGE, one.anchor, f"{one.kind}: {one.text}", one.where)
             for room in rooms(root)
             for one in messages(root, room)
         ]

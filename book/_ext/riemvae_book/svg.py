@@ -1,7 +1,11 @@
 """Matplotlib's SVG as part of a page: the page's colors and font, and no id that another figure has."""
 
+import base64
+import io
 import re
 import xml.etree.ElementTree as ET
+
+from PIL import Image
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -13,6 +17,8 @@ FONT_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
 FONT_SHORTHAND = re.compile(r"(?<![\w-])font:\s*([^;]*?)(\d[\d.]*px)[^;]*;?\s*")
 LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?![\d.]*e)")
 PIXELS_PER_POINT = 96 / 72
+TEXT, TSPAN, IMAGE = (f"{{{SVG}}}{name}" for name in ("text", "tspan", "image"))
+IN_A_WORD = re.compile(r"[\w'’-]")
 
 ET.register_namespace("", SVG)
 
@@ -42,6 +48,37 @@ def short_path(path: str) -> str:
     return LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), path)
 
 
+def join_letters(text: ET.Element) -> None:
+    """Beside a formula matplotlib sets each letter by itself, in its own font's widths: words become whole.
+
+    A word begins where it did, and its letters follow in the page's font. Italics, which are symbols, stay.
+    """
+    last = None
+    for span in list(text):
+        style = span.get("style", "")
+        slanted = "italic" in style or "oblique" in style
+        plain = span.tag == TSPAN and not slanted and IN_A_WORD.fullmatch(span.text or "")
+        if not plain:
+            last = None
+            continue
+        place = {key: value for key, value in span.attrib.items() if key != "x"}
+        x, size = float(span.get("x", "0")), re.search(r"font-size: ([\d.]+)px", style)
+        near = last and place == last[1] and size and 0 < x - last[2] <= 1.05 * float(size[1])
+        if near:
+            last[0].text += span.text
+            text.remove(span)
+        last = (last[0] if near else span, place, x)
+
+
+def is_photo(image: ET.Element) -> bool:
+    """Whether an embedded picture is in grays, as images are and fields of color are not."""
+    _, _, data = (image.get("href") or image.get(f"{{{XLINK}}}href") or "").partition("base64,")
+    if not data:
+        return False
+    red, green, blue = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB").split()
+    return red.tobytes() == green.tobytes() == blue.tobytes()
+
+
 def inline_svg(source: str, label: str, prefix: str, palette: dict) -> str:
     """An <svg> element to stand in a page.
 
@@ -56,7 +93,11 @@ def inline_svg(source: str, label: str, prefix: str, palette: dict) -> str:
         for child in list(parent):
             if child.tag in (METADATA, STYLE):  # its style is for every element of the page it stands in
                 parent.remove(child)
+    for text in root.iter(TEXT):
+        join_letters(text)
     for element in root.iter():
+        if element.tag == IMAGE and is_photo(element):
+            element.set("class", "rv-photo")
         for name, value in list(element.attrib.items()):
             if name == "id":
                 element.set("id", prefix + value)
@@ -72,7 +113,8 @@ def inline_svg(source: str, label: str, prefix: str, palette: dict) -> str:
                 element.set(name, short_path(value))
     width = root.attrib.pop("width", "")
     root.attrib.pop("height", None)
-    natural = f"max-width: {float(width.removesuffix('pt')) * PIXELS_PER_POINT:.0f}px; " if width else ""
+    pixels = f"{float(width.removesuffix('pt')) * PIXELS_PER_POINT:.0f}px" if width else ""
+    natural = f"--rv-natural: {pixels}; max-width: {pixels}; " if width else ""
     root.set("style", f"width: 100%; {natural}height: auto; stroke-linejoin: round; stroke-linecap: butt")
     root.set("class", "rv-plot")
     root.set("fill", "currentColor")

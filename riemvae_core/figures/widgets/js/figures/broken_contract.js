@@ -240,7 +240,7 @@ function makeChart(parent, name) {
     context.textBaseline = "top";
     for (const at of [0, 1, 2]) context.fillText(`${at}`, x(at), floor + 6);
     context.textAlign = "right";
-    context.fillText("t = 3", width - edge.right, floor + 6);
+    context.fillText("c = 3", width - edge.right, floor + 6);
     context.strokeStyle = colors.ink;
     line(x(Math.min(t, FAR)), edge.top, x(Math.min(t, FAR)), floor);
     for (const { values, color, now } of curves) {

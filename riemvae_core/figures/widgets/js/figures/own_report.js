@@ -11,7 +11,7 @@ export function makeHealth(parent) {
   function show(report) {
     const d = report.axes.length;
     caption.textContent = `Health of ${report.n_balls.toLocaleString("en-US")} balls in ${d} dimension${d === 1 ? "" : "s"}. ` +
-      "In brackets: 95% intervals over 2,048 random balls. What needs the decoder, such as a reconstruction’s error, is not in it.";
+      "In brackets: 95% intervals over 2,048 draws, each from a ball at random. What needs the decoder, such as a reconstruction’s error, is not in it.";
     body.replaceChildren(...healthRows(report).map(([name, value, note]) =>
       h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value, " ", h("span", {}, note)))));
     const said = report.warnings.length ? report.warnings : ["Nothing to warn of."];

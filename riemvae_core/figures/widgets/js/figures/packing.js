@@ -9,6 +9,7 @@ import {
   readPalette, renderLive, watchTheme,
 } from "../stage/stage.js";
 
+const FILLED = 10; // how many balls on one place are filled, of those that lie there
 const HALF = 4; // the plane shows [-4, 4] on both axes at every beta, so that pictures compare
 const RADII = [0.01, 2]; // what a radius may be
 const GLIDE = 180; // milliseconds
@@ -194,19 +195,22 @@ export async function mount(stage, host) {
       `center ${formatPoint(ball.mu)}, radii ${radii}. Its bill: ${parts}.`;
   }
   function paintBalls(c) {
-    disk(c, plane.toPixels([0, 0]), plane.scale);
-    c.strokeStyle = colors.prior;
-    c.lineWidth = 1.6;
-    c.stroke();
+    let crowd = 0; // how many balls lie on one place, in the unit disk
+    for (let i = 0; i < n; i++) crowd += Math.exp(0.5 * (drawn.logVar[2 * i] + drawn.logVar[2 * i + 1]));
+    const every = Math.max(1, Math.round(crowd / FILLED)); // else all balls as large as the prior add up to a wall of paint
     c.lineWidth = 0.8;
     c.fillStyle = faint(colors.posterior, 0.13);
     c.strokeStyle = faint(colors.posterior, 0.6);
     for (let i = 0; i < n; i++) {
       if (i === state.selected) continue;
       ellipse(c, plane, drawn.mu.subarray(2 * i, 2 * i + 2), drawn.logVar.subarray(2 * i, 2 * i + 2));
-      c.fill();
+      if (i % every === 0) c.fill();
       c.stroke();
     }
+    disk(c, plane.toPixels([0, 0]), plane.scale);
+    c.strokeStyle = colors.prior;
+    c.lineWidth = 1.6;
+    c.stroke();
   }
   const selectedBall = () => [drawn.mu, drawn.logVar].map((a) => a.subarray(2 * state.selected, 2 * state.selected + 2));
   const handles = () => handlesOf(plane, ...selectedBall());

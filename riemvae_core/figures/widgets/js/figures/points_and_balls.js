@@ -19,9 +19,10 @@ export async function mount(stage, host) {
   let u = isPair(host.get("position")) ? [...host.get("position")] : [...start];
   let colors = readPalette(stage);
 
+  const center = models.length > 1 ? "code" : "center"; // a lone VAE shows its balls, and no codes
   const hint = h("p", { class: "rv-hint", id: newId() });
-  hint.textContent = "Drag in a plane, or click a code. " +
-    "Keys: arrows move (Shift: five times as far), Enter goes to the nearest code, Home to the start. " +
+  hint.textContent = `${models.length > 1 ? "Drag in a plane, or click a code" : "Drag the black dot, or click a ball"}. ` +
+    `Keys: arrows move (Shift: five times as far), Enter goes to the nearest ${center}, Home to the start. ` +
     "Std: standard deviations of the cloud of codes, on each axis; σ: a ball’s own radii.";
   const grid = h("div", { class: "rv-panels", style: `--rv-count: ${models.length}` });
   stage.append(grid);
@@ -51,7 +52,7 @@ export async function mount(stage, host) {
       decode: makeDecoder(arrays),
       decoded: makeImage(pictures, side, "decoded"), nearest: makeImage(pictures, side, "nearest real"),
       numbers: makeNumbers(root, {
-        z: "z", code: "nearest code", ball: "nearest ball", image: "nearest real image",
+        z: "z", code: `nearest ${center}`, ball: "nearest ball", image: "nearest real image",
       }),
     };
     listen(panel);
@@ -97,7 +98,7 @@ export async function mount(stage, host) {
         z: formatPoint(now.z), code: `${format(now.code.distance)} std`,
         ball: now.ball ? `${format(now.ball.distance)} of its σ` : "none: no radius", image: `RMS ${format(now.real.rms, 3)}`,
       });
-      plane.value(now.z, `z ${formatPoint(now.z)}, nearest code ${classOf(now.code.index)}`);
+      plane.value(now.z, `z ${formatPoint(now.z)}, nearest ${center} ${classOf(now.code.index)}`);
     }
   }
   function paintCodes(c, { plane, mu, logVar }) {

@@ -89,8 +89,9 @@ export async function mount(stage, host) {
   // ---- the page's part
   const hint = h("p", { class: "rv-hint", id: newId() },
     `Bars are 95% intervals over trainings. Filled: the law’s draws are new images, with novelty from ${novelty[0]} to ` +
-    `${novelty[1]}. Hollow and broken: copies below it, strays above. What lies beyond the axis stands at ›. Click on a law to see what it draws. Keys in the list: up ` +
-    "and down, Home and End.");
+    `${novelty[1]}. Hollow and broken: copies below it, strays above. At right the rules’ word: alike, no difference from the ` +
+    "nearest; depends, on the features; null, a null experiment. The bound is unseen images; by chance a law may pass it. " +
+    "What lies beyond the axis stands at ›. Click on a law to see what it draws. Keys in the list: up and down, Home and End.");
   const top = h("div", { class: "rv-choices" }), why = h("p", { class: "rv-why" });
   const menus = Object.fromEntries(dims.map((dim) =>
     [dim, makeMenu(top, MENUS[dim], (k) => pick(dim, options(dim, state.cell)[k]))]));
