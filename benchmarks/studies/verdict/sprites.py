@@ -1,6 +1,6 @@
 """Small pictures of what the study's laws draw: a cell's first draws, and their nearest training images.
 
-python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 1000] [--data fashion-full ...]
+python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300] [--data fashion-full] [--models vae]
 
 Nothing is trained: a model that is not in the folder keeps the picture it had. A law is left out whose
 draws do not give the distance of the published table: then they are not those that were scored. A picture
@@ -101,8 +101,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m verdict.sprites", description=main.__doc__)
     parser.add_argument("--folder", type=Path, default=HERE.parents[2] / "_build" / "study" / "verdict")
     parser.add_argument("--grid", type=Path, default=HERE / "study.toml")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 300, 1000, 3000])
-    parser.add_argument("--data", nargs="+", default=["fashion-full", "color-shapes"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 300, 1000, 3000, 10_000])
+    parser.add_argument("--data", nargs="+", default=["fashion-full"])
+    parser.add_argument("--models", nargs="+", default=["vae"])
     chosen = parser.parse_args(arguments)
     grid = read_grid(chosen.grid, (ROLES[1],), UNPRICED)
     first = min(cell.fit.seed for cell in grid.cells)
@@ -112,7 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
     index = kept(fit.key for fit in grid.fits())
     for fit, cells in grid.fits().items():
         there = (chosen.folder / "models" / f"{fit.key}.safetensors").is_file()
-        if not there or fit.seed != first or fit.size not in chosen.sizes or fit.data not in chosen.data:
+        asked = fit.size in chosen.sizes and fit.data in chosen.data and fit.model in chosen.models
+        if not there or fit.seed != first or not asked:
             continue
         cells = [
             cell for cell in cells if not cell.draw and scored.get(cell.key) and kind(cell.law) != "variant"
