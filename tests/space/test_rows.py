@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from riemvae_core.balls import log_prob
 from riemvae_core.metrics import PosteriorMetric
-from riemvae_core.numerics import Interval
+from riemvae_core.numerics import Interval, make_generator
 from riemvae_core.space.crowds import (
     Crowd,
     duplicates,
     largest_crowd,
     near_duplicates,
     read_wrongly,
+    spacing,
     unusual_rows,
     warnings_of_rows,
 )
@@ -85,6 +86,30 @@ def test_near_means_a_tenth_of_the_usual_distance_where_chance_would_allow_more(
     step = torch.eye(16, dtype=torch.float64, device="cpu")[:1] * usual
     assert near_duplicates(torch.cat([mu, mu[:1] + 0.2 * step]), none, 16).tolist() == []
     assert near_duplicates(torch.cat([mu, mu[:1] + 0.05 * step]), none, 16).tolist() == [0, 300]
+
+
+@pytest.mark.parametrize("d", [2, 4, 16])
+@pytest.mark.parametrize(("rows", "copies"), [(100, 2), (300, 2), (300, 12)])
+def test_near_copies_are_found_however_many_rows_have_some(d, rows, copies):
+    mu = properties.random_tensors(1, (300, d))[0]
+    again = mu[:rows].repeat(copies - 1, 1)
+    both = torch.cat([mu, again + 1e-6 * properties.random_tensors(1, tuple(again.shape), 1)[0]])
+    none = torch.zeros(0, dtype=torch.long, device="cpu")
+    assert len(near_duplicates(mu, none, d)) == 0
+    assert len(near_duplicates(both, none, d)) == rows * copies
+    assert 0.2 < spacing(both, d) / spacing(mu, d) < 1.7  # they are 10^-6 apart themselves
+    assert spacing(mu.repeat(3, 1), d) == spacing(mu, d)
+
+
+def test_places_along_a_curve_among_many_axes_are_no_copies():
+    """By chance neighbors on a curve lie nearer than in as many dimensions as there are axes."""
+    t = 6 * torch.rand(400, 1, generator=make_generator(2), dtype=torch.float64)
+    k = torch.arange(1, 17, dtype=torch.float64, device="cpu")
+    mu = torch.sin(t * k / 2 + k)
+    none = torch.zeros(0, dtype=torch.long, device="cpu")
+    assert near_duplicates(mu, none, 16).tolist() == []
+    assert near_duplicates(torch.cat([mu, mu[7:8] + 1e-10]), none, 16).tolist() == [7, 400]
+    assert spacing(mu[:1], 16) == spacing(mu[:1].repeat(9, 1), 16) == 0.0
 
 
 def test_neither_an_idle_axis_nor_radii_of_many_sizes_make_a_row_unusual():
