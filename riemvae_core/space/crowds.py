@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from riemvae_core.neighbors import first_rows, nearest
@@ -75,6 +75,16 @@ def spacing(mu: Float[Tensor, "n d"], axes: int) -> float:
     if len(places) < 2:
         return 0.0
     return _spacing(nearest(places, places, min(RING, len(places) - 1) + 1).distances, axes)[0]
+
+
+def known(codes: Float[Tensor, "m d"], mu: Float[Tensor, "n d"], axes: int) -> Bool[Tensor, " m"]:
+    """Which codes are one of mu's: a model's rounding away at most, which differs from batch to batch."""
+    if not len(codes):
+        return torch.zeros(0, dtype=torch.bool, device=mu.device)
+    usual, size = spacing(mu.double(), axes), mu.abs().amax(1)
+    size = codes.abs().amax(1).maximum(size.median()).double()
+    limit = (16.0 * torch.finfo(mu.dtype).eps * size).clamp(1e-5 * usual, 1e-2 * usual)
+    return nearest(codes.double(), mu.double(), 1).distances[:, 0] <= limit
 
 
 def _spacing(distances: Float[Tensor, "n k"], axes: int) -> tuple[float, float]:
