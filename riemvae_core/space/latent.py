@@ -26,7 +26,7 @@ from riemvae_core.space.fingerprint import Fingerprint
 from riemvae_core.space.health import HealthReport, latent_health
 from riemvae_core.space.inputs import Data
 from riemvae_core.space.law_table import LawTable
-from riemvae_core.space.tensors import as_tensor
+from riemvae_core.space.tensors import as_tensor, axis_numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,25 +126,25 @@ class LatentSpace:
             return None
         return alike(self.condition, condition, batch, item)
 
-    def on_axes(self, axes: Sequence[int] | Tensor | None = None, **settings: Any) -> "LatentSpace":
+    def on_axes(
+        self, axes: Sequence[int] | Tensor | np.ndarray | None = None, **settings: Any
+    ) -> "LatentSpace":
         r"""The same model on some axes alone: balls, metric, draws, paths and report know no others.
 
         An idle axis tells nothing of an image and still multiplies the weight of a crowd of K balls by
         $\sqrt K$, so the uniform law is better drawn without. Axes that carry a little do nearly the same,
         and health doesn't call them dead: name those to keep (chapter 11).
 
-        axes: their numbers in this space; None takes those that ``health`` doesn't call dead. The others keep
-        the mean of their centers when a code is decoded. ``settings`` go to ``PosteriorMetric.fit``.
-        Raises ValueError for axes that aren't there or come twice, for none, and where all are dead.
+        axes: their numbers in this space, or a mask ``[d]`` of them; None takes those that ``health`` doesn't
+        call dead. The others keep the mean of their centers when a code is decoded. ``settings`` go to
+        ``PosteriorMetric.fit``. Raises ValueError for what is neither numbers nor a mask, for axes that
+        aren't there or come twice, for none, and where all are dead.
         """
-        d = self.mu.shape[1]
         if axes is None:
-            axes = (~self.health().dead).nonzero()[:, 0]
-            if not len(axes):
+            axes = ~self.health().dead
+            if not bool(axes.any()):
                 raise ValueError("axes must be named where every axis is dead, got None")
-        axes = [int(k) for k in axes]
-        if not axes or len(set(axes)) < len(axes) or not 0 <= min(axes) <= max(axes) < d:
-            raise ValueError(f"axes must be different numbers from 0 to {d - 1}, at least one, got {axes}")
+        axes = axis_numbers(axes, self.mu.shape[1])
         left = torch.tensor(axes, device=self.mu.device)
         held = self.mu.mean(0).index_fill(0, left, 0.0)
         if self.axes is not None:
