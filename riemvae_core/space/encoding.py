@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from riemvae_core.balls import Balls
 from riemvae_core.space.adapters import Adapter
-from riemvae_core.space.conditions import Condition, each, parts
+from riemvae_core.space.conditions import Condition, alike, as_condition, each, one_row, parts
 from riemvae_core.space.inputs import Data, batches, is_shuffled
 from riemvae_core.space.outputs import say
 from riemvae_core.space.tensors import as_tensor
@@ -71,6 +72,21 @@ def encode_all(
         condition = each(lambda _: next(rows), c)
     mu, log_var = (torch.cat([ball[k] for ball in found]) for k in (0, 1))
     return Encoded(mu, log_var, item_shape, condition, all(ball.named for ball in found))
+
+
+def encode_more(space: Any, x: Data, condition: Any) -> Balls:
+    """The balls ``[n, d]`` of further items in a space, of the shape of its own."""
+    adapter, own = space._model(), space.condition
+    given, spare = as_condition(condition), None
+    if given is None:  # what data don't bring is the space's own, if that is one for all
+        spare = one_row(own) if adapter.encodes_with(own) else each(lambda part: part[:1], own)
+        if spare is None and (not adapter.needs or isinstance(x, Tensor)):
+            alike(own, None, None, "an item")
+    elif not any(isinstance(part, str) for part in parts(given).values()):
+        given = alike(own, condition, None, "an item")
+    found = encode_all(adapter, x, space.batch_size, given, space.key, space.image_shape, spare)
+    left = slice(None) if space.axes is None else space.axes
+    return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
 
 
 def warn_of_order(data: Data) -> None:
