@@ -19,6 +19,8 @@ from riemvae_core.space.overlaps import squares_of
 CROWD_SHARE = 0.5
 #: share of balls that have another one as near as near duplicates are, by chance
 NEAR_CHANCE = 1e-7
+#: share of radii too small for a dtype above which the report warns
+COARSE_SHARE = 0.01
 #: how many of a row's neighbors tell how densely rows lie: more than there are copies of one
 RING = 16
 #: how many robust deviations, in root mean square over axes, make a row's center unusual
@@ -128,6 +130,21 @@ def read_wrongly(mu: Tensor, log_var: Tensor) -> str | None:
     if off["log_var"].median() > 0.15 and bool((off["log sigma"] < 0.05).all()):
         return "log sigma"
     return None
+
+
+def warnings_of_digits(mu: Tensor, log_var: Tensor, dtype: torch.dtype) -> Iterator[str]:
+    """What a dtype, in which these came, can't hold: radii of a few steps from one number to the next."""
+    steps = 4.0 * torch.finfo(dtype).eps * mu.abs()
+    share = (torch.exp(0.5 * log_var) <= steps).double().mean().item()
+    if share > COARSE_SHARE:
+        name = str(dtype).removeprefix("torch.")
+        remedy = (
+            "subtract their mean" if dtype == torch.float64 else "encode in float64, or subtract the mean"
+        )
+        yield (
+            f"{share:.0%} of the radii are below the digits of {name} at these centers, so that a draw is one of "
+            f"few points: {remedy}."
+        )
 
 
 def largest_crowd(metric, mu: Tensor) -> Crowd | None:

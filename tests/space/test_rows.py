@@ -112,6 +112,30 @@ def test_places_along_a_curve_among_many_axes_are_no_copies():
     assert spacing(mu[:1], 16) == spacing(mu[:1].repeat(9, 1), 16) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("dtype", "at", "log_var", "told"),
+    [
+        (torch.float32, 1e4, -20.0, "encode in float64, or subtract the mean."),
+        (torch.float32, 1e4, -9.0, None),
+        (torch.float32, 1.0, -34.0, "encode in float64, or subtract the mean."),
+        (torch.float32, 0.0, -20.0, None),
+        (torch.float64, 1e4, -20.0, None),
+        (torch.float64, 1e14, -20.0, ": subtract their mean."),
+        (torch.bfloat16, 3.0, -9.0, "below the digits of bfloat16"),
+    ],
+)
+def test_radii_below_the_digits_of_their_dtype_are_told(dtype, at, log_var, told):
+    """A draw is one of a few numbers then: it stays at the center or next to it."""
+    mu, spread = (at + balls(50, 2)[0]).to(dtype), torch.full((50, 2), log_var).to(dtype)
+    report = latent_health(mu, spread)
+    warned = [w for w in report.warnings if "below the digits of" in w]
+    assert len(warned) == (told is not None)
+    assert all(told in w for w in warned)
+    if dtype == torch.float32 and at:
+        draws = mu[0] + torch.exp(0.5 * spread[0]) * properties.random_tensors(1, (2000, 2))[0].float()
+        assert (len(draws.unique()) < 50) == (told is not None)
+
+
 def test_neither_an_idle_axis_nor_radii_of_many_sizes_make_a_row_unusual():
     mu, log_var = balls(200, 2)
     mu[:, 1] *= 1e-6  # idle: its rows lie 1e-6 apart, one lies 1e-3 off
