@@ -142,8 +142,8 @@ def warnings_of_digits(mu: Tensor, log_var: Tensor, dtype: torch.dtype) -> Itera
             "subtract their mean" if dtype == torch.float64 else "encode in float64, or subtract the mean"
         )
         yield (
-            f"{share:.0%} of the radii are below the digits of {name} at these centers, so that a draw is one of "
-            f"few points: {remedy}."
+            f"{share:.0%} of the radii are below the digits of {name} at these centers: a draw is one of few "
+            f"points. Remedy: {remedy}."
         )
 
 

@@ -11,6 +11,8 @@ from strangers import LabelVAE, seeded
 from torch.distributions import Normal
 
 import riemvae_core as rc
+from riemvae_core.space.curves import both_ends, shortest_between, strip
+from riemvae_core.space.encoding import encode_more
 
 FEW = {"n_points": 17, "waves": 4}
 Y = rc.load_images("digits").labels[:40]
@@ -101,6 +103,16 @@ def test_each_pair_may_have_its_label():
         ValueError, match=r"condition must be one row \[\] for all, or one a pair, \[2\], got"
     ):
         space.shortest_decoded(a, b, condition=torch.tensor([1, 6, 3]))
+
+
+def test_ends_and_curves_are_those_of_the_functions_behind_the_methods(moving, x):
+    space = moving[1]
+    a, b = both_ends(space, x[:2], space.mu[2:4], None, False, False)
+    assert torch.equal(a, encode_more(space, x[:2], None).mu)
+    assert torch.equal(b, space.mu[2:4])
+    found = shortest_between(space, a, b, 9, None, waves=2)
+    assert torch.equal(found.curve, space.shortest_decoded(x[:2], b, 9, waves=2).curve)
+    properties.close(strip(space, found.curve, 9, None)[:, 0], space.decode(a))
 
 
 # --- strips

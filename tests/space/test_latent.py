@@ -14,6 +14,7 @@ from foreign_models import (
 
 import riemvae_core as rc
 from riemvae_core.metrics import ConstantMetric
+from riemvae_core.space.tensors import axis_numbers
 
 
 def test_its_metric_is_the_one_that_fits_its_balls(space, x):
@@ -95,6 +96,7 @@ def test_a_mask_of_axes_is_a_mask(space, form):
         kept = [k for k in range(3) if mask[k]]
         assert space.on_axes(form(mask)).axes.tolist() == kept
         assert space.on_axes(form(kept)).axes.tolist() == kept
+        assert axis_numbers(form(mask), 3) == axis_numbers(form(kept), 4) == kept
     two = space.on_axes([0, 1])
     assert two.on_axes(form([True, False])).axes.tolist() == [0]
     assert two.on_axes(form([1, 0])).axes.tolist() == [1, 0]

@@ -14,11 +14,13 @@ from riemvae_core.numerics import Interval, make_generator
 from riemvae_core.space.crowds import (
     Crowd,
     duplicates,
+    known,
     largest_crowd,
     near_duplicates,
     read_wrongly,
     spacing,
     unusual_rows,
+    warnings_of_digits,
     warnings_of_rows,
 )
 from riemvae_core.space.health import latent_health
@@ -112,6 +114,19 @@ def test_places_along_a_curve_among_many_axes_are_no_copies():
     assert spacing(mu[:1], 16) == spacing(mu[:1].repeat(9, 1), 16) == 0.0
 
 
+@pytest.mark.parametrize("d", [1, 2, 16])
+def test_codes_that_mu_has_are_known_up_to_rounding(d):
+    mu = balls(400, d)[0].float()
+    new = balls(200, d, seed=1)[0].float()
+    assert known(new, mu, d).sum() <= 2  # in one dimension chance comes as near
+    again = torch.cat([new[:50], mu[:30] * (1 + 3e-7), mu[30:60]])
+    assert known(again, mu, d)[50:].all()
+    assert known(again, mu.repeat(3, 1), d)[50:].all()
+    assert len(known(new[:0], mu, d)) == 0
+    mu[3] = 1e6  # one far code widens nothing
+    assert known(new, mu, d).sum() <= 2
+
+
 @pytest.mark.parametrize(
     ("dtype", "at", "log_var", "told"),
     [
@@ -120,7 +135,7 @@ def test_places_along_a_curve_among_many_axes_are_no_copies():
         (torch.float32, 1.0, -34.0, "encode in float64, or subtract the mean."),
         (torch.float32, 0.0, -20.0, None),
         (torch.float64, 1e4, -20.0, None),
-        (torch.float64, 1e14, -20.0, ": subtract their mean."),
+        (torch.float64, 1e14, -20.0, "Remedy: subtract their mean."),
         (torch.bfloat16, 3.0, -9.0, "below the digits of bfloat16"),
     ],
 )
@@ -131,6 +146,7 @@ def test_radii_below_the_digits_of_their_dtype_are_told(dtype, at, log_var, told
     warned = [w for w in report.warnings if "below the digits of" in w]
     assert len(warned) == (told is not None)
     assert all(told in w for w in warned)
+    assert warned == list(warnings_of_digits(mu.double(), spread.double(), dtype))
     if dtype == torch.float32 and at:
         draws = mu[0] + torch.exp(0.5 * spread[0]) * properties.random_tensors(1, (2000, 2))[0].float()
         assert (len(draws.unique()) < 50) == (told is not None)
