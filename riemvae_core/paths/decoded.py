@@ -49,6 +49,7 @@ def _steps(decode: Decode, curve: Tensor) -> Tensor:
         raise ValueError(f"decode must return a tensor [{len(flat)}, ...], got {came}")
     if not images.is_floating_point():
         raise ValueError(f"decode must return floating numbers, got {images.dtype}, whose differences wrap")
+    images = images.float() if images.dtype.itemsize < 4 else images  # half precision can't tell neighbors
     pixels = images.flatten(1) if images.ndim > 1 else images[:, None]
     pixels = pixels.reshape(*curve.shape[:-1], pixels.shape[1])
     return torch.linalg.vector_norm(pixels.diff(dim=-2), dim=-1)

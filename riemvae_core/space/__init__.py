@@ -4,8 +4,8 @@ May import: laws, scores and all below them.
 Begin with ``latent_space`` in ``making.py`` and ``LatentSpace`` in ``latent.py``; ``adapters.py`` says which
 models are understood, ``outputs.py`` what they may return, ``inputs.py`` and ``conditions.py`` what they get,
 ``health.py`` what the report measures, with ``overlaps.py`` and, of single rows, ``crowds.py``, ``files.py``
-what is kept; ``comparison.py`` fits and scores laws, ``law_table.py`` says which to take. Chapter 11 shows
-most of it at work.
+what is kept; ``comparison.py`` fits and scores laws, ``verdict.py`` says which to take; ``curves.py`` has
+curves between images. Chapter 11 shows most of it at work.
 """
 
 from riemvae_core.space import health

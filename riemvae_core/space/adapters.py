@@ -107,12 +107,14 @@ class Adapter:
     def derivable(self, z: Tensor, condition: Condition | None = None) -> tuple[Tensor, ...]:
         """What torch differentiates for a pullback: images, or the mean and deviation of a Normal.
 
+        They have the dtype of z, as a metric has that of its points: half precision knows no determinants.
         Raises ValueError unless decode returns one of them for each code.
         """
         checks = Distribution._validate_args
         Distribution.set_default_validate_args(False)  # they read numbers, which no derivative can
         try:
             found = read_derivable(self._call("decode", z, condition), z)
+            found = tuple(part.to(z.dtype) for part in found)
         finally:
             Distribution.set_default_validate_args(checks)
         with suppress(RuntimeError):  # within vmap numbers can't be read

@@ -1,6 +1,5 @@
 """Which law of codes suits a reader's model: each is fitted to its codes, drawn, decoded and scored."""
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,20 +10,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.laws import KINDS, Law, SamplingWarning, fit_law
-from riemvae_core.numerics import Interval, check_finite, check_number, make_generator
+from riemvae_core.numerics import check_finite, check_number, make_generator, source_of
 from riemvae_core.scores import image_features, memorization, novelty, sampler_distance
-from riemvae_core.space.health import DEAD_NATS, _kl_by_axis
-from riemvae_core.space.law_table import COPIES, HELD_OUT, LawRow, LawTable
+from riemvae_core.space.crowds import known
+from riemvae_core.space.health import ACTIVE_VARIANCE, DEAD_NATS, _kl_by_axis
+from riemvae_core.space.law_table import COPIES, HELD_OUT, LawTable
+from riemvae_core.space.verdict import DEAD, FLAT, table_of
 
 #: the laws that are compared where none are named: those that are fitted within seconds
 USUAL = ("prior", "gaussian", "mixture", "isotropic", "axes", "ball", "aggregate posterior", "kernel")
-#: a law whose novelty stays below this, half of what unseen images have, copies and isn't recommended
-COPYING = 0.25
-LEAST, NEIGHBORS = 40, 5
-DEAD = (
-    "Take none of these: every axis is dead, so that all codes decode nearly alike and no law can show a "
-    "difference. The model is to be mended first (latent_health)."
-)
+#: images held out, and codes to fit a law to (``fit_law``), at the least; neighbors for coverage
+LEAST, LEAST_CODES, NEIGHBORS = 40, 10, 5
+#: the share of the held-out images that may be the space's own: they are left out
+OWN = 0.05
+#: what a law that can't be fitted, drawn or decoded raises
+FAILURES = (ValueError, FloatingPointError, torch.linalg.LinAlgError)
 
 
 def compare_laws(
@@ -50,9 +50,11 @@ def compare_laws(
     ``best`` is the law with the least distance among those whose novelty reaches 1/4; where these images
     can't tell laws from it, the one of them whose novelty is nearest to 1/2, that of unseen images.
     Memorization and log density don't enter: the latter weighs axes that the decoder may not read. Where
-    every axis is dead (``latent_health``), all codes decode nearly alike, and ``reason`` says to take no law.
+    every axis is dead (``latent_health``) or all codes decode alike, ``best`` is None, and ``reason`` says to
+    take no law. A law that can't be made of these codes is left out, and ``reason`` says why.
 
-    space: a ``LatentSpace`` with its model. held_out_images: at least 40 that it was not trained on.
+    space: a ``LatentSpace`` with its model. held_out_images: at least 40 that it was not trained on, so not
+    its own: a few of those are left out, and more are refused, since nothing is new beside itself.
     features: a function from images to rows ``[n, f]``, or ``classifier``, ``random``, ``pixels`` (see
     ``image_features``); None takes the classifier for images of its shape, else the random net. kinds: of
     ``fit_law``. condition: of images and codes alike, one row for all. Raises ValueError for what
@@ -73,32 +75,79 @@ def compare_laws(
     wrong = [kind for kind in kinds if kind not in KINDS]
     if wrong or not kinds:
         raise ValueError(f"kinds must be some of {', '.join(KINDS)}, got {', '.join(wrong) or 'none'}")
+    source_of(generator)
     generator = make_generator(0) if generator is None else generator
-    held = space.encode(held_out_images, condition).mu
-    if len(held) < LEAST:
-        raise ValueError(f"held_out_images must hold at least {LEAST} images, got {len(held)}")
+    _check_codes(space.mu, folds)
+    held, notes = _unseen(space.encode(held_out_images, condition).mu, space)
     told, name = _features(features, space)
-
     decode = space.pullback(condition=condition).decode if "pullback" in kinds else None
 
     def seen(z: Tensor) -> Tensor:
         return _checked(told(space.decode(z, condition)), len(z))
 
     judge = _Judge(seen(held), seen(space.mu), repeats, generator)
+    flat = _alike(torch.cat([judge.held, judge.train]))
+    if _alike(judge.held) and not flat:
+        raise ValueError(f"held_out_images must differ, got {len(held)} that all decode to one image")
     scores = {HELD_OUT: judge.of_held_out(), COPIES: judge.of_copies(generator)}
-    laws, seconds, kept = {}, {HELD_OUT: 0.0, COPIES: 0.0}, {}
+    laws, seconds, kept, failed = {}, {HELD_OUT: 0.0, COPIES: 0.0}, {}, {}
     for kind in kinds:
         began = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SamplingWarning)  # what it led to stands in the table
-            laws[kind] = fit_law(space.mu, space.log_var, kind, decode=decode)
-            drawn = laws[kind].sample(judge.size, generator)
-            seconds[kind] = time.perf_counter() - began
-            more = [drawn, *(laws[kind].sample(judge.size, generator) for _ in range(repeats - 1))]
-        scores[kind] = judge.of_draws([seen(z) for z in more])
-        kept[kind] = _memorization(space, laws[kind], decode, folds, generator)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SamplingWarning)  # what it led to stands in the table
+                law = fit_law(space.mu, space.log_var, kind, decode=decode)
+                drawn = law.sample(judge.size, generator)
+                took = time.perf_counter() - began
+                more = [drawn, *(law.sample(judge.size, generator) for _ in range(repeats - 1))]
+            found = judge.of_draws([seen(z) for z in more])
+            kept[kind] = _memorization(space, law, decode, folds, generator)
+        except FAILURES as error:
+            failed[kind] = error
+            continue
+        laws[kind], seconds[kind], scores[kind] = law, took, found
+    if not laws:
+        raise next(iter(failed.values()))
+    notes += [f"{kind} is left out: {str(error).rstrip('.')}." for kind, error in failed.items()]
     dead = bool((_kl_by_axis(space.mu, space.log_var) < DEAD_NATS).all())
-    return _table(scores, seconds, kept, laws, name, dead)
+    return table_of(scores, seconds, kept, laws, name, DEAD if dead else FLAT if flat else None, notes)
+
+
+def _check_codes(mu: Float[Tensor, "n d"], folds: int) -> None:
+    """Raise ValueError where the laws of all folds but one would have too few codes to be made of."""
+    if folds > len(mu):
+        raise ValueError(f"folds must be at most the number of codes ({len(mu)}), got {folds}")
+    n, least = len(mu.unique(dim=0)), -(-LEAST_CODES * folds // (folds - 1))
+    if n < least:
+        more = f", or raise folds to {-(-n // (n - LEAST_CODES))}" if n > LEAST_CODES else ""
+        raise ValueError(
+            f"space must hold at least {least} different codes for folds={folds}, got {n}: encode more "
+            f"images{more}"
+        )
+
+
+def _unseen(held: Float[Tensor, "m d"], space: Any) -> tuple[Float[Tensor, "k d"], list[str]]:
+    """The codes held out that are none of the space's own, and what there is to say of those that are."""
+    if len(held) < LEAST:
+        raise ValueError(f"held_out_images must hold at least {LEAST} images, got {len(held)}")
+    own = known(held, space.mu, int((space.mu.var(0) > ACTIVE_VARIANCE).sum()))
+    k = int(own.sum())
+    if not k:
+        return held, []
+    first = f"(first: row {int(own.nonzero()[0])})"
+    which = f"{k} of {len(held)} whose codes are in it {first}"
+    if k > OWN * len(held):
+        raise ValueError(
+            f"held_out_images must not be the space's own, got {which}: nothing is new beside it"
+        )
+    if len(held) - k < LEAST:
+        raise ValueError(f"held_out_images must hold at least {LEAST} beside the space's own, got {which}")
+    return held[~own], [f"Left out are {k} held-out images whose codes are in the space {first}."]
+
+
+def _alike(rows: Float[Tensor, "n f"]) -> bool:
+    """Whether all rows are one, up to rounding."""
+    return bool((rows.amax(0) - rows.amin(0)).max() <= 1e-6 * rows.abs().max())
 
 
 class _Judge:
@@ -131,26 +180,6 @@ class _Judge:
         return torch.tensor([self._scores(f, o) for f, o in zip(fakes, self.orders, strict=True)])
 
 
-def half_sample_interval(values: Float[Tensor, " n"]) -> Interval:
-    r"""Mean of a score over random halves of a set, and the 95% interval of the score of the whole set.
-
-    Halves of one set share images, so their mean is no better known than by the whole: the deviation of
-    halves, and not that over the root of their number, estimates the standard error (half-samples, McCarthy,
-    1969). Draws are new in each, so that their chance is in it too.
-    """
-    from scipy.special import stdtrit  # slow to import, so only when asked for
-
-    mean = values.mean().item()
-    half = float(stdtrit(len(values) - 1, 0.975)) * values.std().item()
-    return Interval(mean, mean - half, mean + half)
-
-
-def _within(values: Float[Tensor, " n"], most: float) -> Interval:
-    """The interval of a score that goes from 0 to ``most``."""
-    interval = half_sample_interval(values)
-    return interval._replace(low=max(0.0, interval.low), high=min(most, interval.high))
-
-
 def _features(features: Any, space: Any) -> tuple[Callable[[Tensor], Tensor], str]:
     if callable(features):
         return features, getattr(features, "__name__", type(features).__name__)
@@ -180,61 +209,3 @@ def _memorization(
         return fit_law(*balls, law.kind, widths=law.widths, decode=decode).log_prob
 
     return memorization(fit, space.mu, folds, generator).median().item()
-
-
-def _table(
-    scores: dict[str, Tensor],
-    seconds: dict[str, float],
-    kept: dict[str, float | None],
-    laws: dict[str, Law],
-    features: str,
-    dead: bool = False,
-) -> LawTable:
-    most = (math.inf, 1.0, 1.0)  # of distance, coverage, novelty
-    found = {name: [_within(v[:, i], most[i]) for i in range(3)] for name, v in scores.items()}
-    fresh = [kind for kind in laws if found[kind][2].high >= COPYING]
-    order = sorted(fresh or laws, key=lambda kind: found[kind][0].mean)
-    gaps = {kind: half_sample_interval(scores[kind][:, 0] - scores[order[0]][:, 0]) for kind in laws}
-    alike = tuple(kind for kind in order if gaps[kind].low <= 0.0)
-    best = min(alike, key=lambda kind: abs(found[kind][2].mean - 0.5))
-    rows = tuple(
-        LawRow(
-            name,
-            *found[name],
-            kept.get(name),
-            laws[name].held_out_log_prob
-            if name in laws and not math.isnan(laws[name].held_out_log_prob)
-            else None,
-            seconds[name],
-            gaps.get(name),
-        )
-        for name in scores
-    )
-    reason = DEAD if dead else _reason(best, alike, order, found, gaps, bool(fresh))
-    return LawTable(rows, best, alike, reason, features, laws)
-
-
-def _reason(
-    best: str,
-    alike: tuple[str, ...],
-    order: list[str],
-    found: dict[str, list[Interval]],
-    gaps: dict[str, Interval],
-    fresh: bool,
-) -> str:
-    """Which law to take and why, in words."""
-    bound, copies = f"{found[HELD_OUT][0]:.3g}", f"{found[COPIES][0].mean:.3g}"
-    beside = f"Held-out images themselves are at {bound}, copies of training codes at {copies}."
-    if len(alike) > 1:
-        names = ", ".join(alike[:-1]) + f" and {alike[-1]}"
-        said = (
-            f"Take {best}: its novelty is nearest to 1/2, and in distance there is no difference that these "
-            f"images could show between {names}."
-        )
-    elif len(order) == 1:
-        said = f"Take {best}: it is the only law here" + (" that doesn't copy." if fresh else ".")
-    else:
-        said = f"Take {best}: the least distance, {gaps[order[1]]:.3g} less than {order[1]}, the next."
-    if not fresh:
-        said += " But all of these laws copy: their novelty is far below 1/2."
-    return f"{said} {beside}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from riemvae_core.neighbors import first_rows, nearest
@@ -19,6 +19,10 @@ from riemvae_core.space.overlaps import squares_of
 CROWD_SHARE = 0.5
 #: share of balls that have another one as near as near duplicates are, by chance
 NEAR_CHANCE = 1e-7
+#: share of radii too small for a dtype above which the report warns
+COARSE_SHARE = 0.01
+#: how many of a row's neighbors tell how densely rows lie: more than there are copies of one
+RING = 16
 #: how many robust deviations, in root mean square over axes, make a row's center unusual
 FAR = 10.0
 #: how many nats from the middle, in the mean over axes, make a row's log variances unusual
@@ -59,9 +63,45 @@ def near_duplicates(mu: Tensor, same: Int[Tensor, " k"], axes: int) -> Int[Tenso
     places = kept.nonzero().flatten()
     if len(places) < 3:
         return places[:0]
-    distance = nearest(mu[places], mu[places], 2).distances[:, 1]
-    limit = min(0.1, NEAR_CHANCE ** (1.0 / max(axes, 1))) * distance.median()
-    return places[distance < limit]
+    distances = nearest(mu[places], mu[places], min(RING, len(places) - 1) + 1).distances
+    scale, dimension = _spacing(distances, axes)
+    return places[distances[:, 1] < min(0.1, NEAR_CHANCE ** (1.0 / dimension)) * scale]
+
+
+def spacing(mu: Float[Tensor, "n d"], axes: int) -> float:
+    """How far the nearest place is, in the median, were each place there once; 0 where there is only one.
+
+    Copies don't count, exact or nearly so: where most rows have one, theirs is the nearest distance.
+    """
+    places = mu.unique(dim=0)
+    if len(places) < 2:
+        return 0.0
+    return _spacing(nearest(places, places, min(RING, len(places) - 1) + 1).distances, axes)[0]
+
+
+def known(codes: Float[Tensor, "m d"], mu: Float[Tensor, "n d"], axes: int) -> Bool[Tensor, " m"]:
+    """Which codes are one of mu's: a model's rounding away at most, which differs from batch to batch."""
+    if not len(codes):
+        return torch.zeros(0, dtype=torch.bool, device=mu.device)
+    usual, size = spacing(mu.double(), axes), mu.abs().amax(1)
+    size = codes.abs().amax(1).maximum(size.median()).double()
+    limit = (16.0 * torch.finfo(mu.dtype).eps * size).clamp(1e-5 * usual, 1e-2 * usual)
+    return nearest(codes.double(), mu.double(), 1).distances[:, 0] <= limit
+
+
+def _spacing(distances: Float[Tensor, "n k"], axes: int) -> tuple[float, float]:
+    """``spacing`` by distances from each place to itself and the nearest, and how many dimensions they fill.
+
+    Of points spread evenly over D dimensions the k-th is $k^{1/D}$ times as far as the nearest. D is read off
+    how far twice as many neighbors reach, since places may fill a curve among many axes; they are at least 1,
+    and at most the axes in use. It is the most of three readings: within a group of copies one sees theirs.
+    """
+    k, dimension = distances.shape[1] - 1, float(max(axes, 1))
+    if k == RING:
+        rings = distances[:, [2, 4, 8, 16]].clamp_min(torch.finfo(distances.dtype).tiny)
+        growth = (rings[:, 1:] / rings[:, :-1]).log2().median(0).values
+        dimension = min(dimension, max(1.0, (1.0 / growth).max().item()))
+    return distances[:, k].median().item() * k ** (-1.0 / dimension), dimension
 
 
 def unusual_rows(mu: Tensor, log_var: Tensor) -> Int[Tensor, " k"]:
@@ -90,6 +130,21 @@ def read_wrongly(mu: Tensor, log_var: Tensor) -> str | None:
     if off["log_var"].median() > 0.15 and bool((off["log sigma"] < 0.05).all()):
         return "log sigma"
     return None
+
+
+def warnings_of_digits(mu: Tensor, log_var: Tensor, dtype: torch.dtype) -> Iterator[str]:
+    """What a dtype, in which these came, can't hold: radii of a few steps from one number to the next."""
+    steps = 4.0 * torch.finfo(dtype).eps * mu.abs()
+    share = (torch.exp(0.5 * log_var) <= steps).double().mean().item()
+    if share > COARSE_SHARE:
+        name = str(dtype).removeprefix("torch.")
+        remedy = (
+            "subtract their mean" if dtype == torch.float64 else "encode in float64, or subtract the mean"
+        )
+        yield (
+            f"{share:.0%} of the radii are below the digits of {name} at these centers: a draw is one of few "
+            f"points. Remedy: {remedy}."
+        )
 
 
 def largest_crowd(metric, mu: Tensor) -> Crowd | None:

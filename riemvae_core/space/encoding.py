@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from riemvae_core.balls import Balls
 from riemvae_core.space.adapters import Adapter
-from riemvae_core.space.conditions import Condition, each, parts
+from riemvae_core.space.conditions import Condition, alike, as_condition, each, one_row, parts
 from riemvae_core.space.inputs import Data, batches, is_shuffled
-from riemvae_core.space.outputs import say
+from riemvae_core.space.outputs import Found, say
 from riemvae_core.space.tensors import as_tensor
 
 ABOVE_ONE = 1.05  # second moment from which radii that all exceed 1 are no collapse: see ``warn_of_sigma``
@@ -19,7 +20,8 @@ ABOVE_ONE = 1.05  # second moment from which radii that all exceed 1 are no coll
 class Encoded(NamedTuple):
     """mu and log_var ``[n, ...]`` of all items in the model's own axes, an item's shape, the condition.
 
-    ``named`` unless only the order says which of the two is mu.
+    ``named`` unless only the order says which of the two is mu; ``strays`` where the first items, encoded
+    twice, got other balls.
     """
 
     mu: Tensor
@@ -27,6 +29,7 @@ class Encoded(NamedTuple):
     item_shape: tuple[int, ...]
     condition: Condition | None
     named: bool
+    strays: bool = False
 
 
 @torch.no_grad()
@@ -38,12 +41,15 @@ def encode_all(
     key: str | int | None = None,
     item_shape: tuple[int, ...] | None = None,
     spare: Condition | None = None,
+    twice: bool = False,
 ) -> Encoded:
     """The balls of all items; see ``batches`` for data, condition, key and spare.
 
+    ``twice``: the first batch is encoded again, to see whether chance has a part in its balls.
+
     Raises ValueError for items of another shape than ``item_shape``, or than the first ones, and for none.
     """
-    found, brought, start, some = [], [], 0, None
+    found, brought, start, some, strays = [], [], 0, None, False
     inputs = batches(data, batch_size, condition, key, adapter.needs, adapter.may_need, spare)
     with adapter.at_rest():
         for x, c in inputs:
@@ -61,6 +67,8 @@ def encode_all(
             if not found:
                 adapter.check_condition(c)
             found.append(adapter.balls(x, c, start, some))
+            if twice and some is None:
+                strays = _strays(found[0], adapter.balls(x, c, start, some))
             some = x if some is None else some
             brought.append(list(parts(c).values()))
             start += len(x)
@@ -70,7 +78,28 @@ def encode_all(
         rows = iter([torch.cat(part) for part in zip(*brought, strict=True)])
         condition = each(lambda _: next(rows), c)
     mu, log_var = (torch.cat([ball[k] for ball in found]) for k in (0, 1))
-    return Encoded(mu, log_var, item_shape, condition, all(ball.named for ball in found))
+    return Encoded(mu, log_var, item_shape, condition, all(ball.named for ball in found), strays)
+
+
+def encode_more(space: Any, x: Data, condition: Any) -> Balls:
+    """The balls ``[n, d]`` of further items in a space, of the shape of its own."""
+    adapter, own = space._model(), space.condition
+    given, spare = as_condition(condition), None
+    if given is None:  # what data don't bring is the space's own, if that is one for all
+        spare = one_row(own) if adapter.encodes_with(own) else each(lambda part: part[:1], own)
+        if spare is None and (not adapter.needs or isinstance(x, Tensor)):
+            alike(own, None, None, "an item")
+    elif not any(isinstance(part, str) for part in parts(given).values()):
+        given = alike(own, condition, None, "an item")
+    found = encode_all(adapter, x, space.batch_size, given, space.key, space.image_shape, spare)
+    left = slice(None) if space.axes is None else space.axes
+    return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
+
+
+def _strays(first: Found, again: Found) -> bool:
+    """Whether a center moved by a tenth of its radius, and by more than rounding would."""
+    moved, radius = (again.mu - first.mu).abs(), torch.exp(0.5 * first.log_var)
+    return bool((moved > 0.1 * radius + 1e-4 * first.mu.abs()).any())
 
 
 def warn_of_order(data: Data) -> None:
@@ -81,6 +110,21 @@ def warn_of_order(data: Data) -> None:
             "them, not its dataset's; make it with shuffle=False to know which item is which",
             stacklevel=3,
         )
+
+
+def warn_of_chance(encoded: Encoded, images: Tensor, again: Tensor) -> None:
+    """Warn where items had other balls the second time, or codes other images: chance outlives eval mode."""
+    moved = (again.double() - images.double()).abs().max() if images.numel() else 0.0
+    for strays, what, sample in (
+        (encoded.strays, "encode gave other balls for the same items", "mu"),
+        (bool(moved > 1e-3 * images.abs().max()), "decode gave other images for the same codes", "a mean"),
+    ):
+        if strays:
+            warnings.warn(
+                f"{what}: it draws at random in eval mode (F.dropout without training=self.training, or a "
+                f"sample in the place of {sample}), or calls what isn't in eval mode",
+                stacklevel=3,
+            )
 
 
 def warn_of_sigma(encoded: Encoded) -> None:

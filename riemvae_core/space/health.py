@@ -20,6 +20,7 @@ from riemvae_core.space.crowds import (
     numbers,
     read_wrongly,
     unusual_rows,
+    warnings_of_digits,
     warnings_of_rows,
 )
 from riemvae_core.space.overlaps import at_draws, overlap, probes
@@ -175,7 +176,7 @@ def latent_health(
 
     All is computed in float64 (on the CPU, where the device has none). One ball, or fewer than there are
     axes, are reported with what they can't tell. B copies of a ball count $B^{d/2}$ times in the uniform law,
-    and so in the crowd's share.
+    and so in the crowd's share. Radii that the dtype of mu can't hold at its centers are told.
 
     Without a generator the draws come from seed 0, and a report is the same each time. Raises ValueError for
     shapes, or numbers that are not finite or beyond what a variance can be.
@@ -222,7 +223,7 @@ def latent_health(
         crowd=largest_crowd(metric, mu) if found and hasattr(metric, "log_diagonal") else None,
         radii_look_like=read_wrongly(mu, log_var),
     )
-    return report._replace(warnings=tuple(_warnings(report)))
+    return report._replace(warnings=(*_warnings(report), *warnings_of_digits(mu, log_var, dtype)))
 
 
 def _kl_by_axis(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:

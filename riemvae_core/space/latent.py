@@ -19,14 +19,15 @@ from riemvae_core.metrics import PosteriorMetric, PullbackMetric
 from riemvae_core.paths import Geodesic, Metric, geodesic, low_cost_path
 from riemvae_core.space.adapters import Adapter
 from riemvae_core.space.comparison import compare_laws
-from riemvae_core.space.conditions import Condition, alike, as_condition, each, one_row, parts, rows
-from riemvae_core.space.encoding import encode_all, end_codes, flat_codes
+from riemvae_core.space.conditions import Condition, alike, rows
+from riemvae_core.space.curves import both_ends, shortest_between, strip
+from riemvae_core.space.encoding import encode_more, flat_codes
 from riemvae_core.space.files import write_space
 from riemvae_core.space.fingerprint import Fingerprint
 from riemvae_core.space.health import HealthReport, latent_health
 from riemvae_core.space.inputs import Data
 from riemvae_core.space.law_table import LawTable
-from riemvae_core.space.tensors import as_tensor
+from riemvae_core.space.tensors import as_tensor, axis_numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,17 +83,7 @@ class LatentSpace:
 
     def encode(self, x: Data, condition: Any = None) -> Balls:
         """The balls ``[n, d]`` of items in any of the forms that ``latent_space`` takes; condition too."""
-        adapter, own = self._model(), self.condition
-        given, spare = as_condition(condition), None
-        if given is None:  # what data don't bring is the space's own, if that is one for all
-            spare = one_row(own) if adapter.encodes_with(own) else each(lambda part: part[:1], own)
-            if spare is None and (not adapter.needs or isinstance(x, Tensor)):
-                alike(own, None, None, "an item")
-        elif not any(isinstance(part, str) for part in parts(given).values()):
-            given = alike(own, condition, None, "an item")
-        found = encode_all(adapter, x, self.batch_size, given, self.key, self.image_shape, spare)
-        left = slice(None) if self.axes is None else self.axes
-        return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
+        return encode_more(self, x, condition)
 
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "*batch d"] | np.ndarray, condition: Any = None) -> Tensor:
@@ -126,25 +117,25 @@ class LatentSpace:
             return None
         return alike(self.condition, condition, batch, item)
 
-    def on_axes(self, axes: Sequence[int] | Tensor | None = None, **settings: Any) -> "LatentSpace":
+    def on_axes(
+        self, axes: Sequence[int] | Tensor | np.ndarray | None = None, **settings: Any
+    ) -> "LatentSpace":
         r"""The same model on some axes alone: balls, metric, draws, paths and report know no others.
 
         An idle axis tells nothing of an image and still multiplies the weight of a crowd of K balls by
         $\sqrt K$, so the uniform law is better drawn without. Axes that carry a little do nearly the same,
         and health doesn't call them dead: name those to keep (chapter 11).
 
-        axes: their numbers in this space; None takes those that ``health`` doesn't call dead. The others keep
-        the mean of their centers when a code is decoded. ``settings`` go to ``PosteriorMetric.fit``.
-        Raises ValueError for axes that aren't there or come twice, for none, and where all are dead.
+        axes: their numbers in this space, or a mask ``[d]`` of them; None takes those that ``health`` doesn't
+        call dead. The others keep the mean of their centers when a code is decoded. ``settings`` go to
+        ``PosteriorMetric.fit``. Raises ValueError for what is neither numbers nor a mask, for axes that
+        aren't there or come twice, for none, and where all are dead.
         """
-        d = self.mu.shape[1]
         if axes is None:
-            axes = (~self.health().dead).nonzero()[:, 0]
-            if not len(axes):
+            axes = ~self.health().dead
+            if not bool(axes.any()):
                 raise ValueError("axes must be named where every axis is dead, got None")
-        axes = [int(k) for k in axes]
-        if not axes or len(set(axes)) < len(axes) or not 0 <= min(axes) <= max(axes) < d:
-            raise ValueError(f"axes must be different numbers from 0 to {d - 1}, at least one, got {axes}")
+        axes = axis_numbers(axes, self.mu.shape[1])
         left = torch.tensor(axes, device=self.mu.device)
         held = self.mu.mean(0).index_fill(0, left, 0.0)
         if self.axes is not None:
@@ -199,7 +190,7 @@ class LatentSpace:
         ``low_cost_path`` holds to it.
         """
         metric = self.metric if metric is None else metric
-        return geodesic(metric, *self._ends(a, b, condition, images, codes), n_points, **settings)
+        return geodesic(metric, *both_ends(self, a, b, condition, images, codes), n_points, **settings)
 
     def low_cost_path(
         self,
@@ -213,23 +204,52 @@ class LatentSpace:
         **settings: Any,
     ) -> Geodesic:
         """Paths of least cost from a to b, images or codes as for ``geodesic``; see ``low_cost_path``."""
-        return low_cost_path(self.metric, *self._ends(a, b, condition, images, codes), n_points, **settings)
+        return low_cost_path(
+            self.metric, *both_ends(self, a, b, condition, images, codes), n_points, **settings
+        )
 
-    def interpolate(self, curve: Float[Tensor, "*batch t d"], n: int = 8, *, condition: Any = None) -> Tensor:
+    def shortest_decoded(
+        self,
+        a: Tensor | np.ndarray,
+        b: Tensor | np.ndarray,
+        n_points: int = 65,
+        *,
+        condition: Any = None,
+        images: bool = False,
+        codes: bool = False,
+        **settings: Any,
+    ) -> Geodesic:
+        """Paths that change decoded images least, from a to b, images or codes as for ``geodesic``.
+
+        The function ``shortest_decoded`` with this model at rest: a model in train mode would be searched
+        through dropout, and its running means would be moved. ``condition``, one row for all or one a pair
+        ``[*batch, ...]``, is the decoder's too. Of a Normal the mean and the deviation count, as for
+        ``pullback``. ``settings`` go to ``shortest_decoded`` (waves, max_steps, tol), and errors and warnings
+        are its own; a and b must be of one shape.
+
+        Example:
+            >>> from riemvae_core.models import zoo
+            >>> images = rc.load_images("digits", "test").images
+            >>> space = rc.latent_space(zoo.load("digits-vae-2d"), images)
+            >>> path = space.shortest_decoded(images[0], images[1])
+            >>> line = rc.decoded_steps(space.decode, torch.stack([space.mu[0], space.mu[1]])).sum()
+            >>> path.curve.shape, bool(path.length > line)  # no path is shorter than its chord
+            (torch.Size([65, 2]), True)
+        """
+        return shortest_between(
+            self, *both_ends(self, a, b, condition, images, codes), n_points, condition, **settings
+        )
+
+    def interpolate(
+        self, curve: Float[Tensor, "*batch t d"] | np.ndarray, n: int = 8, *, condition: Any = None
+    ) -> Tensor:
         """Strips of n decoded images ``[*batch, n, ...]``, at even steps along curves from end to end.
 
         A path's ``curve`` has constant speed, so its steps are even in length too. Two points are a curve:
-        ``torch.stack([a, b], -2)`` is the straight line. condition: one row for all, or one a curve.
+        ``torch.stack([a, b], -2)`` is the straight line. condition: one row for all, or one a curve. Raises
+        ValueError for n below 2, and for a curve of fewer than two points or with numbers that aren't finite.
         """
-        if n < 2 or curve.shape[-2] < 2:
-            raise ValueError(f"n and curve's points must be at least 2, got {n} and {curve.shape[-2]}")
-        batch = tuple(curve.shape[:-2])
-        given = self._decoded_with(condition, batch, "a curve")
-        at = torch.linspace(0, curve.shape[-2] - 1, n, dtype=curve.dtype, device=curve.device)
-        left = at.long().clamp(max=curve.shape[-2] - 2)
-        z = torch.lerp(curve[..., left, :], curve[..., left + 1, :], (at - left)[:, None])
-        along = each(lambda part: part if len(part) == 1 else part.repeat_interleave(n, 0), given)
-        return self.decode(z, along)
+        return strip(self, curve, n, condition)
 
     def health(self, generator: torch.Generator | None = None) -> HealthReport:
         """What is wrong with this space, in numbers and words; print it. See ``latent_health``."""
@@ -277,21 +297,3 @@ class LatentSpace:
     def _code_shape(self) -> tuple[int, ...] | None:
         """The shape of a code in the model's own eyes, where this space has all its axes."""
         return self.code_shape if self.axes is None else None
-
-    def _ends(self, a: Any, b: Any, condition: Any, images: bool, codes: bool) -> tuple[Tensor, Tensor]:
-        """Both ends as codes ``[*batch, d]``: those that are images as the centers of their balls."""
-        if images and codes:
-            raise ValueError("images and codes must not both be True: encode the end that is an image first")
-        kind = "images" if images else "codes" if codes else None
-        d, found = self.mu.shape[1], []
-        for name, x in (("a", a), ("b", b)):
-            x, form, batch = end_codes(name, x, d, self.image_shape, self._code_shape(), kind)
-            if form == "images":
-                told = condition
-                if condition is not None or self._model().encodes_with(self.condition):
-                    told = alike(self.condition, condition, batch, "an image")
-                x = self.encode(x.reshape(-1, *self.image_shape), told).mu
-            found.append(x.reshape(*batch, d).to(self.mu))
-            if not torch.isfinite(found[-1]).all():
-                raise ValueError(f"{name} must be finite, got NaN or infinity in a code")
-        return found[0], found[1]

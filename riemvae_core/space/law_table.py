@@ -42,8 +42,9 @@ class LawTable:
     """Laws of codes side by side for one model, by ``LatentSpace.compare_laws``; print it.
 
     ``rows`` holds a ``LawRow`` for the held-out images, for copies of training codes and for each law;
-    ``best`` names the law to take and ``reason`` says why; ``alike`` names the laws between which these
-    images show no difference; ``laws`` holds the fitted laws by their kinds, ready to be drawn from.
+    ``best`` names the law to take, or is None where none is worth it, and ``reason`` says why; ``alike``
+    names the laws between which these images show no difference; ``laws`` holds the fitted laws by their
+    kinds, ready to be drawn from.
 
     Example:
         >>> from riemvae_core.models import zoo
@@ -57,7 +58,7 @@ class LawTable:
     """
 
     rows: tuple[LawRow, ...]
-    best: str
+    best: str | None
     alike: tuple[str, ...]
     reason: str
     features: str
@@ -117,7 +118,7 @@ class LawTable:
             axes.plot([x.mean, x.mean], [y.low, y.high], color=kind, linewidth=1.0)
             axes.plot(x.mean, y.mean, "o", color=kind, markersize=4)
             axes.annotate(row.law, (x.mean, y.mean), (4, 4), textcoords="offset points", color=kind)
-        least = min(row.distance.mean for row in self.rows if row.distance.mean > 0.0)
+        least = min((row.distance.mean for row in self.rows if row.distance.mean > 0.0), default=1.0)
         axes.set_xscale("symlog", linthresh=least)
         axes.set(xlabel="distance to held-out images", ylabel="novelty", ylim=(-0.05, 1.05))
         return axes

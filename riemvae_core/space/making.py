@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from riemvae_core.metrics import PosteriorMetric
 from riemvae_core.space.adapters import adapt
-from riemvae_core.space.conditions import as_condition, rows
-from riemvae_core.space.encoding import encode_all, warn_of_order, warn_of_sigma
+from riemvae_core.space.conditions import Condition, as_condition, rows
+from riemvae_core.space.encoding import encode_all, warn_of_chance, warn_of_order, warn_of_sigma
 from riemvae_core.space.fingerprint import fingerprint
 from riemvae_core.space.inputs import Data
 from riemvae_core.space.latent import LatentSpace
@@ -54,8 +57,9 @@ def latent_space(
 
     A model whose latent law is not a diagonal Gaussian in the very space that it decodes (flows, hyperbolic
     space) doesn't suit. Raises ValueError for a model, data, a condition or returned values that are not as
-    said, and names the first item that gave no finite ball. Warns where a loader shuffles, and where what
-    came second looks like deviations instead of log variances.
+    said, and names the first item that gave no finite ball. Warns where a loader shuffles, where what came
+    second looks like deviations instead of log variances, and where the first batch or its first codes, once
+    more, come out otherwise, since chance has a part in eval mode too.
 
     Used in chapter 11.
 
@@ -70,7 +74,7 @@ def latent_space(
         torch.Size([16, 1, 8, 8])
     """
     adapter = adapt(model, radius)
-    found = encode_all(adapter, data, batch_size, as_condition(condition), key)
+    found = encode_all(adapter, data, batch_size, as_condition(condition), key, twice=True)
     warn_of_order(data)
     warn_of_sigma(found)
     flat = found.mu.flatten(1), found.log_var.flatten(1)
@@ -79,11 +83,25 @@ def latent_space(
     told = {"condition": found.condition, "key": key}
     space = LatentSpace(*flat, metric, *shapes, batch_size, adapter, unseen, **told)
     decoded = decode_some(space)  # so that a decode which can't be used is named here
+    warn_of_chance(found, *_decode_twice(space))
     return replace(space, made_by=unseen._replace(decoded_shape=decoded))
 
 
 def decode_some(space: LatentSpace) -> tuple[int, ...]:
     """The shape of an image that the model decodes of the space's first codes, with their own condition."""
+    return tuple(space.decode(*_some(space)).shape[1:])
+
+
+def _some(space: LatentSpace) -> tuple[Tensor, Condition | None]:
+    """The space's first codes and what the model gets beside them."""
     some = space.mu[:2]
     given = rows(space.condition, 0, len(some)) if space.adapter.decodes_with(space.condition) else None
-    return tuple(space.decode(some, given).shape[1:])
+    return some, given
+
+
+@torch.no_grad()
+def _decode_twice(space: LatentSpace) -> list[Tensor]:
+    """Images of the first codes, and again, with no generator set back between the two."""
+    z, given = _some(space)
+    with space.adapter.at_rest():
+        return [space.adapter.images(z.reshape(-1, *space.code_shape), given) for _ in range(2)]

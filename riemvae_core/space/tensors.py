@@ -49,6 +49,23 @@ def as_tensor(thing: Any, name: str) -> Tensor:
         raise ValueError(f"{name} must hold numbers that torch knows, got {say(array)}") from error
 
 
+def axis_numbers(axes: Any, d: int) -> list[int]:
+    """The numbers of some of d axes that a caller named, by themselves or by a mask ``[d]`` of those to keep.
+
+    Raises ValueError for anything else, for numbers that aren't there or come twice, and for none.
+    """
+    given = as_tensor(axes, "axes")
+    if given.dtype == torch.bool and tuple(given.shape) == (d,):
+        given = given.nonzero()[:, 0]
+    whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
+    if given.ndim != 1 or (len(given) and not whole):
+        raise ValueError(f"axes must be whole numbers [k], or a mask [{d}] of bool, got {say(given)}")
+    found = [int(k) for k in given.tolist()]
+    if not found or len(set(found)) < len(found) or not 0 <= min(found) <= max(found) < d:
+        raise ValueError(f"axes must be different numbers from 0 to {d - 1}, at least one, got {found}")
+    return found
+
+
 def _kind(x: Tensor) -> str:
     kind = "nested" if x.is_nested else "quantized" if x.is_quantized else str(x.layout)
     return f"{kind}, of {x.dtype}"

@@ -1,6 +1,7 @@
 """Laws compared for a model: rows, intervals, what is recommended and when nothing is, errors, a picture."""
 
 import math
+from dataclasses import replace
 
 import matplotlib as mpl
 import properties
@@ -11,7 +12,8 @@ from scipy.stats import t as student
 import riemvae_core as rc
 from riemvae_core.laws.law import Parts
 from riemvae_core.models import zoo
-from riemvae_core.space import LawRow, LawTable, compare_laws, comparison, law_table
+from riemvae_core.space import LawRow, LawTable, compare_laws, comparison, law_table, verdict
+from riemvae_core.space.adapters import adapt
 
 KINDS = ("prior", "gaussian", "isotropic", "kernel", "two-stage")
 
@@ -72,7 +74,7 @@ def made(distances, novelties):
         for i, name in enumerate(names)
     }
     laws = {kind: rc.Law(kind, {}, math.nan, (), 2, Parts(None, None)) for kind in distances}
-    return comparison._table(scores, dict.fromkeys(names, 1.0), {}, laws, "pixels")
+    return verdict.table_of(scores, dict.fromkeys(names, 1.0), {}, laws, "pixels")
 
 
 def test_a_common_reference_cancels_and_a_clear_winner_wins():
@@ -109,6 +111,100 @@ def test_a_collapsed_model_has_no_law_to_take():
     found = space.compare_laws(images[100:], "pixels", kinds=("prior", "isotropic"), repeats=2)
     assert rc.latent_health(space.mu, space.log_var).dead.all()
     assert found.reason.startswith("Take none of these: every axis is dead")
+    assert found.best is None
+    assert sorted(found.laws) == ["isotropic", "prior"]
+
+
+def test_a_decoder_that_gives_one_image_has_no_law_to_take(digits):
+    """Nor does a picture of its table fail, where all distances are 0."""
+    space, test = digits
+    flat = replace(space, adapter=adapt((zoo.load("digits-vae-2d").encode, lambda z: 0 * z @ z[:2].T + 0.5)))
+    assert not flat.health().dead.any()
+    found = flat.compare_laws(test, "pixels", kinds=("prior", "gaussian"), repeats=2, folds=2)
+    assert found.best is None
+    assert found.reason.startswith("Take none of these: the decoder gives one image for all codes")
+    mpl.use("Agg")
+    axes = found.plot()
+    assert len(axes.texts) == 4
+    mpl.pyplot.close(axes.figure)
+    with pytest.raises(ValueError, match="held_out_images must differ, got 50 that all decode to one image"):
+        space.compare_laws(test[:1].expand(50, -1, -1, -1), "pixels", kinds=("prior",))
+
+
+# --- images that are not unseen
+
+
+def test_images_of_the_space_itself_are_no_held_out_images(digits):
+    space, test = digits
+    own, other = rc.load_images("digits").images[:600], replace(space, batch_size=7)  # other roundings
+    for made in (space, other):
+        with pytest.raises(ValueError, match="held_out_images must not be the space's own, got 600 of 600"):
+            made.compare_laws(own, "pixels")
+        with pytest.raises(ValueError, match=r"got 200 of 400 whose codes are in it \(first: row 200\)"):
+            made.compare_laws(torch.cat([test[:200], own[:200]]), "pixels")
+    with pytest.raises(ValueError, match=r"must hold at least 40 beside the space's own, got 1 of 40"):
+        space.compare_laws(torch.cat([test[:39], own[:1]]), "pixels")
+
+
+def test_a_few_images_of_the_space_itself_are_left_out(digits):
+    space, test = digits
+    few = torch.cat([test[:100], rc.load_images("digits").images[[3, 5]], test[100:]])
+    found, expected = (
+        compare_laws(replace(space, batch_size=9), x, "pixels", "gaussian", repeats=2, folds=2)
+        for x in (few, test)
+    )
+    assert found.reason.endswith(
+        "Left out are 2 held-out images whose codes are in the space (first: row 100)."
+    )
+    for row, other in zip(found.rows, expected.rows, strict=True):
+        assert row.distance == pytest.approx(other.distance, rel=1e-3)  # to rounding of another batch size
+        assert row.novelty == pytest.approx(other.novelty, abs=0.01)
+    assert "Left out" not in expected.reason
+
+
+# --- laws that can't be made
+
+
+def unmade(error, *at):
+    """``fit_law`` that fails for these kinds, and for the others is itself."""
+
+    def fit(mu, log_var, kind, **settings):
+        if kind in at:
+            raise error
+        return rc.fit_law(mu, log_var, kind, **settings)
+
+    return fit
+
+
+def test_a_law_that_cannot_be_made_is_left_out_and_named(digits, monkeypatch):
+    space, test = digits
+    for error in (ValueError("mu must span"), torch.linalg.LinAlgError("mu must span")):
+        monkeypatch.setattr(comparison, "fit_law", unmade(error, "mixture", "axes"))
+        found = compare_laws(space, test, "pixels", ("mixture", "gaussian", "axes"), repeats=2, folds=2)
+        assert found.best == "gaussian"
+        assert list(found.laws) == ["gaussian"]
+        assert found.reason.endswith("mixture is left out: mu must span. axes is left out: mu must span.")
+    with pytest.raises(RuntimeError, match="mu must span"):
+        compare_laws(space, test, "pixels", ("mixture", "axes"))
+    monkeypatch.setattr(comparison, "fit_law", unmade(MemoryError("not here"), "mixture"))
+    with pytest.raises(MemoryError):
+        compare_laws(space, test, "pixels", ("gaussian", "mixture"), folds=2)
+
+
+def test_a_law_whose_draws_cannot_be_decoded_is_left_out():
+    """Of codes within 1 the prior leaves the disc in which this decoder gives numbers."""
+    x = properties.random_tensors(1, (200, 6))[0].float().sigmoid()
+
+    def decode(z):
+        return torch.where(z.norm(dim=1, keepdim=True) < 2.0, z.repeat(1, 3), math.inf)
+
+    space = rc.latent_space((lambda x: (x[:, :2], 0 * x[:, :2] - 6), decode), x[:100])
+    found = compare_laws(space, x[100:], "pixels", ("prior", "isotropic"), repeats=2)
+    assert list(found.laws) == ["isotropic"]
+    assert "prior is left out: decode must return finite numbers" in found.reason
+
+
+# --- too little, and settings
 
 
 def test_half_samples_tell_the_whole_samples_error():
@@ -118,7 +214,7 @@ def test_half_samples_tell_the_whole_samples_error():
     halves = torch.stack(
         [values[torch.randperm(4000, generator=generator)[:2000]].mean() for _ in range(800)]
     )
-    interval = comparison.half_sample_interval(halves)
+    interval = verdict.half_sample_interval(halves)
     width = float(student.ppf(0.975, 799)) * values.std().item() / 4000**0.5
     assert interval.high - interval.mean == pytest.approx(width, rel=0.1)
     assert interval.mean - interval.low == pytest.approx(interval.high - interval.mean)
@@ -161,6 +257,35 @@ def test_what_cannot_be_compared_is_refused(digits):
         compare_laws(space, test, "pixels", ())
     with pytest.raises(ValueError, match="repeats must be a whole number of at least 2, got 1"):
         compare_laws(space, test, "pixels", repeats=1)
+    with pytest.raises(ValueError, match=r"folds must be at most the number of codes \(600\), got 601"):
+        compare_laws(space, test, "pixels", folds=601)
+
+
+@pytest.mark.usefixtures("no_hook")
+def test_what_is_no_generator_is_named(digits):
+    with pytest.raises(ValueError, match=r"generator must be a torch.Generator, .* got int"):
+        compare_laws(*digits, "pixels", generator=3)
+
+
+@pytest.mark.parametrize(
+    ("n", "folds", "told"),
+    [
+        (10, 5, "at least 13 different codes for folds=5, got 10: encode more images$"),
+        (12, 5, "at least 13 different codes for folds=5, got 12: encode more images, or raise folds to 6$"),
+        (11, 2, "at least 20 different codes for folds=2, got 11: encode more images, or raise folds to 11$"),
+        (13, 5, None), (12, 6, None), (20, 2, None), (11, 11, None),
+    ],
+)  # fmt: skip
+def test_codes_too_few_for_the_folds_are_named_before_anything_is_fitted(digits, n, folds, told):
+    """What is asked for is what the laws of all folds but one need, no more and no less."""
+    space, test = digits
+    few = replace(space, mu=space.mu[:n], log_var=space.log_var[:n])
+    if told is None:
+        found = compare_laws(few, test[:40], "pixels", "gaussian", repeats=2, folds=folds)
+        assert found.row("gaussian").memorization is not None
+        return
+    with pytest.raises(ValueError, match=f"space must hold {told}"):
+        compare_laws(few, test[:40], "pixels", "gaussian", repeats=2, folds=folds)
 
 
 def test_the_plot_has_a_point_a_row(table):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import properties
 import pytest
 import torch
@@ -13,6 +14,7 @@ from foreign_models import (
 
 import riemvae_core as rc
 from riemvae_core.metrics import ConstantMetric
+from riemvae_core.space.tensors import axis_numbers
 
 
 def test_its_metric_is_the_one_that_fits_its_balls(space, x):
@@ -84,6 +86,41 @@ def test_dead_axes_are_left_out_unless_axes_are_named():
     collapsed = space.on_axes([1])
     with pytest.raises(ValueError, match="axes must be named where every axis is dead, got None"):
         collapsed.on_axes()
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize("form", [torch.tensor, np.array, list, tuple])
+def test_a_mask_of_axes_is_a_mask(space, form):
+    """On two axes numbers and masks have one shape: neither is taken for the other."""
+    for mask in ([True, False, True], [False, True, True], [False, False, True]):
+        kept = [k for k in range(3) if mask[k]]
+        assert space.on_axes(form(mask)).axes.tolist() == kept
+        assert space.on_axes(form(kept)).axes.tolist() == kept
+        assert axis_numbers(form(mask), 3) == axis_numbers(form(kept), 4) == kept
+    two = space.on_axes([0, 1])
+    assert two.on_axes(form([True, False])).axes.tolist() == [0]
+    assert two.on_axes(form([1, 0])).axes.tolist() == [1, 0]
+    assert torch.equal(space.on_axes(~space.health().dead).mu, space.on_axes().mu)
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [
+        ([1.9], r"axes must be whole numbers \[k\], or a mask \[3\] of bool, got a tensor"),
+        (torch.tensor([0.0, 1.0]), "of torch.float32"),
+        ([True, False], r"axes must be whole .* got a tensor \[2\] of torch.bool"),
+        ([[0, 1]], r"got a tensor \[1, 2\] of torch.int64"),
+        (1, r"got a tensor \[\] of torch.int64"),
+        ("10", "axes must hold numbers, got str"),
+        (["1", "0"], "axes must hold numbers, got list of 2"),
+        ({1, 0}, "axes must hold numbers, got set"),
+        ([False, False, False], r"axes must be different numbers from 0 to 2, at least one, got \[\]"),
+    ],
+)  # fmt: skip
+def test_what_numbers_no_axes_is_named(space, axes, told):
+    with pytest.raises(ValueError, match=told):
+        space.on_axes(axes)
 
 
 @pytest.mark.parametrize("axes", [[], [0, 0], [3], [-1]])

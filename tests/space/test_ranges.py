@@ -96,7 +96,11 @@ def test_a_function_around_a_model_in_training_mode_warns():
     model = make("moving")
     model.encode(X), model.decode(torch.zeros(4, 3))
     pair = (lambda x: model.encode(x), lambda z: model.decode(z))
-    with pytest.warns(UserWarning, match=r"calls MovingVAE in training mode, .* call .eval"):
+    with (
+        pytest.warns(UserWarning, match=r"calls MovingVAE in training mode, .* call .eval"),
+        pytest.warns(UserWarning, match="encode gave other balls .* or calls what isn't in eval mode"),
+        pytest.warns(UserWarning, match="decode gave other images for the same codes"),
+    ):
         rc.latent_space(pair, X)
     model.eval()
     plain = nn.Linear(2, 64)
@@ -104,6 +108,54 @@ def test_a_function_around_a_model_in_training_mode_warns():
         warnings.simplefilter("error")
         rc.latent_space(pair, X)
         rc.latent_space((lambda x: model.encode(x), lambda z: plain(z[:, :2])), X)
+
+
+class Wild(nn.Module):
+    """Draws at random in eval mode, in the place named."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.inner, self.where = make("mlp"), where
+
+    def encode(self, x):
+        x = nn.functional.dropout(x, 0.5) if self.where == "dropout" else x
+        mu, log_var = self.inner.encode(x)
+        return (mu + 0.3 * torch.randn_like(mu) if self.where == "sample" else mu), log_var
+
+    def decode(self, z):
+        x = self.inner.decode(z)
+        return torch.bernoulli(x) if self.where == "pixels" else x
+
+
+def test_chance_in_eval_mode_is_told():
+    """Each call begins with the same generator, so that calls alone are alike."""
+    for where, told in (
+        ("dropout", "encode gave other balls for the same items: it draws at random in eval mode"),
+        ("sample", "a sample in the place of mu"),
+        ("pixels", "decode gave other images for the same codes: .* in the place of a mean"),
+    ):
+        before = torch.get_rng_state()
+        with pytest.warns(UserWarning, match=told) as caught:
+            space = rc.latent_space(Wild(where), X)
+        assert len(caught) == 1
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(space.encode(X).mu, space.encode(X).mu)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rc.latent_space(Wild("nowhere"), X)
+
+
+def test_neither_rounding_nor_a_first_decode_of_tokens_is_chance():
+    calls = []
+
+    def encode(x):
+        calls.append(len(x))
+        return x[:, :2] * (1 + 1e-6 * len(calls)), x[:, :2] - 40.0
+
+    rc.latent_space(
+        (encode, lambda z: (z > 0).long()), properties.random_tensors(1, (30, 4))[0], batch_size=9
+    )
+    assert calls == [9, 9, 9, 9, 3]
 
 
 def test_models_that_are_not_ready_are_named():

@@ -32,7 +32,7 @@ from riemvae_core.space.conditions import (
     parts,
     rows,
 )
-from riemvae_core.space.encoding import Encoded, encode_all, warn_of_order, warn_of_sigma
+from riemvae_core.space.encoding import Encoded, encode_all, warn_of_chance, warn_of_order, warn_of_sigma
 from riemvae_core.space.finite import check_finite
 from riemvae_core.space.inputs import is_shuffled
 from riemvae_core.space.outputs import (
@@ -184,6 +184,11 @@ def test_all_items_are_encoded_and_odd_ones_are_said():
     with pytest.warns(UserWarning, match="never negative"):
         warn_of_sigma(found)
     warn_of_sigma(found._replace(named=True))
+    with pytest.warns(UserWarning, match="encode gave other balls for the same items"):
+        warn_of_chance(found._replace(strays=True), MU, MU)
+    with pytest.warns(UserWarning, match="decode gave other images for the same codes"):
+        warn_of_chance(found, MU, MU + 0.1)
+    warn_of_chance(found, MU, MU * (1 + 1e-6))
     warn_of_sigma(found._replace(log_var=LOG_VAR))
     in_order, shuffled = DataLoader(MU, 2), DataLoader(MU, 2, shuffle=True)
     assert [is_shuffled(x) for x in (MU, in_order, shuffled)] == [False, False, True]

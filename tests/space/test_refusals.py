@@ -130,7 +130,7 @@ def test_wrong_shapes_and_numbers_are_named(space, x):
         space.geodesic(x[0], torch.zeros(4))
     with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         rc.latent_space(our_model(), x, batch_size=0)
-    with pytest.raises(ValueError, match="n and curve's points must be at least 2, got 1 and 2"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 2, got 1"):
         space.interpolate(space.mu[:2], 1)
     with pytest.raises(ValueError, match="background"):
         rc.latent_space(our_model(), x, background=-1.0)

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 
 from riemvae_core.balls import log_prob
 from riemvae_core.metrics import PosteriorMetric
-from riemvae_core.numerics import Interval
+from riemvae_core.numerics import Interval, make_generator
 from riemvae_core.space.crowds import (
     Crowd,
     duplicates,
+    known,
     largest_crowd,
     near_duplicates,
     read_wrongly,
+    spacing,
     unusual_rows,
+    warnings_of_digits,
     warnings_of_rows,
 )
 from riemvae_core.space.health import latent_health
@@ -85,6 +88,68 @@ def test_near_means_a_tenth_of_the_usual_distance_where_chance_would_allow_more(
     step = torch.eye(16, dtype=torch.float64, device="cpu")[:1] * usual
     assert near_duplicates(torch.cat([mu, mu[:1] + 0.2 * step]), none, 16).tolist() == []
     assert near_duplicates(torch.cat([mu, mu[:1] + 0.05 * step]), none, 16).tolist() == [0, 300]
+
+
+@pytest.mark.parametrize("d", [2, 4, 16])
+@pytest.mark.parametrize(("rows", "copies"), [(100, 2), (300, 2), (300, 12)])
+def test_near_copies_are_found_however_many_rows_have_some(d, rows, copies):
+    mu = properties.random_tensors(1, (300, d))[0]
+    again = mu[:rows].repeat(copies - 1, 1)
+    both = torch.cat([mu, again + 1e-6 * properties.random_tensors(1, tuple(again.shape), 1)[0]])
+    none = torch.zeros(0, dtype=torch.long, device="cpu")
+    assert len(near_duplicates(mu, none, d)) == 0
+    assert len(near_duplicates(both, none, d)) == rows * copies
+    assert 0.2 < spacing(both, d) / spacing(mu, d) < 1.7  # they are 10^-6 apart themselves
+    assert spacing(mu.repeat(3, 1), d) == spacing(mu, d)
+
+
+def test_places_along_a_curve_among_many_axes_are_no_copies():
+    """By chance neighbors on a curve lie nearer than in as many dimensions as there are axes."""
+    t = 6 * torch.rand(400, 1, generator=make_generator(2), dtype=torch.float64)
+    k = torch.arange(1, 17, dtype=torch.float64, device="cpu")
+    mu = torch.sin(t * k / 2 + k)
+    none = torch.zeros(0, dtype=torch.long, device="cpu")
+    assert near_duplicates(mu, none, 16).tolist() == []
+    assert near_duplicates(torch.cat([mu, mu[7:8] + 1e-10]), none, 16).tolist() == [7, 400]
+    assert spacing(mu[:1], 16) == spacing(mu[:1].repeat(9, 1), 16) == 0.0
+
+
+@pytest.mark.parametrize("d", [1, 2, 16])
+def test_codes_that_mu_has_are_known_up_to_rounding(d):
+    mu = balls(400, d)[0].float()
+    new = balls(200, d, seed=1)[0].float()
+    assert known(new, mu, d).sum() <= 2  # in one dimension chance comes as near
+    again = torch.cat([new[:50], mu[:30] * (1 + 3e-7), mu[30:60]])
+    assert known(again, mu, d)[50:].all()
+    assert known(again, mu.repeat(3, 1), d)[50:].all()
+    assert len(known(new[:0], mu, d)) == 0
+    mu[3] = 1e6  # one far code widens nothing
+    assert known(new, mu, d).sum() <= 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "at", "log_var", "told"),
+    [
+        (torch.float32, 1e4, -20.0, "encode in float64, or subtract the mean."),
+        (torch.float32, 1e4, -9.0, None),
+        (torch.float32, 1.0, -34.0, "encode in float64, or subtract the mean."),
+        (torch.float32, 0.0, -20.0, None),
+        (torch.float64, 1e4, -20.0, None),
+        (torch.float64, 1e14, -20.0, "Remedy: subtract their mean."),
+        (torch.bfloat16, 3.0, -9.0, "below the digits of bfloat16"),
+    ],
+)
+def test_radii_below_the_digits_of_their_dtype_are_told(dtype, at, log_var, told):
+    """A draw is one of a few numbers then: it stays at the center or next to it."""
+    mu, spread = (at + balls(50, 2)[0]).to(dtype), torch.full((50, 2), log_var).to(dtype)
+    report = latent_health(mu, spread)
+    warned = [w for w in report.warnings if "below the digits of" in w]
+    assert len(warned) == (told is not None)
+    assert all(told in w for w in warned)
+    assert warned == list(warnings_of_digits(mu.double(), spread.double(), dtype))
+    if dtype == torch.float32 and at:
+        draws = mu[0] + torch.exp(0.5 * spread[0]) * properties.random_tensors(1, (2000, 2))[0].float()
+        assert (len(draws.unique()) < 50) == (told is not None)
 
 
 def test_neither_an_idle_axis_nor_radii_of_many_sizes_make_a_row_unusual():
