@@ -111,7 +111,9 @@ def shortest_decoded(
     with torch.no_grad():
         if len(a):
             decoded_steps(decode, line)
-        start = energies(size).clamp_min(torch.finfo(a.dtype).tiny)
+        start = energies(size)
+        # ends that decode alike have no energy to be a share of, nor one whose inverse is a number
+        start = torch.where(start > n_points * torch.finfo(a.dtype).tiny, start, torch.ones_like(start))
     search = torch.optim.LBFGS([size], max_iter=max_steps, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
