@@ -65,7 +65,8 @@ class UniformDraws(NamedTuple):
 def target_of(metric) -> Target:
     r"""$z\mapsto(\log\sqrt{\det G},\ \nabla\log\sqrt{\det G})$: the metric's own gradient, else autograd's.
 
-    A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space.
+    A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space. The
+    target raises ValueError where the volume has no gradient.
     """
     if hasattr(metric, "log_volume_and_grad"):
         return metric.log_volume_and_grad
@@ -77,7 +78,14 @@ def target_of(metric) -> Target:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             value = log_volume(z)
-            (gradient,) = torch.autograd.grad(value.sum(), z)
+            gradient = None
+            if value.requires_grad:
+                (gradient,) = torch.autograd.grad(value.sum(), z, allow_unused=True)
+        if gradient is None:
+            raise ValueError(
+                "metric must vary and be followed by autograd, got a volume without a gradient: a constant "
+                "metric has infinite volume, and no uniform law"
+            )
         return value.detach(), gradient
 
     return value_and_grad

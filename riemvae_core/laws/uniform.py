@@ -67,7 +67,8 @@ def sample_uniform(
     on).
 
     ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
-    False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.
+    False. Raises ValueError for bad arguments and a metric that is constant or that autograd can't follow,
+    FloatingPointError where the metric gives no finite number.
     Derived in chapters 6 and 7.
 
     Example:

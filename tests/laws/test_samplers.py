@@ -11,7 +11,7 @@ from uniform_cases import METHODS, metric_of, random_metric
 
 from riemvae_core.laws import samplers, smc, uniform
 from riemvae_core.laws.crowds import proposal_of_metric
-from riemvae_core.metrics import PosteriorMetric
+from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.numerics import make_generator
 
 # --- samplers against each other
@@ -152,3 +152,17 @@ def test_a_metric_without_a_gradient_of_its_own_gets_autograds():
     expected, slope = metric.log_volume_and_grad(z)
     properties.close(value, expected)
     properties.close(gradient, slope)
+
+
+def test_a_metric_without_a_gradient_has_no_uniform_law():
+    start = properties.random_tensors(1, (8, 2))[0]
+    eye = torch.eye(2, dtype=torch.float64, device="cpu")
+    weight = eye.clone().requires_grad_()
+    for metric in (
+        ConstantMetric(eye),
+        lambda z: eye.expand(*z.shape, 2),
+        lambda z: weight.expand(*z.shape, 2),
+        lambda z: torch.diag_embed(torch.exp(-z.detach().square())),
+    ):
+        with pytest.raises(ValueError, match="metric must vary and be followed by autograd, got a volume"):
+            uniform.sample_uniform(metric, 10, make_generator(0), start=start)
