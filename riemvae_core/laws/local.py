@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.balls import LOG_2PI
-from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, best_width
+from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, best_width, units
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import chunks, standard_normal, standard_uniform
 
@@ -23,16 +23,15 @@ BUDGET = 2**24
 class LocalKernels:
     r"""Kernel i: $N(m_i+\sqrt{1-h^2}\,(\mu_i-m_i),\;h^2A_i^{-1})$ with mean and covariance of neighbors.
 
-    Coordinates are centered and in units of the codes' own standard deviation on each axis, so that units of
-    z play no part. Neighbors of a code count itself; its covariance keeps a share ``1 - shrinkage``, the rest
+    Coordinates are centered and in units of the codes' own standard deviation on each axis (``units``), so
+    that units of z play no part. Neighbors of a code count itself; its covariance keeps a share ``1 - shrinkage``, the rest
     is a target of the same trace: the same on each axis in these units, or of the shape of its ball.
     """
 
     def __init__(self, codes: Codes, widths: Widths, pulled: Float[Tensor, "n d d"] | None = None) -> None:
         self.like, wide = codes.mu, torch.float32 if codes.mu.device.type == "mps" else torch.float64
         mu = codes.mu.to(wide)
-        self.center, spread = mu.mean(0), mu.std(0)
-        self.unit = torch.where(spread > 0.0, spread, torch.ones_like(spread))
+        self.center, self.unit = mu.mean(0), units(mu)
         self.y = (mu - self.center) / self.unit
         k = min(int(widths["neighbors"]), len(mu))
         self.neighbors = nearest(self.y, self.y, k).indices
