@@ -88,9 +88,11 @@ def covariance_root(
         before = torch.cat([torch.ones_like(told[:1]), told[:-1]]).cummin(0).values  # which rounding is over
         flat = [int(failed) - 1] if failed else (told * before <= least).nonzero().flatten().tolist()
     if flat:
+        seen = "look at rows of unusual leverage, latent_health(mu, log_var).unusual"
+        remedy = "give log_var" if log_var is None else seen
         raise ValueError(
             f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} varies only as the "
-            "axes before it do, or not at all: leave this axis out, or give log_var"
+            f"axes before it do, or not at all: leave this axis out, or {remedy}"
         )
     return scale[:, None] * root
 

@@ -130,7 +130,7 @@ class Law:
 
 
 def deviations(mu: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """The codes' deviation on each axis, that of the inner ones where a few far codes own it; 0 on a constant.
+    """Each axis' deviation, that of the inner codes where a few far ones own it; 0 where it is constant.
 
     The inner ones are all but 2.5%, at least one, at each end; theirs counts where the whole is above five
     times what a Gaussian with their range would have.

@@ -23,9 +23,9 @@ BUDGET = 2**24
 class LocalKernels:
     r"""Kernel i: $N(m_i+\sqrt{1-h^2}\,(\mu_i-m_i),\;h^2A_i^{-1})$ with mean and covariance of neighbors.
 
-    Coordinates are centered and in units of the codes' own standard deviation on each axis (``units``), so
-    that units of z play no part. Neighbors of a code count itself; its covariance keeps a share ``1 - shrinkage``, the rest
-    is a target of the same trace: the same on each axis in these units, or of the shape of its ball.
+    Coordinates are centered and in ``units``, the codes' own deviation on each axis, so that units of z play
+    no part. Neighbors of a code count itself; its covariance keeps a share ``1 - shrinkage``, the rest is a
+    target of the same trace: the same on each axis in these units, or of the shape of its ball.
     """
 
     def __init__(self, codes: Codes, widths: Widths, pulled: Float[Tensor, "n d d"] | None = None) -> None:

@@ -1,6 +1,7 @@
 """Laws of codes that few people mean to have: one far from all others, an axis on which nothing happens."""
 
 import math
+import re
 
 import properties
 import pytest
@@ -97,3 +98,16 @@ def test_held_out_codes_may_vary_where_all_others_are_one():
     mu, held = constant(0.5), properties.random_tensors(1, (60, 3), 1)[0]
     one = fit_law(mu, kind="axes", held_out=held)
     assert one.widths["h"][1] == pytest.approx((held[:, 1] - 0.5).square().mean().sqrt().item(), rel=0.01)
+
+
+@pytest.mark.usefixtures("no_hook")
+def test_what_to_do_about_a_code_that_hides_all_axes_depends_on_what_was_given():
+    mu, log_var = properties.random_tensors(2, (100, 3))
+    mu = mu.float()
+    mu[5] = 1e6
+    words = "mu must span all 3 dimensions, got 80 codes whose axis 2 varies only as the axes before it do"
+    with pytest.raises(ValueError, match=re.escape(words) + ".* or give log_var$"):
+        fit_law(mu, kind="gaussian")
+    with pytest.raises(ValueError, match=re.escape(words) + r".* look at rows of unusual leverage, latent_h"):
+        fit_law(mu, log_var.float(), "gaussian")
+    assert 5 in rc.latent_health(mu, log_var.float()).unusual
