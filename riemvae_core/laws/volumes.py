@@ -120,11 +120,15 @@ def _start(codes: Codes, held: Tensor) -> float:
 def _power(codes: Codes, widths: Widths, draws: int | None = None) -> Thinned:
     r"""$(\det G)^{\gamma/2}$ with $\gamma=2/d$ and $\rho^2=2h^2$: the geometric mean of the diagonal of G.
 
-    It is at most the arithmetic mean, which is a mixture of balls: proposals come from that mixture.
+    It is at most the arithmetic mean, which is a mixture of balls: proposals come from that mixture. Each
+    axis is taken in a unit of its own, all of product 1, which leaves the determinant alone: else one narrow
+    axis would own the arithmetic mean, and next to no proposal be kept.
     """
     h, d = float(widths["h"]), codes.mu.shape[1]
     spread = codes.log_var.double() + 2.0 * math.log(h)
-    log_mean = torch.logsumexp(-codes.log_var.double(), 1) - math.log(d)
+    unit = codes.log_var.double().mean(0)
+    unit = unit - unit.mean()
+    log_mean = torch.logsumexp(unit - codes.log_var.double(), 1) - math.log(d)
     law, parts = _mixture(codes, h, (log_mean + 0.5 * (spread + LOG_2PI).sum(1)).to(codes.mu))
     metric = _metric(codes, math.sqrt(2.0) * h)
 
