@@ -54,12 +54,21 @@ class LocalKernels:
         size = apart.square().mean((1, 2)).clamp_min(torch.finfo(y.dtype).tiny)
         covariance = covariance + torch.diag_embed(self.shrinkage * size[:, None] * self.shape[rows])
         if self.pulled is not None:  # (C^-1 + pull J^T J)^-1 without an inverse: with C = L L^T it is
-            root = torch.linalg.cholesky(covariance)  # L (I + pull L^T J^T J L)^-1 L^T
+            root = self._root(covariance)  # L (I + pull L^T J^T J L)^-1 L^T
             eye = torch.eye(y.shape[1], dtype=y.dtype, device=y.device)
             inner = eye + self.pull * root.mT @ self.pulled[rows] @ root
             covariance = root @ torch.cholesky_solve(root.mT, torch.linalg.cholesky(inner))
-        root = torch.linalg.cholesky(0.5 * (covariance + covariance.mT))
+        root = self._root(0.5 * (covariance + covariance.mT))
         return (mean, y - mean, root) if self.reverts else (y, torch.zeros_like(y), root)
+
+    def _root(self, covariance: Float[Tensor, "b d d"]) -> Float[Tensor, "b d d"]:
+        root, failed = torch.linalg.cholesky_ex(covariance)
+        if bool(failed.any()):
+            raise ValueError(
+                f"shrinkage must be larger where {self.neighbors.shape[1]} neighbors leave out an axis, got "
+                f"{self.shrinkage:g}"
+            )
+        return root
 
     def draw(self, n: int, h: float, generator: torch.Generator | None) -> Float[Tensor, "n d"]:
         """n draws: a kernel at random, a point of it."""
