@@ -34,7 +34,8 @@ class UniformDraws(NamedTuple):
     of chains or of independent populations; 1 for importance, which has no chains. ``background_share``: the
     part of the law that belongs to the background. ``sample_uniform`` warns where ``converged`` is False.
 
-    ``converged`` says that no check found a fault: weights without a heavy tail, populations that agree, and
+    ``converged`` says that no check found a fault: weights without a heavy tail, populations that agree,
+    (``sample_uniform``) balls that the dtype's digits can hold, and
     for chains, which know only where they have been, weighted draws of the mixture of the balls that give
     the same volume and the same means. What no draw has met stays unknown. Balls alone don't lead to a crowd
     where no center is: of a thousand unit balls on a sphere of radius $\sqrt{48}$ in 16 dimensions, .99 of
