@@ -38,6 +38,7 @@ def sample_prior(
         >>> z.square().sum(-1).mean().item()  # a shell: the squared radius is near d
         16.0
     """
+    check_floats(mu=mu)
     _check(mu[:1].new_zeros(mu[:1].shape), n)  # the values play no part
     return standard_normal((n, mu.shape[1]), mu, generator)
 
@@ -144,6 +145,7 @@ def sample_mixture(
         True
     """
     _check(mu, n, log_var, least=2)
+    check_number(whole=True, components=components)
     if not 1 <= components <= len(mu):
         raise ValueError(f"components must be from 1 to the number of codes, {len(mu)}, got {components}")
     codes = mu if log_var is None else reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator))

@@ -17,7 +17,7 @@ from riemvae_core.laws.parametric import PARAMETRIC
 from riemvae_core.laws.volumes import VOLUMES
 from riemvae_core.laws.widths import checked_widths
 from riemvae_core.neighbors import first_rows
-from riemvae_core.numerics import check_finite, check_floats, make_generator
+from riemvae_core.numerics import check_finite, check_floats, make_generator, source_of
 
 FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | BETWEEN | FLOWS
 #: the kinds of law that ``fit_law`` knows
@@ -85,6 +85,7 @@ def fit_law(
         torch.Size([5])
     """
     family = _family(kind)
+    source_of(generator)
     _check(mu, log_var, held_out)
     for name, thing in (("log_var", log_var), ("decode", decode)):
         if thing is None and name in family.needs:

@@ -17,7 +17,7 @@ from riemvae_core.laws.diagnostics import (
 )
 from riemvae_core.laws.hmc import REMEDY, Target, evaluate_target, run_chains
 from riemvae_core.laws.mixture import BallMixture
-from riemvae_core.numerics import check_finite, standard_uniform
+from riemvae_core.numerics import check_finite, check_number, standard_uniform
 
 #: largest split r-hat of draws that count as converged: chains and their halves agree to 5% (chapter 6)
 R_HAT_LIMIT = 1.05
@@ -133,6 +133,7 @@ def sample_by_importance(
         >>> math.exp(draws.log_volume) / math.pi  # pi for each ball and for the background
         3.0
     """
+    check_number(1, whole=True, n=n, most=most)
     mixture = mixture or proposal_of_metric(metric)
     wanted = max(4 * n, 2000)
     z, log_w, shares = _weighed(metric, mixture, wanted, generator)
@@ -220,6 +221,9 @@ def sample_by_hmc(
     weighted draws from that mixture, worth 25 or more, for the same volume and means: a chain knows nothing
     of where it has not been.
     """
+    check_number(1, whole=True, n=n, chains=chains, warm_up=warm_up)
+    if draws is not None:
+        check_number(4, whole=True, draws=draws)
     if mixture is None and hasattr(metric, "rho"):
         mixture = proposal_of_metric(metric)
     witnessed = mixture is not None
@@ -227,9 +231,9 @@ def sample_by_hmc(
         if mixture is None:
             raise ValueError("start must hold one row a chain for a metric without balls, got None")
         start = mixture.sample(chains, generator)[0]
+    check_finite(start=start)
     if start.ndim != 2 or len(start) == 0:
         raise ValueError(f"start must be [chains, d], got {list(start.shape)}")
-    check_finite(start=start)
     draws = max(500, math.ceil(n / len(start))) if draws is None else draws
     target = target_of(metric)
     if mixture is None:

@@ -92,8 +92,7 @@ def shortest_decoded(
         )
     check_number(3, whole=True, n_points=n_points)
     check_number(1, whole=True, waves=waves, max_steps=max_steps)
-    if not 0 < tol < math.inf:
-        raise ValueError(f"tol must be positive, got {tol}")
+    check_number(positive=True, tol=tol)
     line, reach = straight_line(a, b, n_points).detach(), (b - a).detach().norm(dim=-1)[:, None, None]
     size = a.new_zeros(len(a), waves, a.shape[1]).requires_grad_()
 
