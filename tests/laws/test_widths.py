@@ -101,7 +101,7 @@ def test_widths_of_one_data_set_on_codes_in_another_unit_end_in_a_sentence():
 
 def test_neighbors_on_a_line_ask_for_shrinkage():
     mu = balls()[0]
-    mu[:, 1] = mu[:, 0]
+    mu[:, 1] = 0.5
     widths = LOCAL | {"shrinkage": 0.0}
     with pytest.raises(
         ValueError, match="shrinkage must be larger where 20 neighbors leave out an axis, got 0"
