@@ -47,11 +47,8 @@ def default_device() -> torch.device:
         >>> rc.default_device().type in {"cuda", "mps", "cpu"}
         True
     """
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    gpu = "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device("cuda" if torch.cuda.is_available() else gpu)
 
 
 def make_generator(seed: int) -> torch.Generator:
@@ -194,8 +191,10 @@ def _name_bad_row(x: Tensor, bad: Tensor, expected: str, remedy: str) -> None:
         raise ValueError(f"{expected}, got {value:.6g} in row {int(rows[0])} ({count}): {remedy}")
 
 
-def check_number(least: float | int = -math.inf, whole: bool = False, **values: object) -> None:
-    """Raise ValueError unless each is a finite number of at least ``least``, and a whole one if asked for.
+def check_number(
+    least: float | int = -math.inf, whole: bool = False, positive: bool = False, **values: object
+) -> None:
+    """Raise ValueError unless each is a finite number, at least ``least``, whole or positive if asked for.
 
     Example:
         >>> from riemvae_core.numerics import check_number
@@ -206,10 +205,11 @@ def check_number(least: float | int = -math.inf, whole: bool = False, **values: 
     """
     for name, value in values.items():
         fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-        if not (fits and least <= value < (2**63 if isinstance(value, Integral) else math.inf)):
-            kind = "whole" if whole else "finite"
-            bound = f" of at least {least}" if least > -math.inf else ""
-            raise ValueError(f"{name} must be a {kind} number{bound}, got {value!r}")
+        fits = fits and least <= value < (2**63 if isinstance(value, Integral) else math.inf)
+        if not fits or (positive and value <= 0):
+            low = f" of at least {least}" if least > -math.inf else " above 0" if positive else ""
+            expected = f"a {'whole' if whole else 'finite'} number{low}"
+            raise ValueError(f"{name} must be {expected}, got {value!r}")
 
 
 def check_points(z: Tensor, d: int, name: str = "z") -> None:
@@ -273,8 +273,7 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
         sizes = f"{n}, {bytes_each}, {budget}"
         raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {sizes}")
     step = max(1, budget // bytes_each)
-    for start in range(0, n, step):
-        yield slice(start, min(n, start + step))
+    yield from (slice(start, min(n, start + step)) for start in range(0, n, step))
 
 
 def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:

@@ -38,6 +38,7 @@ def sample_prior(
         >>> z.square().sum(-1).mean().item()  # a shell: the squared radius is near d
         16.0
     """
+    check_floats(mu=mu)
     _check(mu[:1].new_zeros(mu[:1].shape), n)  # the values play no part
     return standard_normal((n, mu.shape[1]), mu, generator)
 
@@ -88,9 +89,11 @@ def covariance_root(
         before = torch.cat([torch.ones_like(told[:1]), told[:-1]]).cummin(0).values  # which rounding is over
         flat = [int(failed) - 1] if failed else (told * before <= least).nonzero().flatten().tolist()
     if flat:
+        seen = "look at rows of unusual leverage, latent_health(mu, log_var).unusual"
+        remedy = "give log_var" if log_var is None else seen
         raise ValueError(
             f"mu must span all {d} dimensions, got {len(mu)} codes whose axis {flat[0]} varies only as the "
-            "axes before it do, or not at all: leave this axis out, or give log_var"
+            f"axes before it do, or not at all: leave this axis out, or {remedy}"
         )
     return scale[:, None] * root
 
@@ -142,6 +145,7 @@ def sample_mixture(
         True
     """
     _check(mu, n, log_var, least=2)
+    check_number(whole=True, components=components)
     if not 1 <= components <= len(mu):
         raise ValueError(f"components must be from 1 to the number of codes, {len(mu)}, got {components}")
     codes = mu if log_var is None else reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator))

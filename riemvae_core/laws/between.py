@@ -9,7 +9,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.laws.kernels import first_width, of_balls
-from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, best_width, score
+from riemvae_core.laws.law import (
+    SEARCHED,
+    Choice,
+    Codes,
+    Family,
+    Parts,
+    Widths,
+    best_width,
+    deviations,
+    score,
+    units,
+)
 from riemvae_core.laws.local import LocalKernels, kernel_parts, searched, shapes
 from riemvae_core.metrics import PosteriorMetric, PullbackMetric
 from riemvae_core.neighbors import nearest
@@ -26,8 +37,7 @@ MOST_PATHS, CENTROIDS, STEPS = 200, 100, 100
 
 def pulled_back(codes: Codes) -> Float[Tensor, "n d d"]:
     r"""$J^\top J$ of the decoder at each code, in the codes' own deviations, of mean diagonal 1."""
-    spread = codes.mu.std(0)
-    unit = torch.where(spread > 0.0, spread, torch.ones_like(spread))
+    unit = units(codes.mu)
     matrices = PullbackMetric(codes.decode)(codes.mu).detach()
     wide = torch.float32 if codes.mu.device.type == "mps" else torch.float64
     matrices = matrices.to(wide) * unit.to(wide)[:, None] * unit.to(wide)
@@ -74,9 +84,7 @@ def places_on_paths(codes: Codes, neighbors: int) -> Float[Tensor, "m d"]:
 
 def _along(places: Float[Tensor, "m d"], codes: Codes, h: float) -> Parts:
     """Kernels of one width, in units of each axis' deviation, at some places."""
-    spread = codes.mu.std(0)
-    unit = torch.where(spread > 0.0, spread, torch.ones_like(spread))
-    return of_balls(places, (2.0 * (unit.log() + math.log(h))).expand_as(places).contiguous())
+    return of_balls(places, (2.0 * (units(codes.mu).log() + math.log(h))).expand_as(places).contiguous())
 
 
 def _ways(places: Callable[[Codes, int], Tensor], needs: str = "") -> Family:
@@ -86,7 +94,7 @@ def _ways(places: Callable[[Codes, int], Tensor], needs: str = "") -> Family:
         return _along(places(codes, int(widths["neighbors"])), codes, widths["h"])
 
     def choose(codes: Codes, held: Tensor) -> Choice:
-        start = first_width(codes, held) / max(codes.mu.std(0).square().mean().sqrt().item(), 1e-30)
+        start = first_width(codes, held) / max(deviations(codes.mu).square().mean().sqrt().item(), 1e-30)
         best = Choice({}, -math.inf)
         rows = []
         for neighbors in dict.fromkeys(min(k, len(codes.mu) - 1) for k in LINES):

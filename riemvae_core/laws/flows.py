@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.balls import LOG_2PI
-from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, score
+from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, centers, score, units
 from riemvae_core.numerics import chunks, make_generator, seeded_weights, standard_normal, standard_uniform
 
 #: rules stated beforehand: layers, width, rate and batch; how often and how long the held-out codes are asked
@@ -98,8 +98,7 @@ MADE: dict[str, tuple[Callable, Callable, Callable]] = {
 def _trained(kind: str, codes: Codes) -> Iterator[Parts]:
     """The law after each epoch, in the units of the codes; training goes on as it is asked for."""
     net, loss, parts = MADE[kind]
-    center, spread = codes.mu.mean(0), codes.mu.std(0)
-    unit = torch.where(spread > 0.0, spread, torch.ones_like(spread))
+    center, unit = centers(codes.mu), units(codes.mu)
     x = ((codes.mu - center) / unit).float()
     model, generator = net(x.shape[1]).to(x.device), make_generator(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import standard_normal, standard_uniform
+from riemvae_core.numerics import check_floats, check_number, standard_normal, standard_uniform
 
 #: what chains run on: points ``[n, d]`` to the log density there ``[n]``, nats, and its gradient ``[n, d]``
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -147,6 +147,7 @@ def leapfrog(
         >>> hmc.leapfrog(normal, end, -v, step=0.1, n_steps=10)[0].z.item()  # and leads back
         1.000
     """
+    check_number(0, whole=True, n_steps=n_steps)
     kick = 0.5 * step * scale
     before = state.log_density - 0.5 * momentum.square().sum(-1)
     lost = torch.zeros_like(state.log_density, dtype=torch.bool)
@@ -223,11 +224,10 @@ def run_chains(
         >>> chains.z.var().item()
         1.0
     """
-    if start.ndim != 2 or len(start) == 0 or min(draws, warm_up, n_steps) < 1:
-        raise ValueError(
-            "start must be [chains, d] and draws, warm_up and n_steps at least 1, "
-            f"got {list(start.shape)}, {draws}, {warm_up}, {n_steps}"
-        )
+    check_number(1, whole=True, draws=draws, warm_up=warm_up, n_steps=n_steps)
+    check_floats(start=start)
+    if start.ndim != 2 or len(start) == 0:
+        raise ValueError(f"start must be [chains, d], got {list(start.shape)}")
     state = evaluate_target(target, start, name)
     size = StepSize.start(0.5 * start.shape[1] ** -0.25)
     for _ in range(warm_up):

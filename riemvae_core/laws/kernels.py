@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.laws.law import Choice, Codes, Family, Parts, Widths, chosen_width, score
+from riemvae_core.laws.law import Choice, Codes, Family, Parts, Widths, chosen_width, deviations, score
 from riemvae_core.laws.mixture import BallMixture
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import chunks
@@ -69,11 +69,13 @@ def _choose_per_axis(codes: Codes, held: Tensor) -> Choice:
     start = _choose_round(codes, held)
     mu, held_out = codes.mu.double(), held.double()
     apart = (held_out[:, None, :] - mu[nearest(held_out, mu).indices]).square().mean((0, 1)).sqrt()
-    spread = mu.std(0)
-    least = 1e-4 * torch.where(spread > 0.0, spread, torch.full_like(spread, start.widths["h"]))
-    apart = apart.clamp_min(torch.finfo(apart.dtype).tiny)
-    h = (start.widths["h"] * apart / apart.log().mean().exp()).maximum(least)
-    tried: list[tuple[Widths, float]] = [({"h": [start.widths["h"]] * mu.shape[1]}, start.log_prob)]
+    spread, first = deviations(mu), start.widths["h"]
+    varies = spread > 0.0
+    least = 1e-4 * torch.where(varies, spread, torch.full_like(spread, first))
+    apart = torch.where(varies, apart.maximum(least), torch.full_like(apart, first))
+    level = apart[varies].log().mean().exp().nan_to_num(nan=1.0)  # of the axes that say something of widths
+    h = torch.where(varies, first * apart / level, apart).maximum(least)
+    tried: list[tuple[Widths, float]] = [({"h": [first] * mu.shape[1]}, start.log_prob)]
     for _ in range(STEPS):
         value, widths = score(_per_axis(codes, {"h": h.tolist()}), held), {"h": h.tolist()}
         gain = value - max((v for w, v in tried[1:]), default=-math.inf)

@@ -17,6 +17,8 @@ Widths = dict[str, Any]
 
 # how many codes held out a search over a grid looks at; the width that is refined is so on all of them
 SEARCHED = 500
+# a deviation so many times that of all but the outer 2.5% at each end is owned by a few far codes
+OWNED, OUTER = 5.0, 0.025
 COARSE, FINE, GOLDEN = 11, 14, 0.5 * (math.sqrt(5.0) - 1.0)
 
 
@@ -125,6 +127,32 @@ class Law:
         flat = z.reshape(-1, self.d)
         check_finite(z=flat)
         return self._parts.log_prob(flat).to(z.dtype).reshape(z.shape[:-1])
+
+
+def deviations(mu: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Each axis' deviation, that of the inner codes where a few far ones own it; 0 where it is constant.
+
+    The inner ones are all but 2.5%, at least one, at each end; theirs counts where the whole is above five
+    times what a Gaussian with their range would have.
+    """
+    ranked, n = mu.sort(0).values, len(mu)
+    cut = max(1, int(OUTER * n))
+    level = torch.tensor((cut + 0.5) / n, dtype=torch.float64, device="cpu")
+    inner = (ranked[n - 1 - cut] - ranked[cut]) / (-2.0 * torch.special.ndtri(level).item())
+    whole = mu.std(0)
+    spread = torch.where((inner > 0.0) & ~(whole <= OWNED * inner), inner, whole)
+    return torch.where(ranked[-1] > ranked[0], spread, torch.zeros_like(spread))
+
+
+def units(mu: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """A unit for each axis: its deviation, 1 where it is constant."""
+    spread = deviations(mu)
+    return torch.where(spread > 0.0, spread, torch.ones_like(spread))
+
+
+def centers(mu: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """The codes' mean on each axis, the median where a few far codes own its deviation."""
+    return torch.where(deviations(mu) < mu.std(0), mu.median(0).values, mu.mean(0))
 
 
 def score(parts: Parts, held: Float[Tensor, "m d"]) -> float:

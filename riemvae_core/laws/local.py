@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.balls import LOG_2PI
-from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, best_width
+from riemvae_core.laws.law import SEARCHED, Choice, Codes, Family, Parts, Widths, best_width, units
 from riemvae_core.neighbors import nearest
 from riemvae_core.numerics import chunks, standard_normal, standard_uniform
 
@@ -23,16 +23,15 @@ BUDGET = 2**24
 class LocalKernels:
     r"""Kernel i: $N(m_i+\sqrt{1-h^2}\,(\mu_i-m_i),\;h^2A_i^{-1})$ with mean and covariance of neighbors.
 
-    Coordinates are centered and in units of the codes' own standard deviation on each axis, so that units of
-    z play no part. Neighbors of a code count itself; its covariance keeps a share ``1 - shrinkage``, the rest
-    is a target of the same trace: the same on each axis in these units, or of the shape of its ball.
+    Coordinates are centered and in ``units``, the codes' own deviation on each axis, so that units of z play
+    no part. Neighbors of a code count itself; its covariance keeps a share ``1 - shrinkage``, the rest is a
+    target of the same trace: the same on each axis in these units, or of the shape of its ball.
     """
 
     def __init__(self, codes: Codes, widths: Widths, pulled: Float[Tensor, "n d d"] | None = None) -> None:
         self.like, wide = codes.mu, torch.float32 if codes.mu.device.type == "mps" else torch.float64
         mu = codes.mu.to(wide)
-        self.center, spread = mu.mean(0), mu.std(0)
-        self.unit = torch.where(spread > 0.0, spread, torch.ones_like(spread))
+        self.center, self.unit = mu.mean(0), units(mu)
         self.y = (mu - self.center) / self.unit
         k = min(int(widths["neighbors"]), len(mu))
         self.neighbors = nearest(self.y, self.y, k).indices
@@ -55,12 +54,21 @@ class LocalKernels:
         size = apart.square().mean((1, 2)).clamp_min(torch.finfo(y.dtype).tiny)
         covariance = covariance + torch.diag_embed(self.shrinkage * size[:, None] * self.shape[rows])
         if self.pulled is not None:  # (C^-1 + pull J^T J)^-1 without an inverse: with C = L L^T it is
-            root = torch.linalg.cholesky(covariance)  # L (I + pull L^T J^T J L)^-1 L^T
+            root = self._root(covariance)  # L (I + pull L^T J^T J L)^-1 L^T
             eye = torch.eye(y.shape[1], dtype=y.dtype, device=y.device)
             inner = eye + self.pull * root.mT @ self.pulled[rows] @ root
             covariance = root @ torch.cholesky_solve(root.mT, torch.linalg.cholesky(inner))
-        root = torch.linalg.cholesky(0.5 * (covariance + covariance.mT))
+        root = self._root(0.5 * (covariance + covariance.mT))
         return (mean, y - mean, root) if self.reverts else (y, torch.zeros_like(y), root)
+
+    def _root(self, covariance: Float[Tensor, "b d d"]) -> Float[Tensor, "b d d"]:
+        root, failed = torch.linalg.cholesky_ex(covariance)
+        if bool(failed.any()):
+            raise ValueError(
+                f"shrinkage must be larger where {self.neighbors.shape[1]} neighbors leave out an axis, got "
+                f"{self.shrinkage:g}"
+            )
+        return root
 
     def draw(self, n: int, h: float, generator: torch.Generator | None) -> Float[Tensor, "n d"]:
         """n draws: a kernel at random, a point of it."""

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.balls import LOG_2PI
-from riemvae_core.numerics import check_finite, source_of, standard_normal
+from riemvae_core.numerics import check_finite, check_floats, check_number, source_of, standard_normal
 
 FLOOR = -80.0  # exp of anything lower is the slow path and no part of any sum
 STORE_BYTES = 2**24  # for the logs of all components at a chunk of points, used again for every chunk
@@ -88,6 +88,7 @@ class BallMixture:
         self, n: int, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
         """Independent draws and the component that each came from."""
+        check_number(1, whole=True, n=n)
         source = source_of(generator)
         weights = torch.softmax(self.log_mass.to(source).double(), 0)
         index = torch.multinomial(weights, n, replacement=True, generator=generator).to(self.mu.device)
@@ -129,6 +130,7 @@ class BallMixture:
 
     def _by_chunks(self, z: Tensor, function: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
         """``function`` of the rows of z about the center and of room for a number for each component."""
+        check_floats(z=z)
         if z.ndim != 2 or z.shape[1] != self.mu.shape[1]:
             raise ValueError(f"z must be [m, {self.mu.shape[1]}], got {list(z.shape)}")
         rows = max(1, STORE_BYTES // (self._work.itemsize * len(self.mu)))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from riemvae_core.laws.hmc import State, evaluate_target, leapfrog
 from riemvae_core.metrics import PosteriorMetric
-from riemvae_core.numerics import check_finite, standard_normal, standard_uniform
+from riemvae_core.numerics import check_finite, check_number, standard_normal, standard_uniform
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,12 @@ def sample_as_released(
         >>> moved.mean().item() < 0.3  # five moves lead nowhere
         True
     """
+    check_finite(mu=mu)
     if mu.ndim != 2 or len(mu) == 0 or mu.shape[1] != metric.mu.shape[1]:
         raise ValueError(f"mu must be [m, {metric.mu.shape[1]}], got {list(mu.shape)}")
-    check_finite(mu=mu)
-    if n < 1 or steps < 0 or n_leapfrog < 1 or not step > 0:
-        raise ValueError(
-            "n and n_leapfrog must be at least 1, steps at least 0 and step positive, "
-            f"got {n}, {n_leapfrog}, {steps}, {step}"
-        )
+    check_number(1, whole=True, n=n, n_leapfrog=n_leapfrog)
+    check_number(0, whole=True, steps=steps)
+    check_number(positive=True, step=step)
     rules = rules or ReleasedRules()
     priced, forced, force = _parts(metric, rules)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from riemvae_core.laws.diagnostics import importance_ess, pareto_k
 from riemvae_core.laws.samplers import PARETO_LIMIT, resample
 from riemvae_core.laws.uniform import SamplingWarning
-from riemvae_core.numerics import check_finite, standard_normal
+from riemvae_core.numerics import check_finite, check_number, standard_normal
 from riemvae_core.paths import Metric, PathWarning, exponential_map, geodesic
 
 
@@ -65,13 +65,13 @@ def sample_riemannian_gaussian(
         >>> math.exp(draws.log_normalizer) / (2.0 * math.pi)  # the plane's own constant over 2 pi: sigma
         0.25
     """
-    if center.ndim != 1 or not 0 < sigma < math.inf or n < 1:
-        raise ValueError(
-            f"center must be [d], sigma positive and n at least 1, got {list(center.shape)}, {sigma}, {n}"
-        )
     check_finite(center=center)
+    if center.ndim != 1 or len(center) == 0:
+        raise ValueError(f"center must be [d] with d at least 1, got {list(center.shape)}")
+    check_number(positive=True, sigma=sigma)
+    check_number(1, whole=True, n=n)
     d, count = len(center), max(4 * n, 400)
-    root, failed = torch.linalg.cholesky_ex(metric(center[None])[0])
+    root, failed = torch.linalg.cholesky_ex(_at_center(metric, center))
     if failed:
         raise ValueError(f"metric must be positive definite at center {center.tolist()}")
     # columns of an orthonormal frame of the tangent space at the center, times sqrt sigma
@@ -102,6 +102,14 @@ def sample_riemannian_gaussian(
         converged=converged,
         log_normalizer_error=math.sqrt(max(math.expm1(square - 2.0 * mean), 0.0) / count),
     )
+
+
+def _at_center(metric: Metric, center: Tensor) -> Tensor:
+    matrix, d = metric(center[None]), len(center)
+    if not isinstance(matrix, Tensor) or matrix.shape != (1, d, d) or matrix.dtype != center.dtype:
+        came = f"{list(matrix.shape)} {matrix.dtype}" if isinstance(matrix, Tensor) else type(matrix).__name__
+        raise ValueError(f"metric must map center [1, {d}] to [1, {d}, {d}] of {center.dtype}, got {came}")
+    return matrix[0]
 
 
 def _follow(metric: Metric, center: Tensor, frame: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:

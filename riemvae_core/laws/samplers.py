@@ -17,7 +17,7 @@ from riemvae_core.laws.diagnostics import (
 )
 from riemvae_core.laws.hmc import REMEDY, Target, evaluate_target, run_chains
 from riemvae_core.laws.mixture import BallMixture
-from riemvae_core.numerics import check_finite, standard_uniform
+from riemvae_core.numerics import check_finite, check_number, standard_uniform
 
 #: largest split r-hat of draws that count as converged: chains and their halves agree to 5% (chapter 6)
 R_HAT_LIMIT = 1.05
@@ -34,7 +34,8 @@ class UniformDraws(NamedTuple):
     of chains or of independent populations; 1 for importance, which has no chains. ``background_share``: the
     part of the law that belongs to the background. ``sample_uniform`` warns where ``converged`` is False.
 
-    ``converged`` says that no check found a fault: weights without a heavy tail, populations that agree, and
+    ``converged`` says that no check found a fault: weights without a heavy tail, populations that agree,
+    (``sample_uniform``) balls that the dtype's digits can hold, and
     for chains, which know only where they have been, weighted draws of the mixture of the balls that give
     the same volume and the same means. What no draw has met stays unknown. Balls alone don't lead to a crowd
     where no center is: of a thousand unit balls on a sphere of radius $\sqrt{48}$ in 16 dimensions, .99 of
@@ -65,7 +66,8 @@ class UniformDraws(NamedTuple):
 def target_of(metric) -> Target:
     r"""$z\mapsto(\log\sqrt{\det G},\ \nabla\log\sqrt{\det G})$: the metric's own gradient, else autograd's.
 
-    A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space.
+    A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space. The
+    target raises ValueError where the volume has no gradient.
     """
     if hasattr(metric, "log_volume_and_grad"):
         return metric.log_volume_and_grad
@@ -77,7 +79,14 @@ def target_of(metric) -> Target:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             value = log_volume(z)
-            (gradient,) = torch.autograd.grad(value.sum(), z)
+            gradient = None
+            if value.requires_grad:
+                (gradient,) = torch.autograd.grad(value.sum(), z, allow_unused=True)
+        if gradient is None:
+            raise ValueError(
+                "metric must vary and be followed by autograd, got a volume without a gradient: a constant "
+                "metric has infinite volume, and no uniform law"
+            )
         return value.detach(), gradient
 
     return value_and_grad
@@ -124,6 +133,7 @@ def sample_by_importance(
         >>> math.exp(draws.log_volume) / math.pi  # pi for each ball and for the background
         3.0
     """
+    check_number(1, whole=True, n=n, most=most)
     mixture = mixture or proposal_of_metric(metric)
     wanted = max(4 * n, 2000)
     z, log_w, shares = _weighed(metric, mixture, wanted, generator)
@@ -211,6 +221,9 @@ def sample_by_hmc(
     weighted draws from that mixture, worth 25 or more, for the same volume and means: a chain knows nothing
     of where it has not been.
     """
+    check_number(1, whole=True, n=n, chains=chains, warm_up=warm_up)
+    if draws is not None:
+        check_number(4, whole=True, draws=draws)
     if mixture is None and hasattr(metric, "rho"):
         mixture = proposal_of_metric(metric)
     witnessed = mixture is not None
@@ -218,9 +231,9 @@ def sample_by_hmc(
         if mixture is None:
             raise ValueError("start must hold one row a chain for a metric without balls, got None")
         start = mixture.sample(chains, generator)[0]
+    check_finite(start=start)
     if start.ndim != 2 or len(start) == 0:
         raise ValueError(f"start must be [chains, d], got {list(start.shape)}")
-    check_finite(start=start)
     draws = max(500, math.ceil(n / len(start))) if draws is None else draws
     target = target_of(metric)
     if mixture is None:

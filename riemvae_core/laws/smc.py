@@ -21,6 +21,7 @@ from riemvae_core.laws.samplers import (
     resample,
     target_of,
 )
+from riemvae_core.numerics import check_number
 
 ERROR_LIMIT, MOST_TEMPERATURES = 0.1, 300
 
@@ -75,12 +76,12 @@ def sample_by_smc(
     ``mixture`` is ``proposal_of_metric(metric)`` where that is known already. Del Moral, Doucet and Jasra
     (2006).
     """
+    check_number(1, whole=True, n=n, sweeps=sweeps)
+    check_number(2, whole=True, islands=islands)
+    if particles is not None:
+        check_number(4, whole=True, particles=particles)
     mixture, target = mixture or proposal_of_metric(metric), target_of(metric)
     per = max(128, math.ceil(4 * n / islands)) if particles is None else particles
-    if islands < 2 or per < 4 or sweeps < 1:
-        raise ValueError(
-            f"islands must be at least 2, particles 4 and sweeps 1, got {islands}, {per}, {sweeps}"
-        )
     z = mixture.sample(islands * per, generator)[0]
     scale, step = local_scale(metric), 0.5 * z.shape[1] ** -0.25
     log_z, now, count, first = torch.zeros(islands, dtype=torch.float64, device="cpu"), 0.0, 0, None

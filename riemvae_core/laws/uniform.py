@@ -16,6 +16,8 @@ from riemvae_core.numerics import check_number, source_of
 
 # from so many balls on, importance proposes from groups of them first
 MANY = 2000
+# the least spread of a ball, in roundings of its center, and the share of spreads that may be below it
+ROUNDINGS, BELOW = 4.0, 0.01
 METHODS = {"importance": sample_by_importance, "smc": sample_by_smc, "hmc": sample_by_hmc}
 
 
@@ -46,6 +48,13 @@ def agree(first: UniformDraws, second: UniformDraws) -> bool:
     return same_means(first.z, even, second.z, worth)
 
 
+def coarse_share(metric) -> float:
+    """The share of a metric's balls, axis by axis, whose spread the digits of their centers can't hold."""
+    spread = 0.5 * metric.log_var + math.log(float(metric.rho)) - 0.5 * math.log(metric.mu.shape[1])
+    rounding = math.log(ROUNDINGS * torch.finfo(metric.mu.dtype).eps) + metric.mu.abs().log()
+    return (spread <= rounding).double().mean().item()
+
+
 def sample_uniform(
     metric,
     n: int,
@@ -66,8 +75,11 @@ def sample_uniform(
     row a chain. ``settings`` go to the sampler that ``method`` names (``sample_by_importance`` and so
     on).
 
-    ``z`` is ``[n, d]`` with the metric's device and dtype. Warns (``SamplingWarning``) where ``converged`` is
-    False. Raises ValueError for bad arguments, FloatingPointError where the metric gives no finite number.
+    ``z`` is ``[n, d]`` with the metric's device and dtype. Where more than 1% of the balls' spreads are below
+    four roundings of their centers in that dtype, draws are copies of centers and count as not converged:
+    take the balls in float64, or subtract their mean. Warns (``SamplingWarning``) where ``converged`` is
+    False. Raises ValueError for bad arguments and a metric that is constant or that autograd can't follow,
+    FloatingPointError where the metric gives no finite number.
     Derived in chapters 6 and 7.
 
     Example:
@@ -87,10 +99,41 @@ def sample_uniform(
         )
     if method not in ("auto", *METHODS):
         raise ValueError(f"method must be one of auto, {', '.join(METHODS)}, got {method!r}")
-    if method == "auto" and not hasattr(metric, "rho"):
+    balls = hasattr(metric, "rho")
+    if method == "auto" and not balls:
         method = "hmc"
     if method == "auto" and settings:
         raise ValueError(f"settings need a method other than auto, got {', '.join(settings)}")
+    draws = _drawn(metric, n, generator, method, start, settings)
+    if not draws.converged:
+        warnings.warn(
+            f"sample_uniform ({draws.method}) did not converge: ess {draws.ess:.0f}, r-hat "
+            f"{draws.r_hat:.3f}, acceptance {draws.acceptance:.2f}, error of log_volume "
+            f"{draws.log_volume_error:.2f}; do not trust these draws as they are",
+            SamplingWarning,
+            stacklevel=2,
+        )
+    if balls and (coarse := coarse_share(metric)) > BELOW:
+        warnings.warn(
+            f"sample_uniform ({draws.method}) can't tell draws from centers: {coarse:.0%} of the balls' "
+            f"spreads are below the digits of {metric.mu.dtype} at their centers; take the balls in float64, "
+            "or subtract their mean",
+            SamplingWarning,
+            stacklevel=2,
+        )
+        draws = draws._replace(converged=False)
+    return draws
+
+
+def _drawn(
+    metric,
+    n: int,
+    generator: torch.Generator | None,
+    method: str,
+    start: Float[Tensor, "chains d"] | None,
+    settings: dict[str, Any],
+) -> UniformDraws:
+    """The draws of the first sampler whose diagnostics hold, or of the best of those that don't."""
     balls = hasattr(metric, "rho")
     if balls and len(metric.mu) >= MANY and method in ("auto", "importance"):
         draws = sample_by_importance(metric, n, generator, mixture=proposal_by_groups(metric), **settings)
@@ -105,11 +148,4 @@ def sample_uniform(
     draws = tried[-1]
     if len(tried) == 3:
         draws = min(tried[1:], key=lambda t: t.r_hat) if agree(*tried[1:]) else tried[1]
-    warnings.warn(
-        f"sample_uniform ({draws.method}) did not converge: ess {draws.ess:.0f}, r-hat {draws.r_hat:.3f}, "
-        f"acceptance {draws.acceptance:.2f}, error of log_volume {draws.log_volume_error:.2f}; "
-        "do not trust these draws as they are",
-        SamplingWarning,
-        stacklevel=2,
-    )
     return draws

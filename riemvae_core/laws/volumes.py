@@ -21,6 +21,8 @@ from riemvae_core.numerics import make_generator, standard_uniform
 ALPHAS, KEPT = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0), 0.005
 # numbers worked on to know a normalizer, and the draws that this may come to
 WORK, FEW, MANY = 2**28, 2048, 2**17
+# proposals for each draw and one more, after which rejection is given up
+PATIENCE = 2**18
 
 
 def enough(codes: Codes) -> int:
@@ -41,10 +43,16 @@ class Thinned(NamedTuple):
     log_mean: float
 
     def sample(self, n: int, generator: torch.Generator | None) -> Float[Tensor, "n d"]:
-        """n draws: proposals, each kept with its weight over the bound."""
-        kept, count = [], 0
+        """n draws: proposals, each kept with its weight over the bound. ValueError where next to none is."""
+        kept, count, proposed = [], 0, 0
         while count < n:
+            if proposed > PATIENCE * (count + 1):
+                raise ValueError(
+                    f"kind must be one whose proposals are kept, got {count} kept of {proposed}: take widths "
+                    "nearer to those that fit_law chooses, or another kind"
+                )
             z = self.proposal.sample(max(64, 2 * (n - count)), generator)
+            proposed += len(z)
             chance = torch.exp(self.log_weight(z) - self.log_bound)
             z = z[standard_uniform((len(z),), chance, generator) < chance]
             kept.append(z)
@@ -120,11 +128,15 @@ def _start(codes: Codes, held: Tensor) -> float:
 def _power(codes: Codes, widths: Widths, draws: int | None = None) -> Thinned:
     r"""$(\det G)^{\gamma/2}$ with $\gamma=2/d$ and $\rho^2=2h^2$: the geometric mean of the diagonal of G.
 
-    It is at most the arithmetic mean, which is a mixture of balls: proposals come from that mixture.
+    It is at most the arithmetic mean, which is a mixture of balls: proposals come from that mixture. Each
+    axis is taken in a unit of its own, all of product 1, which leaves the determinant alone: else one narrow
+    axis would own the arithmetic mean, and next to no proposal be kept.
     """
     h, d = float(widths["h"]), codes.mu.shape[1]
     spread = codes.log_var.double() + 2.0 * math.log(h)
-    log_mean = torch.logsumexp(-codes.log_var.double(), 1) - math.log(d)
+    unit = codes.log_var.double().mean(0)
+    unit = unit - unit.mean()
+    log_mean = torch.logsumexp(unit - codes.log_var.double(), 1) - math.log(d)
     law, parts = _mixture(codes, h, (log_mean + 0.5 * (spread + LOG_2PI).sum(1)).to(codes.mu))
     metric = _metric(codes, math.sqrt(2.0) * h)
 
@@ -161,7 +173,13 @@ def _averaged(codes: Codes, widths: Widths, draws: int | None = None) -> Thinned
         logs = alpha * (log_volume(z) - at) if alpha > 0.0 else torch.zeros_like(at)
         return torch.where(at >= floor, logs, torch.full_like(logs, -math.inf))
 
-    return thinned(q, log_weight, enough(codes) if draws is None else draws)
+    law = thinned(q, log_weight, enough(codes) if draws is None else draws)
+    if not math.isfinite(law.log_mean):
+        raise ValueError(
+            f"floor must leave a part of the law, got {floor:g}, above its log density at all draws: a floor "
+            "belongs to codes in their own unit"
+        )
+    return law
 
 
 def _choose_averaged(codes: Codes, held: Tensor) -> Choice:

@@ -28,12 +28,16 @@ REMEDY = "take balls and z in float64, or z nearer to the balls"
 
 
 def _check_number(name: str, value: float, positive: bool) -> float:
-    value = float(value)
-    if not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
+    try:
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+    except (TypeError, ValueError, RuntimeError):  # no number, or several
+        number = math.nan
+    came = repr(value) if math.isnan(number) else number
+    if not math.isfinite(number) or number < 0.0 or (positive and number == 0.0):
         raise ValueError(
-            f"{name} must be a finite number {'above' if positive else 'of at least'} 0, got {value}"
+            f"{name} must be a finite number {'above' if positive else 'of at least'} 0, got {came}"
         )
-    return value
+    return number
 
 
 def _check_balls(mu: Tensor, log_var: Tensor) -> None:
@@ -111,13 +115,16 @@ class PosteriorMetric:
     def _log_background(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m 1"]:
         return self._log_lam - self.tau * z.square().sum(1, keepdim=True)
 
+    def _check_places(self, z: Tensor) -> None:
+        check_places(z, self.mu.shape[1])
+        if z.dtype != self.mu.dtype:
+            raise ValueError(f"z must have mu's dtype {self.mu.dtype}, got {z.dtype}")
+
     def _by_chunks(
         self, z: Float[Tensor, "*batch d"], function: Callable[[Tensor], tuple[Tensor, ...]]
     ) -> tuple[Tensor, ...]:
         """``function`` of the rows of z in the working precision, put together in z's shape and dtype."""
-        check_places(z, self.mu.shape[1])
-        if z.dtype != self.mu.dtype:
-            raise ValueError(f"z must have mu's dtype {self.mu.dtype}, got {z.dtype}")
+        self._check_places(z)
         flat, batch = z.reshape(-1, z.shape[-1]), z.shape[:-1]
         parts = [function(rows.to(self._balls.dtype)) for rows in flat.split(self._balls.chunk_rows)]
         whole = [part[0] if len(part) == 1 else torch.cat(part) for part in zip(*parts, strict=True)]
@@ -172,7 +179,7 @@ class PosteriorMetric:
         -2\tau z_k\lambda e^{-\tau\|z\|^2}\big)$ with $\partial_k\omega_i=-\tfrac{2}{\rho^2}\sigma_{ik}^{-2}
         (z_k-\mu_{ik})\,\omega_i$.
         """
-
+        self._check_places(z)
         balls, count = self._balls, z.shape[:-1].numel()
         store = z.new_empty(len(self.mu) * min(balls.chunk_rows, count), dtype=balls.dtype)
 
@@ -195,6 +202,10 @@ class PosteriorMetric:
 
         $\sum_lv_l^2\,\partial_kG_{ll}$, with $\partial_k\omega_i$ as ``log_volume_and_grad`` has it.
         """
+        self._check_places(z)
+        check_floats(v=v)
+        if v.shape != z.shape:
+            raise ValueError(f"v must have z's shape {tuple(z.shape)}, got {tuple(v.shape)}")
         balls, count = self._balls, z.shape[:-1].numel()
         store = z.new_empty(len(self.mu) * min(balls.chunk_rows, count), dtype=balls.dtype)
         squares = iter(v.square().reshape(-1, z.shape[-1]).to(balls.dtype).split(balls.chunk_rows))

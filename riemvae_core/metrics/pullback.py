@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from riemvae_core.metrics.places import check_places, check_values
-from riemvae_core.numerics import chunks, load_forward_mode
+from riemvae_core.numerics import check_floats, chunks, load_forward_mode
 
 ROWS = 64  # of a Jacobian that reverse mode works on at once
 CUT = (
@@ -71,6 +71,7 @@ class PullbackMetric:
 
         Raises ValueError, with the place, where decode returns NaN or infinity.
         """
+        check_floats(z=z)
         images, jacobians = self._reverse(z) if self.mode == "reverse" else self._forward(z)
         with suppress(RuntimeError):  # within vmap numbers can't be read
             if not math.isfinite(images.detach().sum().item()) and (bad := ~images.isfinite().all(1)).any():
@@ -105,6 +106,7 @@ class PullbackMetric:
 
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """G(z) as a matrix."""
+        check_floats(z=z)
         if z.ndim == 0:
             raise ValueError("z must be [*batch, d], got a single number")
         check_places(z, z.shape[-1])

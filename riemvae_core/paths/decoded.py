@@ -93,8 +93,7 @@ def shortest_decoded(
         )
     check_number(3, whole=True, n_points=n_points)
     check_number(1, whole=True, waves=waves, max_steps=max_steps)
-    if not 0 < tol < math.inf:
-        raise ValueError(f"tol must be positive, got {tol}")
+    check_number(positive=True, tol=tol)
     line, reach = straight_line(a, b, n_points).detach(), (b - a).detach().norm(dim=-1)[:, None, None]
     size = a.new_zeros(len(a), waves, a.shape[1]).requires_grad_()
 
@@ -112,7 +111,9 @@ def shortest_decoded(
     with torch.no_grad():
         if len(a):
             decoded_steps(decode, line)
-        start = energies(size).clamp_min(torch.finfo(a.dtype).tiny)
+        start = energies(size)
+        # ends that decode alike have no energy to be a share of, nor one whose inverse is a number
+        start = torch.where(start > n_points * torch.finfo(a.dtype).tiny, start, torch.ones_like(start))
     search = torch.optim.LBFGS([size], max_iter=max_steps, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

@@ -1,7 +1,5 @@
 """Straight ahead on a latent space: the geodesic with a given start and velocity, in any metric."""
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -55,8 +53,8 @@ def exponential_map(
     if v.dtype != z.dtype or not z.is_floating_point():
         raise ValueError(f"z and v must have the same floating dtype, got {z.dtype} and {v.dtype}")
     check_number(1, whole=True, max_steps=max_steps)
-    if tol is not None and not 0 < tol < math.inf:
-        raise ValueError(f"tol must be positive, got {tol}")
+    if tol is not None:
+        check_number(positive=True, tol=tol)
     tol = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)
     with torch.no_grad():
         start, velocity = (part.detach().reshape(-1, z.shape[-1]) for part in (z, v))

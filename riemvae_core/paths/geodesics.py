@@ -89,8 +89,8 @@ def _check(a, b, n_points, nodes, max_steps, tol) -> None:
             raise ValueError(f"nodes must be [m, {a.shape[-1]}] with m at least 1, got {tuple(nodes.shape)}")
     check_number(3, whole=True, n_points=n_points)
     check_number(1, whole=True, max_steps=max_steps)
-    if tol is not None and not (tol > 0 and math.isfinite(tol)):
-        raise ValueError(f"tol must be positive, got {tol}")
+    if tol is not None:
+        check_number(positive=True, tol=tol)
 
 
 def _in_double(metric: Metric, *ends: Tensor) -> tuple:

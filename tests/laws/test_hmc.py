@@ -155,9 +155,9 @@ def test_a_value_that_is_not_finite_is_an_error_that_says_where():
 @pytest.mark.usefixtures("no_hook")
 def test_bad_input_is_named():
     (start,) = properties.random_tensors(1, (4, 2))
-    with pytest.raises(ValueError, match="draws, warm_up and n_steps at least 1") as error:
+    with pytest.raises(ValueError, match="draws must be a whole number of at least 1") as error:
         hmc.run_chains(gaussian(1.0), start, 0)
-    properties.message_names(error.value, [4, 2], 0)
+    properties.message_names(error.value, 0)
     with pytest.raises(ValueError, match="step must be positive and finite, got 0"):
         hmc.StepSize.start(0.0)
 

@@ -162,7 +162,7 @@ def test_bad_input_is_named():
         sample_as_released(metric, torch.zeros(3, 2, dtype=torch.float64), 1)
     with pytest.raises(ValueError, match="mu must be finite, got nan in row 1"):
         sample_as_released(metric, torch.tensor([[0.0], [torch.nan]], dtype=torch.float64), 1)
-    with pytest.raises(ValueError, match="steps at least 0") as error:
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 0") as error:
         sample_as_released(metric, metric.mu, 1, steps=-1)
     properties.message_names(error.value, -1)
     with pytest.raises(ValueError, match=r"momentum_std must be positive .* got 0.0, None"):

@@ -86,9 +86,9 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="center must be") as error:
         sample_riemannian_gaussian(HalfPlaneMetric(), center[None], 1.0, 1)
     properties.message_names(error.value, [1, 2])
-    with pytest.raises(ValueError, match="sigma positive and n at least 1, got"):
+    with pytest.raises(ValueError, match="sigma must be a finite number above 0, got"):
         sample_riemannian_gaussian(HalfPlaneMetric(), center, -1.0, 1)
-    with pytest.raises(ValueError, match="sigma positive and n at least 1, got"):
+    with pytest.raises(ValueError, match="sigma must be a finite number above 0, got"):
         sample_riemannian_gaussian(HalfPlaneMetric(), center, math.inf, 1)
     with pytest.raises(ValueError, match="center must be finite, got nan in row 1"):
         sample_riemannian_gaussian(HalfPlaneMetric(), center + center.new_tensor([0.0, torch.nan]), 1.0, 1)

@@ -11,7 +11,7 @@ from uniform_cases import METHODS, metric_of, random_metric
 
 from riemvae_core.laws import samplers, smc, uniform
 from riemvae_core.laws.crowds import proposal_of_metric
-from riemvae_core.metrics import PosteriorMetric
+from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.numerics import make_generator
 
 # --- samplers against each other
@@ -152,3 +152,44 @@ def test_a_metric_without_a_gradient_of_its_own_gets_autograds():
     expected, slope = metric.log_volume_and_grad(z)
     properties.close(value, expected)
     properties.close(gradient, slope)
+
+
+def test_a_metric_without_a_gradient_has_no_uniform_law():
+    start = properties.random_tensors(1, (8, 2))[0]
+    eye = torch.eye(2, dtype=torch.float64, device="cpu")
+    weight = eye.clone().requires_grad_()
+    for metric in (
+        ConstantMetric(eye),
+        lambda z: eye.expand(*z.shape, 2),
+        lambda z: weight.expand(*z.shape, 2),
+        lambda z: torch.diag_embed(torch.exp(-z.detach().square())),
+    ):
+        with pytest.raises(ValueError, match="metric must vary and be followed by autograd, got a volume"):
+            uniform.sample_uniform(metric, 10, make_generator(0), start=start)
+
+
+@pytest.mark.parametrize(("at", "low"), [(0.0, -40.0), (1.0, -34.0), (100.0, -24.0), (1e4, -14.0)])
+def test_draws_that_are_copies_of_centers_are_not_vouched_for(at, low):
+    mu = at + properties.random_tensors(1, (50, 2))[0]
+    metric = PosteriorMetric.fit(mu.float(), torch.full((50, 2), low, device="cpu"))
+    with pytest.warns(
+        uniform.SamplingWarning, match=r"\d% of the balls' spreads are below the digits of torch"
+    ):
+        draws = uniform.sample_uniform(metric, 500, make_generator(0))
+    assert not draws.converged
+    assert len(draws.z.unique(dim=0)) < 400
+    double = PosteriorMetric.fit(mu, torch.full_like(mu, low))
+    fine = uniform.sample_uniform(double, 500, make_generator(0))  # a warning would be an error
+    assert fine.converged
+    assert len(fine.z.unique(dim=0)) == 500
+
+
+def test_a_few_spreads_below_the_digits_and_wide_balls_are_let_pass():
+    mu, log_var = properties.random_tensors(2, (200, 2), dtype=torch.float32)
+    log_var[7] = -60.0
+    assert uniform.coarse_share(PosteriorMetric(mu, log_var, 2**0.5, 0.0, 0.0)) == pytest.approx(0.005)
+    assert uniform.sample_uniform(PosteriorMetric(mu, log_var, 2**0.5, 0.0, 0.0), 50).converged
+    mu, low = mu + 1e4, torch.full_like(mu, -14.0)
+    assert uniform.coarse_share(PosteriorMetric(mu, low, 2**0.5, 0.0, 0.0)) == 1.0
+    assert uniform.coarse_share(PosteriorMetric(mu, low, 100.0, 0.0, 0.0)) == 0.0  # rho widens each ball
+    assert uniform.coarse_share(PosteriorMetric(mu - mu.mean(0), low, 2**0.5, 0.0, 0.0)) == 0.0

@@ -41,6 +41,44 @@ def test_the_power_is_the_geometric_mean_of_the_metrics_diagonal():
     properties.close(off, off.mean().expand(400), rtol=1e-6)  # all but the normalizer
 
 
+def kept(codes, widths):
+    """The share of proposals for a power that are draws of it."""
+    one = volumes._power(codes, widths, 4000)
+    return math.exp(one.log_mean - one.log_bound)
+
+
+def test_units_of_the_axes_play_no_part_in_the_power():
+    codes = some_codes(d=3)
+    unit = codes.mu.new_tensor([1e-4, 1.0, 1e4])
+    scaled = codes._replace(mu=codes.mu * unit, log_var=codes.log_var + 2 * unit.log())
+    widths, z = {"h": 0.8}, codes.mu[:40] + 0.1
+    one, other = (fit_law(c.mu, c.log_var, "power", widths=widths) for c in (codes, scaled))
+    properties.close(other.log_prob(z * unit) + unit.log().sum(), one.log_prob(z), rtol=1e-6)
+    properties.close(other.sample(100, rc.make_generator(0)) / unit, one.sample(100, rc.make_generator(0)))
+    assert kept(codes, widths) > 0.3
+    assert kept(scaled, widths) == pytest.approx(kept(codes, widths))
+    mu, log_var = balls(d=16)
+    log_var[:, :2] -= 10.0  # used axes beside idle ones, as in most VAEs
+    mu[:, 2:] *= 0.01
+    wide = codes._replace(mu=mu, log_var=log_var)
+    assert kept(wide, {"h": 1.0}) > 0.3
+
+
+def test_the_power_is_a_density_and_has_the_moments_of_its_draws_where_axes_differ():
+    mu, log_var = balls(60, 2)
+    unit = mu.new_tensor([0.01, 100.0])
+    one = fit_law(mu * unit, log_var + 2 * unit.log(), "power", widths={"h": 1.0})
+    x = torch.linspace(-9.0, 9.0, 400, dtype=torch.float64, device="cpu")
+    grid = torch.cartesian_prod(x, x) * unit
+    logs = one.log_prob(grid)
+    assert torch.logsumexp(logs, 0).exp().item() * (x[1] - x[0]).item() ** 2 == pytest.approx(1.0, abs=5e-3)
+    weights, z = torch.softmax(logs, 0), one.sample(20_000, rc.make_generator(3)) / unit
+    for power in (lambda v: v, torch.square, lambda v: v[:, :1] * v[:, 1:]):
+        mean = weights @ power(grid / unit)
+        error = (weights @ power(grid / unit).square() - mean.square()).sqrt() / 20_000**0.5
+        assert ((power(z).mean(0) - mean).abs() < 5 * error + 1e-3).all()
+
+
 def test_the_averaged_metric_is_the_mean_precision_and_copies_leave_it_alone():
     codes = some_codes()
     z = codes.mu[:50] + 0.1

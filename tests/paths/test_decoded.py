@@ -36,6 +36,21 @@ def test_steps_are_chords():
     assert decoded_steps(on_sphere, curve.expand(4, 5, 3, 2)).shape == (4, 5, 2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ends_that_decode_alike_are_a_path_and_leave_the_other_pairs_alone(dtype):
+    a, b = ends((0.1, 0.2), (0.5, 0.5)).to(dtype), ends((0.1, 0.2), (1.0, 0.0)).to(dtype)
+    both, alone = shortest_decoded(torch.tanh, a, b, 17), shortest_decoded(torch.tanh, a[1:], b[1:], 17)
+    assert both.converged.all()
+    assert both.length[0] == both.energy[0] == 0.0
+    properties.close(both.curve[0], a[:1].expand(17, 2))
+    properties.close(both.length[1:], alone.length, rtol=1e-4)
+    flat = shortest_decoded(lambda z: 0.0 * z + 1.0, a[1:], b[1:], 17)
+    assert flat.converged.item()
+    assert flat.length.item() == 0.0
+    dark = shortest_decoded(lambda z: 1e-14 * torch.tanh(z), a[1:], b[1:], 17)  # no energy is too small
+    properties.close(dark.length, 1e-14 * alone.length, rtol=1e-4)
+
+
 def test_many_chords_are_the_length_in_the_pullback_metric():
     line = straight_line(ends((0.5, 0.0)), ends((1.5, 2.0)), 400)
     length = curve_length(PullbackMetric(on_sphere), line)
