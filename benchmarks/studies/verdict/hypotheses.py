@@ -112,6 +112,9 @@ def h4(cells: Cells) -> Answer:
                 moved |= {law} if more > margin else set()
                 still |= {law} if abs(more) <= margin else set()
                 said.append(f"{law} {more:+.2f}")
+                if law == "uniform":  # trainings may scatter more than any margin
+                    both = (interval_of([*x.scores(law, "distance").values()]) for x in (kept, dropped))
+                    said[-1] += " ({:.0f} less {:.0f})".format(*both)
     return Answer("H4", _said(moved == {"uniform"}, "uniform" in still), "; ".join(said) or "not run")
 
 

@@ -1,6 +1,6 @@
 """Small pictures of what the study's laws draw: a cell's first draws, and their nearest training images.
 
-python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300] [--data fashion-full] [--models vae]
+python -m verdict.sprites [--folder _build/study/verdict] [--sizes 100 300 ...] [--data ...] [--models ...]
 
 Nothing is trained: a model that is not in the folder keeps the picture it had. A law is left out whose
 draws do not give the distance of the published table: then they are not those that were scored. A picture
