@@ -17,11 +17,20 @@ addEventListener("DOMContentLoaded", () => {
 // A formula, table or plot that scrolls sideways can be reached, and scrolled, from the keyboard.
 addEventListener("load", async () => {
   await globalThis.MathJax?.startup?.promise;
-  const wide = "div.math, div.math > mjx-container, span.math, .pst-scrollable-table-container, figure, :has(> svg.rv-needs)";
-  const reach = () => document.querySelectorAll(wide).forEach((el) => {
-    if (el.scrollWidth > el.clientWidth + 1) el.tabIndex = 0;
-    else el.removeAttribute("tabindex");
-  });
+  const wide = "div.math, div.math > mjx-container, .pst-scrollable-table-container, figure, :has(> svg.rv-needs)";
+  const reach = () => {
+    document.querySelectorAll(wide).forEach((el) => {
+      if (el.scrollWidth > el.clientWidth + 1) el.tabIndex = 0;
+      else el.removeAttribute("tabindex");
+    });
+    // what is read aloud of a formula lies beside it, unseen, and makes it seem wider: what is seen is measured
+    document.querySelectorAll("div.math > mjx-container, span.math").forEach((el) => {
+      const goesOn = el.querySelector("mjx-math")?.getBoundingClientRect().width > el.clientWidth + 1;
+      el.classList.toggle("rv-wide", goesOn);
+      if (goesOn) el.tabIndex = 0;
+      else if (el.matches("span")) el.removeAttribute("tabindex");
+    });
+  };
   reach();
   addEventListener("resize", reach);
 });
