@@ -29,7 +29,7 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 # goes, since axe gives no verdict on words above a gradient.
 LIGHTEN = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
-  const shaded = all("article :is(.pst-scrollable-table-container, figure, pre)");
+  const shaded = all("article :is(.pst-scrollable-table-container, figure, pre, .rv-wide)");
   shaded.forEach((el) => (el.style.backgroundImage = "none"));
   const inCell = (el) => el.closest(".highlight pre");
   const again = (el) => el.setAttribute("data-again", "");
@@ -120,6 +120,11 @@ LOOK_AT_FIGURES = """() => {
 
 LOOK_AT_WIDTH = """() => {
   const room = document.documentElement.clientWidth, problems = [];
+  for (const el of document.querySelectorAll("article span.math")) {
+    const seen = el.querySelector("mjx-math")?.getBoundingClientRect().width ?? 0;
+    const scrolls = el.tabIndex === 0 && getComputedStyle(el).overflowX === "auto";
+    if (seen > el.clientWidth + 1 && !scrolls) problems.push(`a formula is cut: ${el.textContent.slice(0, 40)}`);
+  }
   if (document.documentElement.scrollWidth <= room) return problems;
   for (const el of document.querySelectorAll("article *")) {
     if (el.getBoundingClientRect().right > room + 1) {
