@@ -123,7 +123,7 @@ def draw_sampler(ax: Axes, name: str) -> None:
         >>> ax = Figure().subplots()
         >>> sampler_drawings.draw_sampler(ax, "hmc")
         >>> [text.get_text() for text in ax.texts if "$" not in text.get_text()][:2]
-        ['leapfrog steps', 'next place']
+        ['leapfrog steps', 'slope of log volume']
     """
     if name not in SAMPLERS:
         raise ValueError(f"name must be one of {', '.join(SAMPLERS)}, got {name!r}")

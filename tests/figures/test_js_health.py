@@ -18,6 +18,20 @@ def _at_rest(said: torch.Tensor) -> dict:
     return balls(80, 3) | {"mu": mu, "log_var": said.expand(80, 3).clone()}
 
 
+def _nearly_twice(n: int, d: int) -> dict:
+    """Every center twice, the second time by a hair off."""
+    mu = torch.randn(n // 2, d, dtype=torch.float64)
+    mu = torch.cat([mu, mu + 1e-5 * torch.randn_like(mu)])
+    return {"mu": mu, "log_var": torch.full_like(mu, -3.0)}
+
+
+def _on_a_curve(n: int, d: int) -> dict:
+    """Centers that fill one dimension of many: nearer to each other than in all of them, and no copies."""
+    t = 6.0 * torch.rand(n, 1, dtype=torch.float64)
+    mu = torch.cat([torch.sin((k + 1) * t / 2) for k in range(d)], 1)
+    return {"mu": mu, "log_var": torch.full_like(mu, -6.0)}
+
+
 HEALTHS = {
     "apart": lambda: balls(60, 3),
     "one axis": lambda: balls(11, 1),
@@ -40,6 +54,8 @@ HEALTHS = {
     "tiny radii": lambda: balls(60, 3) | {
         "log_var": torch.cat([torch.randn(58, 3) - 3.0, torch.tensor([[-40.0] * 3, [-43.0] * 3])])
     },
+    "near copies of many rows": lambda: _nearly_twice(90, 4),
+    "a curve among many axes": lambda: _on_a_curve(60, 8),
     "log sigma": lambda: _at_rest(0.5 * torch.log(torch.tensor(0.2))),
     "sigma": lambda: _at_rest(torch.tensor(0.2).sqrt()),
     "sigma^2": lambda: _at_rest(torch.tensor(0.2)),

@@ -2,7 +2,7 @@
 // No DOM here.
 import { logSumExp, makeMixture } from "./mixture.js";
 import { format, klBarrier, significant } from "./numbers.js";
-import { examineRows, inGroups, listed, median, nearestOther, NEAR_LIMIT, rowSteps, rowWarnings } from "./rows.js";
+import { digitWarnings, examineRows, inGroups, listed, median, nearestOther, NEAR_LIMIT, rowSteps, rowWarnings } from "./rows.js";
 import { makeTorchRandom } from "./torch_random.js";
 
 export const ACTIVE_VARIANCE = 0.01, DEAD_NATS = 0.005; // of an axis's centers; of its mean KL
@@ -75,7 +75,7 @@ export function* latentHealth(latents, axes, metric) {
   }
   const rows = yield* examineRows(latents, axes.filter(({ active }) => active).length, metric);
   const report = { n_balls: n, axes, overlap: interval(overlaps), own_share, information, prior_gap, metric, rows };
-  return { ...report, warnings: healthWarnings(report) };
+  return { ...report, warnings: [...healthWarnings(report), ...digitWarnings(latents)] };
 }
 
 // Rows of a name and a value, in the order of the core's table.

@@ -3,7 +3,8 @@
 import { logSumExp } from "./mixture.js";
 
 export const NEAR_LIMIT = 10_000; // balls among which near duplicates are looked for: pairs grow with their square
-const CROWD_SHARE = 0.5, NEAR_CHANCE = 1e-7, FAR = 10, SMALL_OR_LARGE = 8, TINY = 2 ** -1022;
+const CROWD_SHARE = 0.5, NEAR_CHANCE = 1e-7, RING = 16, FAR = 10, SMALL_OR_LARGE = 8, TINY = 2 ** -1022;
+const COARSE_SHARE = 0.01, FORMATS = { f4: ["float32", 2 ** -23], f8: ["float64", 2 ** -52] }; // their names and steps at 1
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]; // torch's: the lower
 
@@ -27,16 +28,38 @@ function duplicates({ mu, logVar, n, d }) {
   return range(n).filter((i) => seen.size === seen.add(words(i)).size);
 }
 
-// Rows whose center is much nearer to another one than by chance, on so many active axes, though not the same.
+// The distances from row i to the `count` nearest of some other rows, in order.
+function nearestDistances(mu, i, rows, d, count) {
+  const found = new Float64Array(count).fill(Infinity);
+  for (const j of rows) {
+    if (j === i) continue;
+    let sum = 0, at = count - 1;
+    for (let k = 0; k < d && sum < found[at]; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2;
+    if (!(sum < found[at])) continue;
+    for (; at > 0 && found[at - 1] > sum; at--) found[at] = found[at - 1];
+    found[at] = sum;
+  }
+  return found.map(Math.sqrt);
+}
+
+// How far the nearest row is, were each there once, and how many dimensions the rows fill: `_spacing` of the core.
+function spacing(distances, active) {
+  const k = distances[0].length, axes = Math.max(active, 1), growth = (near, far) =>
+    median(distances.map((own) => Math.log2(Math.max(own[far - 1], TINY) / Math.max(own[near - 1], TINY))));
+  const dimension = k < RING ? axes : Math.min(axes, Math.max(1, ...[2, 4, 8].map((near) => 1 / growth(near, 2 * near))));
+  return { dimension, scale: median(distances.map((own) => own[k - 1])) * k ** (-1 / dimension) };
+}
+
+// Rows whose center is much nearer to another one than by chance, though not the same.
 function* nearDuplicates({ mu, n, d }, same, active) {
-  const skip = new Set(same), distances = new Float64Array(n).fill(NaN);
+  const skip = new Set(same), kept = range(n).filter((i) => !skip.has(i)), count = Math.min(RING, kept.length - 1), distances = [];
   for (let i = 0; i < n; i++) {
-    if (!skip.has(i)) distances[i] = nearestOther(mu, i, n, d, skip).distance;
+    if (!skip.has(i)) distances.push(nearestDistances(mu, i, kept, d, count));
     yield;
   }
-  if (n - same.length < 3) return [];
-  const limit = Math.min(0.1, NEAR_CHANCE ** (1 / Math.max(active, 1))) * median(distances.filter((x) => x === x));
-  return range(n).filter((i) => distances[i] < limit);
+  if (kept.length < 3) return [];
+  const { dimension, scale } = spacing(distances, active), limit = Math.min(0.1, NEAR_CHANCE ** (1 / dimension)) * scale;
+  return kept.filter((_, at) => distances[at][0] < limit);
 }
 
 // Rows far from all others by center or by radii, measured by medians; the farthest first.
@@ -129,4 +152,12 @@ export function rowWarnings({ same, close, unusual, crowd, looks }, n, d, collap
     said.push(`${counted(n, "ball")} in ${counted(d, "dimension")} can't tell axes in use from idle ones, nor how the balls are ` +
       "spread: encode more images than axes.");
   return said;
+}
+
+// What a format, in which the latents came, can't hold: radii of a few steps from one number to the next.
+export function digitWarnings({ mu, logVar, dtype }) {
+  const [name, step] = FORMATS[dtype], share = mean(mu.map((m, at) => Math.exp(0.5 * logVar[at]) <= 4 * step * Math.abs(m) ? 1 : 0));
+  const remedy = dtype === "f8" ? "subtract their mean" : "encode in float64, or subtract the mean";
+  return share > COARSE_SHARE ? [`${(100 * share).toFixed(0)}% of the radii are below the digits of ${name} at these centers: a draw ` +
+    `is one of few points. Remedy: ${remedy}.`] : [];
 }
