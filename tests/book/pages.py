@@ -123,7 +123,7 @@ LOOK_AT_WIDTH = """() => {
   for (const el of document.querySelectorAll("article span.math")) {
     const seen = el.querySelector("mjx-math")?.getBoundingClientRect().width ?? 0;
     const scrolls = el.tabIndex === 0 && getComputedStyle(el).overflowX === "auto";
-    if (seen > el.clientWidth + 1 && !scrolls) problems.push(`a formula is cut: ${el.textContent.slice(0, 40)}`);
+    if (seen > el.clientWidth + 1 && !scrolls) problems.push("a cut formula: " + el.textContent.slice(0, 40));
   }
   if (document.documentElement.scrollWidth <= room) return problems;
   for (const el of document.querySelectorAll("article *")) {
