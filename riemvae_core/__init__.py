@@ -67,6 +67,7 @@ from riemvae_core.data import (
     read_factors,
     sample_drawn_images,
 )
+from riemvae_core.intervals import Interval, confidence_interval
 from riemvae_core.laws import (
     Law,
     NoDensityError,
@@ -104,13 +105,7 @@ from riemvae_core.models import (
     standardize_codes,
     with_noise,
 )
-from riemvae_core.numerics import (
-    Interval,
-    confidence_interval,
-    default_device,
-    make_generator,
-    standard_normal,
-)
+from riemvae_core.numerics import default_device, make_generator, standard_normal
 from riemvae_core.paths import (
     Geodesic,
     PathWarning,

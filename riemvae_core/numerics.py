@@ -1,43 +1,14 @@
-"""Generators, devices, checks, chunks and intervals: what every other module stands on."""
+"""Generators, devices, checks and chunks: what every other module stands on."""
 
 import functools
 import math
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
-
-_MINUS_ZERO = re.compile(r"-(?=0(\.0*)?%?$)")  # a small negative number, rounded
-
-
-class Interval(NamedTuple):
-    """A mean over independent repetitions with the ends of its confidence interval.
-
-    ``confidence_interval`` returns it; a format is applied to all three numbers.
-
-    Example:
-        >>> f"{rc.Interval(mean=0.31, low=0.28, high=0.34):.2f}"
-        '0.31 [0.28, 0.34]'
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    def __format__(self, spec: str) -> str:
-        """Write the three numbers with one format: ``f"{interval:.2f}"`` gives ``0.31 [0.28, 0.34]``.
-
-        What rounds to zero has no sign.
-        """
-        spec = spec or ".3g"
-        mean, low, high = (_MINUS_ZERO.sub("", format(number, spec)) for number in self)
-        return f"{mean} [{low}, {high}]"
 
 
 def default_device() -> torch.device:
@@ -47,8 +18,9 @@ def default_device() -> torch.device:
         >>> rc.default_device().type in {"cuda", "mps", "cpu"}
         True
     """
-    gpu = "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device("cuda" if torch.cuda.is_available() else gpu)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def make_generator(seed: int) -> torch.Generator:
@@ -269,32 +241,10 @@ def chunks(n: int, bytes_each: int, budget: int = 2**27) -> Iterator[slice]:
         >>> list(chunks(5, bytes_each=8, budget=16))
         [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    if n < 0 or min(bytes_each, budget) <= 0:
-        sizes = f"{n}, {bytes_each}, {budget}"
-        raise ValueError(f"n must be at least 0 and bytes_each and budget positive, got {sizes}")
+    if n < 0 or bytes_each <= 0 or budget <= 0:
+        raise ValueError(
+            f"n must be at least 0 and bytes_each and budget positive, got {n}, {bytes_each}, {budget}"
+        )
     step = max(1, budget // bytes_each)
-    yield from (slice(start, min(n, start + step)) for start in range(0, n, step))
-
-
-def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: float = 0.95) -> Interval:
-    r"""Mean and two-sided Student interval of repetitions that are independent of each other (seeds, say).
-
-    $\bar y \pm Y\,\text{std}/\sqrt n$, with std the sample's standard deviation and Y the quantile (1 +
-    level)/2 of Student's law with n - 1 degrees of freedom. Used in chapter 9. Raises ValueError for fewer
-    than two values, for one that isn't finite, or a level outside of 0 to 1.
-
-    Example:
-        >>> f"{rc.confidence_interval([1.0, 2.0, 3.0]):.2f}"
-        '2.00 [-0.48, 4.48]'
-    """
-    v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
-    if v.numel() < 2:
-        raise ValueError(f"values must hold at least 2 repetitions, got {v.numel()}")
-    check_finite(values=v)
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must lie between 0 and 1, got {level}")
-    from scipy.special import stdtrit  # scipy is slow to import, so only when asked for
-
-    mean = v.mean().item()
-    half = float(stdtrit(v.numel() - 1, (1.0 + level) / 2.0)) * v.std().item() / v.numel() ** 0.5
-    return Interval(mean, mean - half, mean + half)
+    for start in range(0, n, step):
+        yield slice(start, min(n, start + step))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import riemvae_core
-from riemvae_core import numerics
+from riemvae_core import intervals, numerics
 from riemvae_core.balls import gaussians
 from riemvae_core.data import sets
 from riemvae_core.models import networks, retraining, training, vae
@@ -45,7 +45,7 @@ def test_rooms_are_entered_by_their_doors():
     ]
     assert beside == []
     doors = {child.rpartition(".")[2] for child in graph.find_children("riemvae_core")}
-    assert {*ROOMS, "numerics", "neighbors"} == doors
+    assert {*ROOMS, "numerics", "intervals", "neighbors"} == doors
 
 
 def test_chapters_and_studies_enter_rooms_by_their_doors():
@@ -183,7 +183,7 @@ def test_numerics_and_data_make_nothing_on_a_default_device():
     generator = numerics.make_generator(0)
     assert numerics.standard_normal((3,), torch.zeros(1, device="cpu"), generator).device.type == "cpu"
     assert numerics.standard_normal((3,), torch.zeros(1, device="meta"), generator).device.type == "meta"
-    assert numerics.confidence_interval([1.0, 2.0, 3.0]).mean == 2.0
+    assert intervals.confidence_interval([1.0, 2.0, 3.0]).mean == 2.0
     for name in sets.data_names(bundled=True):
         few = sets.first_of_each_class(sets.load_images(name, "test", pad_to=32), 2)
         assert few.images.device.type == few.labels.device.type == "cpu"

@@ -17,7 +17,7 @@ addEventListener("DOMContentLoaded", () => {
 // A formula, table or plot that scrolls sideways can be reached, and scrolled, from the keyboard.
 addEventListener("load", async () => {
   await globalThis.MathJax?.startup?.promise;
-  const wide = "div.math, div.math > mjx-container, .pst-scrollable-table-container, figure, :has(> svg.rv-needs)";
+  const wide = "div.math, div.math > mjx-container, .pst-scrollable-table-container, figure, .rv-needs";
   const reach = () => {
     document.querySelectorAll(wide).forEach((el) => {
       if (el.scrollWidth > el.clientWidth + 1) el.tabIndex = 0;

@@ -11,8 +11,8 @@ addEventListener("DOMContentLoaded", () => {
   const prose = [...document.querySelectorAll("article p")].map((p) => [p, p.textContent.split(/\s+/).length]);
   const all = prose.reduce((sum, [, words]) => sum + words, 0);
   function tell() {
-    const below = prose.reduce((sum, [p, words]) => sum + (p.getBoundingClientRect().top > innerHeight / 2 ? words : 0), 0);
-    const rest = scrollY === 0 ? minutes : Math.round(minutes * below / all);
+    const below = () => prose.reduce((sum, [p, words]) => sum + (p.getBoundingClientRect().top > innerHeight / 2 ? words : 0), 0);
+    const rest = scrollY === 0 ? minutes : Math.round(minutes * below() / all); // at the top nothing needs a place yet
     left.textContent = rest ? `${rest} min left` : "";
   }
   let due = 0;

@@ -13,7 +13,7 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from scipy.spatial import Voronoi
 from torch import Tensor
 
-from riemvae_core.numerics import Interval
+from riemvae_core.intervals import Interval
 
 #: the book's colors by what they mean, as in the pages' palette (light ground)
 COLORS = {

@@ -16,7 +16,7 @@ from riemvae_core.laws.baselines import (
 )
 from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import effective_sample_size, split_r_hat
-from riemvae_core.laws.fitting import KINDS, fit_law
+from riemvae_core.laws.fitting import KINDS, LEAST_CODES, fit_law
 from riemvae_core.laws.law import Law, NoDensityError
 from riemvae_core.laws.mixture import BallMixture, mixture_of_metric
 from riemvae_core.laws.released import ReleasedDraws, ReleasedRules, released_log_density, sample_as_released
@@ -26,6 +26,7 @@ from riemvae_core.laws.uniform import SamplingWarning, sample_uniform
 
 __all__ = [
     "KINDS",
+    "LEAST_CODES",
     "R_HAT_LIMIT",
     "BallMixture",
     "Law",

@@ -23,7 +23,7 @@ FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | BETWEEN |
 #: the kinds of law that ``fit_law`` knows
 KINDS = tuple(FAMILIES)
 #: the share of the codes that is held out where none are given, and the least codes to fit a law to
-SHARE, LEAST = 0.2, 10
+SHARE, LEAST_CODES = 0.2, 10
 
 
 def fit_law(
@@ -93,8 +93,9 @@ def fit_law(
     generator = make_generator(0) if generator is None else generator
     mu = mu.detach()
     rows = _different(mu)
-    if len(rows) < LEAST:
-        raise ValueError(f"mu must hold at least {LEAST} different codes, got {len(rows)} of {len(mu)} rows")
+    if len(rows) < LEAST_CODES:
+        came = f"{len(rows)} of {len(mu)} rows"
+        raise ValueError(f"mu must hold at least {LEAST_CODES} different codes, got {came}")
     log_var = None if log_var is None else log_var.detach().to(mu)[rows]
     every = Codes(mu[rows], log_var, decode, generator)
     if widths is not None:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.data import ASSETS, cache_dir, first_of_each_class, load_images, read_json
+from riemvae_core.intervals import Interval, confidence_interval
 from riemvae_core.models.catalogue import (
     BETAS,
     CODES,
@@ -34,7 +35,7 @@ from riemvae_core.models.retraining import fresh_decoder
 from riemvae_core.models.training import fit
 from riemvae_core.models.vae import VAE, Autoencoder, make_model
 from riemvae_core.models.vqvae import VQVAE
-from riemvae_core.numerics import Interval, check_finite, confidence_interval, make_generator
+from riemvae_core.numerics import check_finite, make_generator
 
 __all__ = [
     "BETAS",

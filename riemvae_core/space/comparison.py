@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.laws import KINDS, Law, SamplingWarning, fit_law
+from riemvae_core.laws import KINDS, LEAST_CODES, Law, SamplingWarning, fit_law
 from riemvae_core.numerics import check_finite, check_number, make_generator, source_of
 from riemvae_core.scores import image_features, memorization, novelty, sampler_distance
 from riemvae_core.space.crowds import known
@@ -19,8 +19,8 @@ from riemvae_core.space.verdict import DEAD, FLAT, table_of
 
 #: the laws that are compared where none are named: those that are fitted within seconds
 USUAL = ("prior", "gaussian", "mixture", "isotropic", "axes", "ball", "aggregate posterior", "kernel")
-#: images held out, and codes to fit a law to (``fit_law``), at the least; neighbors for coverage
-LEAST, LEAST_CODES, NEIGHBORS = 40, 10, 5
+#: images held out, at the least; neighbors for coverage
+LEAST, NEIGHBORS = 40, 5
 #: the share of the held-out images that may be the space's own: they are left out
 OWN = 0.05
 #: what a law that can't be fitted, drawn or decoded raises

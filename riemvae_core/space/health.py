@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from riemvae_core.intervals import Interval
 from riemvae_core.laws import mixture_of_metric
-from riemvae_core.numerics import Interval, check_finite, check_floats, make_generator, standard_normal
+from riemvae_core.numerics import check_finite, check_floats, make_generator, standard_normal
 from riemvae_core.space.crowds import (
     Crowd,
     counted,

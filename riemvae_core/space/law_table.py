@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from riemvae_core.intervals import Interval
 from riemvae_core.laws import Law
-from riemvae_core.numerics import Interval
 
 LINE = 88  # characters of a printed line, as wide as a page shows
 

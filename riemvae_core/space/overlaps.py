@@ -7,8 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from riemvae_core.balls import bhattacharyya, log_prob, reparameterize
+from riemvae_core.intervals import Interval, confidence_interval
 from riemvae_core.neighbors import nearest
-from riemvae_core.numerics import Interval, chunks, confidence_interval, source_of
+from riemvae_core.numerics import chunks, source_of
 
 #: how many random balls the intervals are estimated from
 PROBES = 2048

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from riemvae_core.intervals import Interval
 from riemvae_core.laws import Law
-from riemvae_core.numerics import Interval
 from riemvae_core.space.law_table import COPIES, HELD_OUT, LawRow, LawTable
 
 #: a law whose novelty stays below this, half of what unseen images have, copies and isn't recommended

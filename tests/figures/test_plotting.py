@@ -9,7 +9,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from riemvae_core.figures import plotting
-from riemvae_core.numerics import Interval
+from riemvae_core.intervals import Interval
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from riemvae_core.data import load_images
+from riemvae_core.intervals import confidence_interval
 from riemvae_core.models import catalogue, checkpoints, read_tensors, save_atomically, train_zoo, zoo
 from riemvae_core.models.classifier import ClassifierConfig
 from riemvae_core.models.noise import with_noise
 from riemvae_core.models.retraining import retrain_decoder
 from riemvae_core.models.training import evaluate, fit
 from riemvae_core.models.vae import ModelConfig, make_model
-from riemvae_core.numerics import confidence_interval
 
 TINY = zoo.Recipe(
     "digits",

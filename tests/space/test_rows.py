@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riemvae_core.balls import log_prob
+from riemvae_core.intervals import Interval
 from riemvae_core.metrics import PosteriorMetric
-from riemvae_core.numerics import Interval, make_generator
+from riemvae_core.numerics import make_generator
 from riemvae_core.space.crowds import (
     Crowd,
     duplicates,

@@ -14,6 +14,7 @@ from . import (
     ids,
     launch,
     licenses,
+    loading,
     messages,
     numbers,
     policy,
@@ -61,6 +62,7 @@ def setup(app: Sphinx) -> dict:
         teaching,
         tied,
         policy,
+        loading,
         taken_back,
     ):
         module.setup(app)

@@ -96,16 +96,19 @@ def moved(page: str, base: str) -> tuple[str, dict[str, str]]:
     return page, scripts
 
 
+def pages(outdir: Path) -> list[Path]:
+    """The pages of a built site, without the templates that its theme leaves."""
+    found = sorted(outdir.rglob("*.html"))
+    return [path for path in found if "_static" not in path.relative_to(outdir).parts]
+
+
 def move_all(outdir: Path) -> None:
     """Move the scripts of all pages of a site into its folder of scripts."""
     folder = outdir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(outdir.rglob("*.html")):
-        place = path.relative_to(outdir)
-        if "_static" in place.parts:
-            continue  # templates of the theme
+    for path in pages(outdir):
         page = path.read_text(encoding="utf8")
-        new, scripts = moved(page, "../" * (len(place.parts) - 1))
+        new, scripts = moved(page, "../" * (len(path.relative_to(outdir).parts) - 1))
         for name, code in scripts.items():
             (folder / name).write_text(code, encoding="utf8")
         if new != page:

@@ -58,15 +58,6 @@ def write_figure_assets(root: Path, outdir: Path) -> None:
     stamp.write_text(key)
 
 
-def drop_mathjax(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Leave MathJax, 1.2 MB, to pages that have formulas or whose links preview some."""
-    if not re.search(r'class="math|href="[^"]*#(term|thm|def|equation)-', context.get("body", "")):
-        scripts = context.get("script_files", [])
-        context["script_files"] = [
-            one for one in scripts if "mathjax" not in str(getattr(one, "filename", one))
-        ]
-
-
 def key_files(app: Sphinx, config: Config) -> None:
     """Let a change of a style sheet or script write all pages again, one of the extension read them again."""
     root = Path(app.srcdir)
@@ -97,5 +88,4 @@ def setup(app: Sphinx) -> None:
     app.add_config_value("riemvae_extension_key", "", "env")
     app.connect("config-inited", key_files, priority=900)
     app.connect("config-inited", count_pages, priority=100)  # before MyST reads its own
-    app.connect("html-page-context", drop_mathjax, priority=900)
     app.connect("builder-inited", write_assets)

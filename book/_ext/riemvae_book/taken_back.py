@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from .policy import FOLDER, REFERENCE
+from .policy import FOLDER, REFERENCE, pages
 
 #: where a page has its file, its sources, and what other pages show of it
 PLACES = ("", "_sources", "_static/previews")
@@ -20,12 +20,7 @@ def without_pages(outdir: Path, known: set[str]) -> list[Path]:
 
 def without_readers(outdir: Path) -> list[Path]:
     """Moved scripts that no page loads."""
-    used = {
-        name
-        for page in outdir.rglob("*.html")
-        if "_static" not in page.relative_to(outdir).parts
-        for name in REFERENCE.findall(page.read_text(encoding="utf8"))
-    }
+    used = {name for page in pages(outdir) for name in REFERENCE.findall(page.read_text(encoding="utf8"))}
     return [path for path in (outdir / FOLDER).glob("*.js") if path.name not in used]
 
 

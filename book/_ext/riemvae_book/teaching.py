@@ -165,7 +165,7 @@ def draw_needs(chapters: list[Chapter]) -> str:
     )
     said = "; ".join(f"{k} needs {' and '.join(map(str, sorted(v)))}" for k, v in direct.items() if v)
     return (
-        f'<svg class="rv-plot rv-needs" role="img" aria-label="Which chapter needs which: {said}." '
+        f'<svg class="rv-plot" role="img" aria-label="Which chapter needs which: {said}." '
         f'viewBox="0 0 {width} {height}" style="width: 100%; max-width: {width}px; height: auto" '
         f'fill="currentColor" font-size="13" text-anchor="middle">{TIP}{arrows}{boxes}</svg>'
     )
@@ -239,7 +239,7 @@ class ChapterNeeds(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         drawn = draw_needs(read_chapters(Path(self.env.srcdir)))
-        return [nodes.raw("", f"<div>{drawn}</div>", format="html")]
+        return [nodes.raw("", f'<div class="rv-needs">{drawn}</div>', format="html")]
 
 
 class RanNode(nodes.inline):

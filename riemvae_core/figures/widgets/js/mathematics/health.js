@@ -70,7 +70,7 @@ export function* latentHealth(latents, axes, metric) {
   const [information, own_share, prior_gap] = yield* atDraws(latents, random), overlaps = [];
   const probes = Array.from({ length: PROBES }, () => random.below(n));
   for (const i of probes) {
-    overlaps.push(overlapOf(latents, i, nearestOther(latents.mu, i, n, d).index));
+    overlaps.push(overlapOf(latents, i, nearestOther(latents.mu, i, n, d)));
     yield;
   }
   const rows = yield* examineRows(latents, axes.filter(({ active }) => active).length, metric);

@@ -11,15 +11,20 @@ export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor((
 const column = (values, k, d) => Float64Array.from({ length: values.length / d }, (_, i) => values[i * d + k]);
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
-export function nearestOther(mu, i, n, d, skip = new Set()) {
-  let best = Infinity, index = -1;
+// The squared distance of rows i and j, or a part of it that is enough already.
+function squareUpTo(most, mu, i, j, d) {
+  let sum = 0;
+  for (let k = 0; k < d && sum < most; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2;
+  return sum;
+}
+
+export function nearestOther(mu, i, n, d) {
+  let least = Infinity, nearest = -1;
   for (let j = 0; j < n; j++) {
-    if (j === i || skip.has(j)) continue;
-    let sum = 0;
-    for (let k = 0; k < d && sum < best; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2;
-    if (sum < best) [best, index] = [sum, j];
+    const square = j === i ? Infinity : squareUpTo(least, mu, i, j, d);
+    if (square < least) [least, nearest] = [square, j];
   }
-  return { index, distance: Math.sqrt(best) };
+  return nearest;
 }
 
 // Rows that repeat an earlier one, center and log variances.
@@ -33,11 +38,11 @@ function nearestDistances(mu, i, rows, d, count) {
   const found = new Float64Array(count).fill(Infinity);
   for (const j of rows) {
     if (j === i) continue;
-    let sum = 0, at = count - 1;
-    for (let k = 0; k < d && sum < found[at]; k++) sum += (mu[i * d + k] - mu[j * d + k]) ** 2;
-    if (!(sum < found[at])) continue;
-    for (; at > 0 && found[at - 1] > sum; at--) found[at] = found[at - 1];
-    found[at] = sum;
+    let at = count - 1;
+    const square = squareUpTo(found[at], mu, i, j, d);
+    if (!(square < found[at])) continue;
+    for (; at > 0 && found[at - 1] > square; at--) found[at] = found[at - 1];
+    found[at] = square;
   }
   return found.map(Math.sqrt);
 }
