@@ -2,7 +2,8 @@
 
 A page that states its policy itself has its scripts asked for one after the other, as the parser meets them,
 and shows nothing meanwhile. So they are deferred: asked for side by side, run in their order once the page is
-read. Two kinds stay at once: those that write into the page, and the one that sets the page's colors.
+read, settings first, since a script that finds the page read doesn't wait for those that stand after it. Two
+kinds stay at once: those that write into the page, and the one that sets the page's colors.
 """
 
 import re
@@ -19,6 +20,8 @@ CLAIM = 'class="rv-claim'
 
 AT_ONCE = r"(?![^>]*(?:\b(?:defer|async|data-cfasync)\b|/colors\.js))"
 SCRIPT = re.compile(rf'<script {AT_ONCE}(?P<rest>[^>]*\bsrc="(?P<file>[^"?]*)[^>]*>)')
+SETTING = re.compile(rf'\s*(<script defer [^>]*\bsrc="[^"]*{FOLDER}/[^>]*></script>)')
+OPTIONS = re.compile(r"<script defer [^>]*documentation_options\.js[^>]*></script>")
 COLORS = re.compile(r'<script data-cfasync[^>]*src="(?P<base>[^"]*)inline/[^>]*></script>(?!<script)')
 
 
@@ -41,8 +44,12 @@ def deferred(page: str, folder: Path) -> str:
         writes = FOLDER in found["file"] and "document.write" in (folder / found["file"]).read_text("utf8")
         return found[0] if writes else f"<script defer {found['rest']}"
 
+    head, end, body = SCRIPT.sub(defer, page).partition("</head>")
+    if OPTIONS.search(head):
+        settings = "".join(f"\n    {tag}" for tag in dict.fromkeys(SETTING.findall(head)))
+        head = OPTIONS.sub(lambda found: found[0] + settings, SETTING.sub("", head), count=1)
     colors = r'\g<0><script src="\g<base>colors.js"></script>'
-    return COLORS.sub(colors, SCRIPT.sub(defer, page), count=1)
+    return COLORS.sub(colors, head, count=1) + end + body
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
