@@ -15,6 +15,14 @@ from riemvae_core.space.conditions import Condition, Inputs, check_handed, input
 from riemvae_core.space.finite import check_finite
 from riemvae_core.space.outputs import Found, read_balls, read_derivable, read_images, say
 
+# models of pythae whose decoder reads another space than their encoder's Gaussians lie in, and why
+_THEN = "let decode begin with it, as in (model.encoder, lambda z: model.decoder({}))"
+ELSEWHERE = {
+    "VAE_IAF": "whose flow moves draws: " + _THEN.format("model.iaf_flow.inverse(z).out"),
+    "VAE_LinNF": "whose flow moves draws: " + _THEN.format("flow(z)"),
+    "PoincareVAE": "whose codes lie in hyperbolic space: rc.geodesic takes the metric of that space",
+    "VQVAE": "whose decoder reads codes of a list: rc.quantize finds them",
+}
 # what depends on chance or on other items in training mode
 MOVING = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
@@ -151,12 +159,14 @@ class Adapter:
 def adapt(model: Any, radius: float | None = None) -> Adapter:
     """Find how a model encodes and decodes; see ``latent_space`` for which models and what ``radius`` is.
 
-    Raises ValueError for a model without encode or decode and a radius that is not positive.
+    Raises ValueError for a model without encode or decode, for one of ``ELSEWHERE`` and for a radius that is
+    not positive.
     """
     if radius is not None and not 0.0 < radius < float("inf"):
         raise ValueError(f"radius must be None or a positive number, got {radius}")
     if isinstance(model, nn.Module):
         model = _unwrapped(model)
+        _check_space(model)
         found = _found_in(model)
         modules: tuple[nn.Module, ...] = (model,)
     else:
@@ -175,6 +185,15 @@ def adapt(model: Any, radius: float | None = None) -> Adapter:
         _warn_of_training(found, modules)
     parameters = (p for module in modules for p in module.parameters() if p.is_floating_point())
     return Adapter(*found, modules, next(parameters, None), radius, tuple(map(inputs_of, found)))
+
+
+def _check_space(model: nn.Module) -> None:
+    for kind in type(model).__mro__:
+        if kind.__module__.startswith("pythae.") and kind.__name__ in ELSEWHERE:
+            raise ValueError(
+                f"model must decode the space that its Gaussians lie in, got {kind.__name__} of pythae, "
+                f"{ELSEWHERE[kind.__name__]}"
+            )
 
 
 def _as_it_came(batch: Tensor) -> str:

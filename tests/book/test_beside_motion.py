@@ -104,6 +104,16 @@ def test_the_derivatives_are_those_of_the_energy():
     assert torch.allclose(PLANE.by_xi(z, xi), grad(PLANE.energy, 1)(z, xi))
 
 
+def test_pythaes_default_steps_lose_as_little_as_the_page_says():
+    assert "5\\cdot10^{-8}" in TEXT["reading_the_papers"]
+
+    def move(pair: Tensor) -> Tensor:
+        return torch.cat(PLANE.step(pair[:2], pair[2:], 0.001, 20, 1))
+
+    lost = 1 - torch.linalg.det(jacrev(move)(torch.tensor([0.4, -0.7, 1.1, 0.8])))
+    assert lost.item() == pytest.approx(5e-8, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("kicks", "drifts", "volume", "returned", "error"),
     [(20, 20, 1.0, 0.0, -0.003), (1, 1, 0.9932, 0.013, 0.018), (20, 1, 0.9970, 0.012, 0.012)],

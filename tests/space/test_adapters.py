@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import properties
 import pytest
+import pythae.models
 import torch
 from foreign_models import DECODERS, MODELS, make, our_model
 from torch import nn
@@ -251,3 +252,25 @@ def test_an_adapter_knows_its_parts():
     assert adapter.modules == (model,)
     assert adapter.home is next(model.parameters())
     assert adapt((lambda x: x, lambda z: z)).home is None
+
+
+@pytest.mark.parametrize("name", ["VAE_IAF", "VAE_LinNF", "PoincareVAE", "VQVAE"])
+def test_a_model_that_decodes_another_space_than_it_encodes_is_refused(name, x):
+    """Of VQ-VAE also with a radius, with which its centers could pass for balls."""
+    config = getattr(pythae.models, f"{name}Config", None) or getattr(pythae.models, f"{name}_Config")
+    model = getattr(pythae.models, name)(config(input_dim=(1, 8, 8), latent_dim=4))
+    with pytest.raises(ValueError, match="model must decode the space that its Gaussians lie in") as caught:
+        rc.latent_space(model, x, radius=0.1)
+    properties.message_names(caught.value, name)
+
+
+def test_a_flow_becomes_a_part_of_the_decoder(x):
+    model = pythae.models.VAE_IAF(pythae.models.VAE_IAF_Config(input_dim=(1, 8, 8), latent_dim=4)).eval()
+    pair = model.encoder, lambda z: model.decoder(model.iaf_flow.inverse(z).out)
+    space = rc.latent_space(pair, x)
+    with torch.no_grad():
+        told = model.encoder(x)
+        moved = model.iaf_flow.inverse(told.embedding).out
+        torch.testing.assert_close(space.mu, told.embedding)
+        torch.testing.assert_close(space.decode(space.mu), model.decoder(moved).reconstruction)
+        assert not torch.allclose(moved, told.embedding)
