@@ -7,7 +7,7 @@ if (globalThis.MathJax?.startup) {
   };
   const spare = () => new Promise((go) => (globalThis.requestIdleCallback ?? setTimeout)(go, { timeout: 500 }));
   const set = async () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = document.querySelector(":target") ?? document.getElementById(location.hash.slice(1));
     if (target && scrollY === 0) target.scrollIntoView(); // the browser goes there only once it paints
     const all = [...document.querySelectorAll(".math")].map((el) => [distance(el), el]).sort(([a], [b]) => a - b);
     waiting = all.map(([, el]) => el);

@@ -44,7 +44,9 @@ def deferred(page: str, folder: Path) -> str:
         writes = FOLDER in found["file"] and "document.write" in (folder / found["file"]).read_text("utf8")
         return found[0] if writes else f"<script defer {found['rest']}"
 
-    head, end, body = SCRIPT.sub(defer, page).partition("</head>")
+    # the search begins where the page is read, so before what makes it better, were both deferred
+    page = page if "searchtools.js" in page else SCRIPT.sub(defer, page)
+    head, end, body = page.partition("</head>")
     if OPTIONS.search(head):
         settings = "".join(f"\n    {tag}" for tag in dict.fromkeys(SETTING.findall(head)))
         head = OPTIONS.sub(lambda found: found[0] + settings, SETTING.sub("", head), count=1)
