@@ -29,7 +29,7 @@ from riemvae_core.numerics import make_generator
 def blobs(n=300, k=6, d=3, dtype=torch.float64):
     """Points around k places, and a codebook that starts on k of the points."""
     places, noise = properties.random_tensors(1, (k, d), 1)[0], properties.random_tensors(1, (n, d), 2)[0]
-    z = (4 * places[torch.arange(n) % k] + noise).to(dtype)
+    z = (4 * places[torch.arange(n, device="cpu") % k] + noise).to(dtype)
     return z, z[:k].clone()
 
 
@@ -222,7 +222,7 @@ def test_chance_decides_evenly():
 
 @pytest.mark.usefixtures("meta_by_default")
 def test_nothing_is_made_on_a_default_device():
-    z, codebook = blobs()[0].cpu(), properties.random_tensors(1, (6, 3))[0]
+    z, codebook = blobs()[0], properties.random_tensors(1, (6, 3))[0]
     state = ema_update(start_state(codebook), z, nearest_code(z, codebook))
     state = reset_dead_codes(state, z, z[:, 0], 3.0)
     found = kmeans_codebook(z, 3)
