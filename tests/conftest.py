@@ -125,9 +125,8 @@ def no_hook() -> Iterator[None]:
 @pytest.fixture
 def meta_by_default() -> Iterator[None]:
     """Tensors made without naming a device land on `meta`, which holds no numbers: using one fails."""
-    torch.set_default_device("meta")
-    yield
-    torch.set_default_device(None)
+    with torch.device("meta"):
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 (() => {
   const base = `${document.currentScript.src.replace(/rv_loader\.js.*$/, "")}riemvae/`;
   const figures = {}, assets = {}, scripts = {};
+  const loaded = new Promise((go) => (document.readyState === "complete" ? go() : addEventListener("load", go)));
   const load = (file) => (scripts[file] ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = base + file;
@@ -39,7 +40,7 @@
       figure.classList.add("rv-live");
       await mount(stage, {
         figure, props: JSON.parse(figure.dataset.rvProps),
-        asset: async (asset) => { await load(`${asset}.js`); return unpack(await inflate(assets[asset])); },
+        asset: async (asset) => { await loaded; await load(`${asset}.js`); return unpack(await inflate(assets[asset])); },
         get: () => undefined, set() {}, on() {}, // no kernel here
       });
       figure.dataset.rvReady = "";

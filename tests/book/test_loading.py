@@ -21,6 +21,8 @@ PLACES = """() => [...document.querySelectorAll("article .math")].map((el) => ({
   shown: el.getClientRects().length > 0,
 }))"""
 FAR = 1000  # pixels below the window
+HEIGHTS = """() => [...document.querySelectorAll(".bd-article :is(svg.rv-plot, .highlight pre)")].map((el) =>
+  Math.round(el.getBoundingClientRect().height))"""
 
 
 @pytest.fixture
@@ -46,15 +48,41 @@ def test_scripts_wait_but_those_that_write_and_the_colors(folder):
     assert loading.deferred(page, folder) == page
 
 
+def test_code_says_how_many_lines_it_has():
+    page = '<div class="highlight"><pre><span></span>a = 1\n\nb = 2\n</pre></div><pre>c\n</pre>'
+    counted = loading.counted(page)
+    assert counted == page.replace("<pre><span>", '<pre style="--rv-lines: 3"><span>')
+    assert loading.counted(counted) == counted
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_is_not_drawn_yet_is_as_high_as_it_will_be(browser, served, width):
+    """Else the page grows under the reader's hand, and a link's target moves."""
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(f"{served}/{CHAPTER}.html", wait_until="load")
+    page.evaluate(SETTLE)
+    before = page.evaluate(HEIGHTS)
+    page.add_style_tag(content="* { content-visibility: visible !important; }")
+    assert len(before) > 30
+    assert min(before) > 20
+    assert page.evaluate(HEIGHTS) == pytest.approx(before, abs=1)
+    page.close()
+
+
 @pytest.mark.slow
 def test_no_page_of_the_site_waits_for_a_script_that_could_wait(site):
     for path in set(pages(site)) - {site / "search.html"}:  # whose scripts count on their order
         at_once = re.findall(r"<script (?!defer|async)[^>]*src=[^>]*>", path.read_text(encoding="utf8"))
-        names = [re.search(r'src="[^"]*?([\w.-]+)(\?[^"]*)?"', tag)[1] for tag in at_once]
-        allowed = [n for n in names if n == "colors.js" or "data-cfasync" in at_once[names.index(n)]]
-        writing = [n for n in names if n not in allowed]
-        assert all("document.write" in (site / FOLDER / n).read_text("utf8") for n in writing), path.name
-        assert names.count("colors.js") == names.count(allowed[0]) == 1 if names else True
+        files = [re.search(r'src="[^"]*?([\w.-]+)(\?[^"]*)?"', tag)[1] for tag in at_once]
+        pairs = list(zip(files, at_once, strict=True))
+        coloring = [file for file, tag in pairs if "data-cfasync" in tag or file == "colors.js"]
+        writing = [(site / FOLDER / file).read_text("utf8") for file in files if file not in coloring]
+        assert all("document.write" in code for code in writing), path.name
+        if files:  # else the page only leads on to another one
+            assert len(coloring) == 2, path.name
+            assert coloring[1] == "colors.js", path.name
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ A page that states its policy itself has its scripts asked for one after the oth
 and shows nothing meanwhile. So they are deferred: asked for side by side, run in their order once the page is
 read, settings first, since a script that finds the page read doesn't wait for those that stand after it. Two
 kinds stay at once: those that write into the page, and the one that sets the page's colors.
+Code and plots are laid out once they come near the window, so their heights must be known before: a plot
+says its own (svg.py), and code says here how many lines it has.
 """
 
 import re
@@ -22,7 +24,8 @@ AT_ONCE = r"(?![^>]*(?:\b(?:defer|async|data-cfasync)\b|/colors\.js))"
 SCRIPT = re.compile(rf'<script {AT_ONCE}(?P<rest>[^>]*\bsrc="(?P<file>[^"?]*)[^>]*>)')
 SETTING = re.compile(rf'\s*(<script defer [^>]*\bsrc="[^"]*{FOLDER}/[^>]*></script>)')
 OPTIONS = re.compile(r"<script defer [^>]*documentation_options\.js[^>]*></script>")
-COLORS = re.compile(r'<script data-cfasync[^>]*src="(?P<base>[^"]*)inline/[^>]*></script>(?!<script)')
+CODE = re.compile(r'(<div class="highlight"><pre)(>.*?</pre>)', re.DOTALL)
+COLORS = re.compile(rf'<script data-cfasync[^>]*src="(?P<base>[^"]*){FOLDER}/[^>]*></script>(?!<script)')
 
 
 def lean(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
@@ -50,15 +53,20 @@ def deferred(page: str, folder: Path) -> str:
     if OPTIONS.search(head):
         settings = "".join(f"\n    {tag}" for tag in dict.fromkeys(SETTING.findall(head)))
         head = OPTIONS.sub(lambda found: found[0] + settings, SETTING.sub("", head), count=1)
-    colors = r'\g<0><script src="\g<base>colors.js"></script>'
+    colors = r'\g<0><script src="\g<base>_static/colors.js"></script>'
     return COLORS.sub(colors, head, count=1) + end + body
+
+
+def counted(page: str) -> str:
+    """A page whose code says how many lines it has. Done twice it is the same."""
+    return CODE.sub(lambda found: f'{found[1]} style="--rv-lines: {found[2].count(chr(10))}"{found[2]}', page)
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         for path in pages(Path(app.outdir)):
             page = path.read_text(encoding="utf8")
-            if (new := deferred(page, path.parent)) != page:
+            if (new := counted(deferred(page, path.parent))) != page:
                 path.write_text(new, encoding="utf8")
 
 

@@ -115,6 +115,8 @@ def inline_svg(source: str, label: str, prefix: str, palette: dict) -> str:
     root.attrib.pop("height", None)
     pixels = f"{float(width.removesuffix('pt')) * PIXELS_PER_POINT:.0f}px" if width else ""
     natural = f"--rv-natural: {pixels}; max-width: {pixels}; " if width else ""
+    if view := root.get("viewBox"):  # the page draws what comes near its window, and needs all heights before
+        natural += "aspect-ratio: {2} / {3}; ".format(*view.split())
     root.set("style", f"width: 100%; {natural}height: auto; stroke-linejoin: round; stroke-linecap: butt")
     root.set("class", "rv-plot")
     root.set("fill", "currentColor")
