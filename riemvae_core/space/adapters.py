@@ -16,10 +16,10 @@ from riemvae_core.space.finite import check_finite
 from riemvae_core.space.outputs import Found, read_balls, read_derivable, read_images, say
 
 # models of pythae whose decoder reads another space than their encoder's Gaussians lie in, and why
-_THEN = "let decode begin with it, as in (model.encoder, lambda z: model.decoder({}))"
+_FLOW = "whose flow moves draws: let decode begin with it, as in (model.encoder, lambda z: model.decoder({}))"
 ELSEWHERE = {
-    "VAE_IAF": "whose flow moves draws: " + _THEN.format("model.iaf_flow.inverse(z).out"),
-    "VAE_LinNF": "whose flow moves draws: " + _THEN.format("flow(z)"),
+    "VAE_IAF": _FLOW.format("model.iaf_flow.inverse(z).out"),
+    "VAE_LinNF": _FLOW.format("functools.reduce(lambda z, flow: flow(z).out, model.net, z)"),
     "PoincareVAE": "whose codes lie in hyperbolic space: rc.geodesic takes the metric of that space",
     "VQVAE": "whose decoder reads codes of a list: rc.quantize finds them",
 }

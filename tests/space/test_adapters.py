@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from contextlib import nullcontext
+from functools import reduce
 from types import SimpleNamespace
 
 import properties
@@ -264,13 +265,21 @@ def test_a_model_that_decodes_another_space_than_it_encodes_is_refused(name, x):
     properties.message_names(caught.value, name)
 
 
-def test_a_flow_becomes_a_part_of_the_decoder(x):
-    model = pythae.models.VAE_IAF(pythae.models.VAE_IAF_Config(input_dim=(1, 8, 8), latent_dim=4)).eval()
-    pair = model.encoder, lambda z: model.decoder(model.iaf_flow.inverse(z).out)
-    space = rc.latent_space(pair, x)
+FLOWS = {
+    "VAE_IAF": lambda model, z: model.iaf_flow.inverse(z).out,
+    "VAE_LinNF": lambda model, z: reduce(lambda z, flow: flow(z).out, model.net, z),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_becomes_a_part_of_the_decoder(x, name):
+    """As the message says that refuses the model."""
+    config = getattr(pythae.models, f"{name}_Config")(input_dim=(1, 8, 8), latent_dim=4)
+    model, flow = getattr(pythae.models, name)(config).eval(), FLOWS[name]
+    space = rc.latent_space((model.encoder, lambda z: model.decoder(flow(model, z))), x)
     with torch.no_grad():
         told = model.encoder(x)
-        moved = model.iaf_flow.inverse(told.embedding).out
+        moved = flow(model, told.embedding)
         torch.testing.assert_close(space.mu, told.embedding)
         torch.testing.assert_close(space.decode(space.mu), model.decoder(moved).reconstruction)
         assert not torch.allclose(moved, told.embedding)

@@ -21,7 +21,7 @@ export async function mount(stage, host) {
 
   const center = models.length > 1 ? "code" : "center"; // a lone VAE shows its balls, and no codes
   const hint = h("p", { class: "rv-hint", id: newId() });
-  hint.textContent = `${models.length > 1 ? "Drag in a plane, or click a code" : "Drag the black dot, or click a ball"}. ` +
+  hint.textContent = `${models.length > 1 ? "Drag in a plane, or click a code" : "Drag the handle, or click a ball"}. ` +
     `Keys: arrows move (Shift: five times as far), Enter goes to the nearest ${center}, Home to the start. ` +
     "Std: standard deviations of the cloud of codes, on each axis; σ: a ball’s own radii.";
   const grid = h("div", { class: "rv-panels", style: `--rv-count: ${models.length}` });
