@@ -130,6 +130,17 @@ def meta_by_default() -> Iterator[None]:
 
 
 @pytest.fixture
+def meta_while_training(meta_by_default: None) -> None:
+    """The same for what trains, where PyTorch's Adam counts its steps on the CPU (2.6's doesn't)."""
+    weight = torch.zeros(1, device="cpu", requires_grad=True)
+    weight.grad = torch.zeros(1, device="cpu")
+    try:
+        torch.optim.Adam([weight]).step()
+    except RuntimeError as error:
+        pytest.skip(f"PyTorch {torch.__version__} trains nothing with meta as the default device: {error}")
+
+
+@pytest.fixture
 def double_by_default() -> Iterator[None]:
     """Tensors are made in double precision, and forward mode is there, which must be loaded beforehand."""
     from riemvae_core.numerics import load_forward_mode  # not before jaxtyping looks at what is imported

@@ -203,7 +203,7 @@ def test_bad_input_is_named():
         baselines.sample_two_stage(mu[0], log_var[0], 3)
 
 
-@pytest.mark.usefixtures("meta_by_default")
+@pytest.mark.usefixtures("meta_while_training")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_draws_live_where_the_codes_do(dtype):
     mu, log_var = codes(40, dtype=dtype)

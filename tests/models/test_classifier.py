@@ -131,7 +131,7 @@ def test_features_put_alike_images_together():
     assert shares[0] > shares[1] + 0.03
 
 
-@pytest.mark.usefixtures("meta_by_default")
+@pytest.mark.usefixtures("meta_while_training")
 def test_nothing_is_made_on_a_default_device():
     model, (x, labels) = make_classifier(DIGITS, seed=0), batch()
     assert {p.device.type for p in model.parameters()} == {"cpu"}

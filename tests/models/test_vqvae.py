@@ -214,7 +214,7 @@ def test_models_follow_the_dtype_they_are_given(dtype, batch):
     assert {part.dtype for part in model.losses(x, eps)} == {dtype}
 
 
-@pytest.mark.usefixtures("meta_by_default")
+@pytest.mark.usefixtures("meta_while_training")
 @pytest.mark.parametrize("config", [SMALL, GRID, LEVELS])
 def test_nothing_is_made_on_a_default_device(config):
     model = small(config, spread=False)
