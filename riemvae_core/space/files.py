@@ -178,12 +178,16 @@ def _fields(path: Path, tensors: dict[str, Tensor], settings: Any) -> dict[str, 
     _check_tensors(path, tensors, math.prod(settings["code_shape"]))
     rho, lam, tau = (settings[name] for name in ("rho", "lam", "tau"))
     balls = METRIC if "metric.mu" in tensors else REQUIRED
+    try:
+        metric = PosteriorMetric(*(tensors[name] for name in balls), rho, lam, tau)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     made_by = settings["made_by"] | {k: tuple(settings["made_by"][k]) for k in ("dtypes", "decoded_shape")}
     return {
         "batch_size": settings["batch_size"],
         **{name: tuple(settings[name]) for name in ("code_shape", "image_shape")},
         "made_by": Fingerprint(**made_by),
-        "metric": PosteriorMetric(*(tensors[name] for name in balls), rho, lam, tau),
+        "metric": metric,
         **{name: tensors.get(name) for name in (*REQUIRED, *AXES)},
         "condition": given,
         "key": settings.get("key"),

@@ -194,6 +194,7 @@ def test_settings_of_another_kind_are_named(whole, place, change, words):
         ({"mu": torch.zeros(4, 1).to(torch.float8_e4m3fn)}, ("tensors must be numbers", "Float8")),
         ({"log_var": torch.zeros(4, 1).double()}, ("both be float32", "float64]")),
         ({"log_var": torch.zeros(3, 1)}, ("log_var must be [4, 1]", "[3, 1]")),
+        ({"log_var": torch.full((4, 1), 2.7e38)}, ("log_var must lie from -690 to 690", "2.7e+38")),
         ({"mu": torch.zeros(())}, ("mu must be [1]", "[]")),
         ({"mu": torch.zeros(0, 1), "log_var": torch.zeros(0, 1)}, ("mu must be [0, 1]",)),
         (
