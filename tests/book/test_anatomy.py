@@ -50,6 +50,8 @@ def test_size_of_the_code(text):
         [len([line for line in cell.split("\n") if line.strip()]) for cell in code_cells(text, without)]
         for without in ("", "hide-input")
     )
+    shown = [line for cell in code_cells(text, "hide-input") for line in cell.split("\n")]
+    assert [line for line in shown if len(line) > 90] == [], "at 1280 pixels a page shows 90 letters of code"
     assert 12 <= len(every) <= 28, "code cells that are no solution"
     assert max(every) <= 25, "lines of the longest cell"
     assert statistics.median(open_) <= 12, "lines of the typical cell that is open"
