@@ -121,8 +121,10 @@ def test_a_code_cell_shows_the_formulas_of_its_caption_and_labels():
 @pytest.mark.parametrize("path", USED)
 def test_letters_are_in_the_table_or_local_to_their_page(path):
     local = LOCAL.get(path, {})
-    used = {letter for formula in USED[path] for letter in letters(formula)}
-    assert used - KNOWN == set(local)
+    used = {letter for formula in USED[path] for letter in letters(formula)} - KNOWN
+    new, gone = sorted(used - set(local)), sorted(set(local) - used)
+    assert not new, f"{path}: no symbol of book/symbols.yml, nor under {path} among its local ones: {new}"
+    assert not gone, f"book/symbols.yml: local to {path}, which has no such letter: {gone}"
 
 
 def test_no_local_letter_is_a_symbol_too():

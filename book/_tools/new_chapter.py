@@ -30,6 +30,7 @@ def {picture}(ax: Axes, ink: dict) -> None:
 
 
 '''
+SLIP = '    "{label}": Slip("0.5 * ", "", "FILL-IN: the slip, and why one might make it"),\n'
 
 
 def after_last(text: str, pattern: str, new: str) -> str:
@@ -57,11 +58,13 @@ def entries(name: str, title: str, number: int, set_up: str) -> dict[str, Callab
         return re.sub("|".join(words), lambda found: words[found[0]], text)
 
     card = CARD.format(page=page, picture=picture)
-    minutes = "".join(f"ex-{name}-{which}: {n}\n" for which, n in zip(EXERCISES, MINUTES, strict=True))
+    labels = [f"ex-{name}-{which}" for which in EXERCISES]
+    slips = "".join(SLIP.format(label=label) for label in labels[2:4])  # those in code
+    minutes = "".join(f"{label}: {n}\n" for label, n in zip(labels, MINUTES, strict=True))
     return {
         f"{page}.md": lambda old: filled("chapter"),
         "_toc.yml": lambda old: after_last(old, r"^      - file: chapters/.*\n", f"      - file: {page}\n"),
-        "README.md": lambda old: after_last(old, r"^\| \d+ \| .*\n", f"| {number} | {title} |\n"),
+        "README.md": lambda old: after_last(old, r"^\| \d+ \| .*\n", f"| {number} | {title}: FILL-IN |\n"),
         "book/cards.yml": lambda old: after_last(old, r"^chapters/.*\n(?:  .*\n)+", card),
         PICTURES: lambda old: old.replace("def drawn(", DRAWING.format(picture=picture) + "def drawn(", 1),
         "book/instructors/chapters.md": lambda old: old + filled("plan"),
@@ -71,6 +74,7 @@ def entries(name: str, title: str, number: int, set_up: str) -> dict[str, Callab
             r"Left out, and good for a ninth week: .*(?=\.$)",
             f", {named}",
         ),
+        "tests/book/wrong_answers.py": lambda old: after_last(old, r",\n(?=\}\n)", slips),
         f"book/instructors/exams/{number:02d}_{picture}.md": lambda old: filled("exam"),
     }
 
@@ -105,7 +109,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     for file, text in written.items():
-        print(f"{text.count('FILL-IN'):3} to fill in  {file}")
+        print(f"{sum('FILL-IN' in line for line in text.splitlines()):3} lines to fill in  {file}")
     print("`make test-chapter` says what is missing; how it goes on: CONTRIBUTING.md, A new chapter")
 
 

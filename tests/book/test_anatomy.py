@@ -1,16 +1,19 @@
 """Every chapter keeps the anatomy that readers learn in the first one."""
 
+import ast
 import re
 import statistics
 import symtable
 from pathlib import Path
 
 import pytest
+from riemvae_book.exercises import Exercise, Task, read_exercises
 from riemvae_book.facts import FRONT_MATTER, prose_words
 from riemvae_book.labels import directives
 from riemvae_book.notebooks import chapter_pages, split_cells
 from riemvae_book.questions import without_questions
 from riemvae_book.solutions import SOLUTION_TAG, strip_solutions
+from wrong_answers import SLIPS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = {page: (ROOT / f"{page}.md").read_text(encoding="utf8") for page in chapter_pages(ROOT)}
@@ -124,6 +127,29 @@ def test_exercises_have_solutions(text):
     assert len(split_cells(text)) - len(split_cells(strip_solutions(text))) >= 2, "cells tagged solution"
 
 
+def tasks_of(text: str) -> dict[str, Task]:
+    """Each exercise in code, by its label."""
+    return {one.label: one.task for one in read_exercises(text) if isinstance(one, Exercise) and one.task}
+
+
+@chapters
+def test_graders_can_take_the_exercises(text):
+    assert tasks_of(text), "an exercise in code"
+
+
+def test_each_exercise_in_code_has_a_wrong_answer():
+    tasks = {label: task for text in CHAPTERS.values() for label, task in tasks_of(text).items()}
+    assert sorted(SLIPS.keys() ^ tasks.keys()) == [], "tests/book/wrong_answers.py has one entry for each"
+    for label, task in tasks.items():
+        right, wrong = (f"{task.head}\n{body}" for body in (task.answer, SLIPS[label].answer(task.answer)))
+        assert ast.dump(ast.parse(wrong)) != ast.dump(ast.parse(right)), label
+
+
+@chapters
+def test_something_is_proven(text):
+    assert {"prf:theorem", "prf:proof"} <= set(names(text)), "a {prf:theorem} and its {prf:proof}"
+
+
 @chapters
 def test_sources_are_cited(text):
     assert text.count("{cite") >= 3, "citations, {cite:t}`key` with a key of book/references.bib"
@@ -163,6 +189,7 @@ def test_nothing_is_left_to_fill_in(root):
         *root.glob("chapters/*.md"),
         *root.glob("book/instructors/**/*.*"),
         *(root / name for name in ("book/cards.yml", "book/_ext/riemvae_book/pictures.py", "README.md")),
+        root / "tests" / "book" / "wrong_answers.py",
     ]
     left = []
     for path in files:

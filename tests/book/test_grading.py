@@ -246,14 +246,7 @@ def test_an_exercise_that_cannot_be_graded_is_named(old, new, message):
         read_exercises(CHAPTER.replace(old, new))
 
 
-def test_every_exercise_in_code_has_a_wrong_answer_for_the_graders():
-    tasks = {e.label: e.task for name in PAGES for e in exercises_of(name) if e.task}
-    assert set(SLIPS) == set(tasks)
-    for label, task in tasks.items():
-        wrong = SLIPS[label].answer(task.answer)
-        assert ast.dump(ast.parse(f"{task.head}\n{wrong}")) != ast.dump(
-            ast.parse(f"{task.head}\n{task.answer}")
-        )
+def test_a_slip_that_the_solution_can_not_make_is_named():
     with pytest.raises(ValueError, match="the solution must hold"):
         SLIPS["ex-two"].answer("    return 0")
 
@@ -271,8 +264,8 @@ def test_unknown_formats_and_points_are_refused_by_name(tmp_path):
 def test_a_syllabus_gives_points_to_its_homework_alone(tmp_path):
     """The eight weeks leave chapter 10 out, and give two of chapter 2's exercises, one of them in code."""
     (tmp_path / "10_few_images.ipynb").write_text("of another syllabus")
-    written = [path.stem for path in write_graded(ROOT, tmp_path, "otter", weeks=8)]
-    assert len(written) == len(PAGES) - 1
+    written = {path.stem for path in write_graded(ROOT, tmp_path, "otter", weeks=8)}
+    assert {"02_kl_as_packing", "11_your_own_vae"} < written < {Path(page).name for page in PAGES}
     assert not (tmp_path / "10_few_images.ipynb").exists()
     cells = nbformat.read(tmp_path / "02_kl_as_packing.ipynb", as_version=4).cells
     named = [name for cell in cells for name in re.findall(r"# BEGIN QUESTION\nname: (\S+)", cell.source)]

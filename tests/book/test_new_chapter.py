@@ -1,6 +1,7 @@
 """`make chapter`: a skeleton that runs, with each entry that the project asks for."""
 
 import importlib.util
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from riemvae_book.notebooks import chapter_pages, split_cells
 from riemvae_book.teaching import estimates, read_chapters
 
 NAME, TITLE = "many-tori", "A torus has no edge"
-WRITTEN_BY_HAND = {"test_length_of_the_prose", "test_sources_are_cited"}
+WRITTEN_BY_HAND = {"test_length_of_the_prose"}
 
 
 @pytest.fixture
@@ -25,7 +26,14 @@ def copy(root, tmp_path):
     """The sources that a new chapter touches, in a folder of their own."""
     for name in ("chapters", "book/instructors", "book/_ext"):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_toc.yml", "README.md", "book/cards.yml", "book/_static/palette.json"):
+    files = (
+        "_toc.yml",
+        "README.md",
+        "book/cards.yml",
+        "book/_static/palette.json",
+        "tests/book/wrong_answers.py",
+    )
+    for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
     return tmp_path
@@ -70,7 +78,10 @@ def test_every_entry_is_there(root, copy, page, monkeypatch):
     assert (new.page, new.label, new.number) == (page, f"ch-{NAME}", len(chapter_pages(root)))
     assert [guess[exercise.label] > 0 for exercise in new.exercises] == [True] * 5
     assert [q.kind for q in read_questions(source_of(copy, page), 1)] == ["compute", "derive", "judge"]
-    assert f"\n| {new.number} | {TITLE} |\n" in (copy / "README.md").read_text(encoding="utf8")
+    assert f"\n| {new.number} | {TITLE}: FILL-IN |\n" in (copy / "README.md").read_text(encoding="utf8")
+    slips = runpy.run_path(str(copy / "tests/book/wrong_answers.py"))["SLIPS"]
+    in_code = test_anatomy.tasks_of((copy / f"{page}.md").read_text(encoding="utf8"))
+    assert list(in_code) == [f"ex-{NAME}-third", f"ex-{NAME}-fourth"] == list(slips)[-2:]
     syllabi = (copy / "book/instructors/syllabi.md").read_text(encoding="utf8").split("\n## ")
     assert [part.split(" ")[0] for part in syllabi if f"<ch-{NAME}>" in part] == ["Eight", "Thirteen"]
     plan = (copy / "book/instructors/chapters.md").read_text(encoding="utf8")
@@ -86,8 +97,8 @@ def test_every_entry_is_there(root, copy, page, monkeypatch):
 
 
 def test_its_sources_are_in_the_house_s_format(copy, page):
-    path = copy / "book/_ext/riemvae_book/pictures.py"
-    command = [sys.executable, "-m", "ruff", "format", "--check", "--line-length=110", str(path)]
+    paths = copy / "book/_ext/riemvae_book/pictures.py", copy / "tests/book/wrong_answers.py"
+    command = [sys.executable, "-m", "ruff", "format", "--check", "--line-length=110", *map(str, paths)]
     assert subprocess.run(command, capture_output=True).returncode == 0
 
 

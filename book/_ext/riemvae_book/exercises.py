@@ -109,7 +109,8 @@ def read_task(label: str, code: str, solutions: list[str]) -> Task:
     (stub,) = stubs
     if not is_check(body[-1]):
         raise ValueError(
-            f"the code of {label} must end in exercises.check(answer, function, cases), got {lines[-1]!r}"
+            f"the code of {label} must end in exercises.check(answer, function, cases), with a function that "
+            f"has a name (no lambda) and a tolerance, if any, by its keyword, got {lines[-1]!r}"
         )
     return Task(
         name=stub.name,
