@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from riemvae_core.balls import LOG_2PI, kl_to_standard_normal, reparameterize
 from riemvae_core.models import VAE, ModelConfig, fit, make_model
-from riemvae_core.numerics import check_finite, check_floats, check_number, standard_normal, standard_uniform
+from riemvae_core.numerics import (
+    check_finite,
+    check_floats,
+    check_number,
+    standard_normal,
+    standard_uniform,
+    with_own_gradients,
+)
 
 
 def _check(mu: Tensor, n: int, log_var: Tensor | None = None, least: int = 1) -> None:
@@ -219,6 +226,7 @@ class SecondStage(nn.Module):
         return codes + torch.exp(self.log_std) * standard_normal(codes.shape, like, generator)
 
 
+@with_own_gradients
 def sample_two_stage(
     mu: Float[Tensor, "m d"],
     log_var: Float[Tensor, "m d"],

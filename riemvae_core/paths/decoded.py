@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite, check_number
+from riemvae_core.numerics import check_finite, check_number, with_own_gradients
 from riemvae_core.paths.curves import straight_line
 from riemvae_core.paths.notices import tell
 from riemvae_core.paths.search import Geodesic
@@ -55,6 +55,7 @@ def _steps(decode: Decode, curve: Tensor) -> Tensor:
     return torch.linalg.vector_norm(pixels.diff(dim=-2), dim=-1)
 
 
+@with_own_gradients
 def shortest_decoded(
     decode: Decode,
     a: Float[Tensor, "b d"],
