@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-Returned = TypeVar("Returned")
+_Returned = TypeVar("_Returned")
 
 
 def default_device() -> torch.device:
@@ -218,15 +218,21 @@ def check_images(images: Tensor) -> None:
     check_finite(images=images)
 
 
-def with_own_gradients(function: Callable[..., Returned]) -> Callable[..., Returned]:
+def with_own_gradients(function: Callable[..., _Returned]) -> Callable[..., _Returned]:
     """Let a function that needs gradients of its own work within ``torch.inference_mode``, too.
 
     Autograd follows nothing there, and no tensor that was made there, so such arguments are copied. A warning
     of the function counts one frame more on its way to the caller.
+
+    Example:
+        >>> from riemvae_core.numerics import with_own_gradients
+        >>> with torch.inference_mode():
+        ...     torch.is_grad_enabled(), with_own_gradients(torch.is_grad_enabled)()
+        (False, True)
     """
 
     @functools.wraps(function)
-    def run(*args: object, **named: object) -> Returned:
+    def run(*args: object, **named: object) -> _Returned:
         leave = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
         with leave:
             args = tuple(_followed(one) for one in args)

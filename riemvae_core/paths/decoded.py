@@ -71,8 +71,9 @@ def shortest_decoded(
 
     The energy of the chords, the squared steps of ``decoded_steps`` over the time of one, is minimized over
     straight lines plus ``waves`` sine waves $\sin(j\pi t)/j$, in which the energy of a flat decoder is a
-    plain sum of squares. Chords are the discretization of Shao, Kumar and Fletcher (2018). One search, from
-    the straight line: the minimum is a local one, and the length an upper bound of the distance.
+    plain sum of squares. Chords are the discretization of Shao, Kumar and Fletcher (2018); they cut corners,
+    so the length is slightly below that of the decoded curve. One search, from the straight line: the minimum
+    is a local one.
 
     ``length`` is the sum of the chords, ``energy`` as above. A path has converged when its length does not
     change by more than 0.5% with four times the points, and a gradient step would lower its energy by no more
