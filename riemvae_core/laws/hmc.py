@@ -98,6 +98,13 @@ def target_of(metric) -> Target:
 
     A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space. The
     target raises ValueError for answers of a wrong shape and where the volume has no gradient.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from riemvae_core.laws import hmc
+        >>> hill = SimpleNamespace(log_volume=lambda z: -0.5 * z.square().sum(-1))
+        >>> hmc.target_of(hill)(torch.tensor([[3.0, 4.0]]))
+        (tensor([-12.5]), tensor([[-3., -4.]]))
     """
     if hasattr(metric, "log_volume_and_grad"):
         return metric.log_volume_and_grad
