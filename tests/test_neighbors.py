@@ -39,6 +39,43 @@ def test_counts_are_those_of_all_pairs(monkeypatch, block_bytes):
     assert torch.equal(count_containing(x, y, radii), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("block_bytes", [5000, 2**24])
+def test_balls_are_closed_where_distances_tie_with_radii(monkeypatch, block_bytes, dtype):
+    """Bits and whole numbers, whose squares are exact, against all pairs."""
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", block_bytes)
+    for high, f in ((2, 12), (5, 3)):
+        generator = torch.Generator().manual_seed(f)
+        x, y = torch.randint(high, (190, f), generator=generator).to(dtype).split([100, 90])
+        radii = nearest(y, y, 4).distances[:, 3]
+        squares = (x[:, None] - y).square().sum(2)
+        inside = squares <= radii.square().round()
+        assert (squares == radii.square().round()).sum() > 100
+        assert torch.equal(count_containing(x, y, radii), inside.sum(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e14])
+def test_a_ball_that_reaches_to_a_neighbor_holds_it(dtype, unit):
+    """A row far out, or one set alone beyond single precision, leaves the other's radii as they are."""
+    y = unit * (clouds()[1].to(dtype) - 100.0)
+    y[0] *= 1e5
+    radii = nearest(y, y, 4).distances[:, 3]
+    assert count_containing(y, y, radii).sum() == 4 * len(y)
+    more = torch.cat([y, y.new_full((1, y.shape[1]), 1e20 * unit)])
+    assert torch.equal(count_containing(more, y, radii)[:-1], count_containing(y, y, radii))
+
+
+def test_a_distance_has_the_same_bits_wherever_it_is_asked_for():
+    for f in (1, 3, 64, 40_000):
+        x, y = clouds(4, 5, f, torch.float32)
+        whole = neighbors._apart(x, y)
+        assert torch.equal(whole, neighbors._apart(y, x).T)
+        alone = [[neighbors._apart(a[None, None], b[None, None]).item() for b in y] for a in x]
+        assert whole.tolist() == alone
+        assert torch.equal(nearest(x, y, 5).distances, whole.sort(1).values.float())
+
+
 def test_single_precision_far_from_the_origin_keeps_its_digits():
     x, y = clouds(dtype=torch.float32)
     found, exact = nearest(x, y, 3), nearest(x.double(), y.double(), 3)
