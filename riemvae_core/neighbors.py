@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -192,9 +192,12 @@ def first_rows(rows: Float[Tensor, "n f"]) -> Int[Tensor, " n"]:
 
 
 def _on_surface(
-    points: Tensor, others: Tensor, radii: Float[Tensor, " m"], doubtful: Tensor
-) -> Float[Tensor, " n"]:
-    """In how many balls of the doubtful pairs, a mask [n, m], each point lies, as differences decide."""
+    points: Float[Tensor, "n f"],
+    others: Float[Tensor, "m f"],
+    radii: Float[Tensor, " m"],
+    doubtful: Bool[Tensor, "n m"],
+) -> Int[Tensor, " n"]:
+    """In how many balls of the doubtful pairs each point lies, as differences decide."""
     at, of = doubtful.nonzero(as_tuple=True)
     counts = torch.zeros(len(points), dtype=torch.long, device=points.device)
     for part in chunks(len(at), 16 * points.shape[1], BLOCK_BYTES):
@@ -243,9 +246,12 @@ def count_containing(
     if _lost(y):
         center = others.double().median(0).values
         x, y = points.double() - center, others.double() - center
-    own, squared = -_squares(x)[:, None], radii.to(y.dtype).square()
-    rounding, far = ROUNDINGS * torch.finfo(y.dtype).eps, _squares(y)
+    numbers = torch.finfo(y.dtype)
+    squared = radii.to(y.dtype).square().clamp(max=0.1 * numbers.max)
+    own, far, rounding = -_squares(x)[:, None], _squares(y), ROUNDINGS * numbers.eps
     spare, spare_of_balls = -rounding * own, rounding * (far + squared)
+    if radii.dtype != y.dtype:  # radii of single precision stay rounded where squares need double
+        spare_of_balls += 2.0 * torch.finfo(radii.dtype).eps * squared
     for rows, block in _less_own_square(x, y, far - squared + spare_of_balls):
         inside = torch.le(block, own[rows] - spare[rows], out=torch.empty_like(block))  # ones and zeros in
         perhaps = block.sub_(2.0 * spare_of_balls).le_(own[rows] + spare[rows])  # block's own dtype

@@ -66,6 +66,13 @@ def test_a_ball_that_reaches_to_a_neighbor_holds_it(dtype, unit):
     assert torch.equal(count_containing(more, y, radii)[:-1], count_containing(y, y, radii))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_ball_whose_squared_radius_is_beyond_all_numbers_holds_all_points(dtype):
+    x, y = clouds(dtype=dtype)
+    radii = torch.full((90,), torch.finfo(dtype).max / 2, dtype=dtype, device="cpu")
+    assert (count_containing(x, y, radii) == 90).all()
+
+
 def test_a_distance_has_the_same_bits_wherever_it_is_asked_for():
     for f in (1, 3, 64, 40_000):
         x, y = clouds(4, 5, f, torch.float32)
