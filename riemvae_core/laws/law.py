@@ -78,7 +78,9 @@ class Law:
     ``kind`` names it; ``widths`` are the numbers chosen; ``held_out_log_prob`` is the mean log density of the
     codes held out when they were chosen, in nats a code (NaN where the kind has none, or where nothing was
     held out); ``tried`` holds each choice looked at with its value. The best of several choices is a little
-    above what new codes would get.
+    above what new codes would get. Of ``averaged`` it is no estimate of that, nor to be compared with that of
+    other kinds: its floor is put just below those very codes, while new codes below it get minus infinity,
+    and with a single one of them so does the mean.
 
     Example:
         >>> mu = torch.randn(300, 2, generator=rc.make_generator(0))

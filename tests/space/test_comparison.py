@@ -50,6 +50,15 @@ def test_a_row_for_each_law_for_copies_and_for_what_is_possible(table):
         assert max(row.coverage.high, row.novelty.high) <= 1.0
 
 
+def test_a_law_cut_off_below_the_codes_held_out_has_no_log_density_to_compare(digits):
+    space, test = digits
+    found = space.compare_laws(test, "pixels", kinds=("averaged", "ball"), repeats=2, folds=3)
+    assert math.isfinite(found.laws["averaged"].held_out_log_prob)
+    assert found.row("averaged").held_out_log_prob is None
+    assert found.row("ball").held_out_log_prob is not None
+    assert not math.isnan(found.row("averaged").memorization)
+
+
 def test_what_is_recommended_stands_in_the_table_and_is_said(table):
     assert table.best in table.alike
     assert set(table.alike) <= set(KINDS)
