@@ -114,7 +114,7 @@ def fit_law(
 
 
 def _family(kind: str) -> Family:
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ValueError(f"kind must be one of {', '.join(FAMILIES)}, got {kind!r}")
     return FAMILIES[kind]
 

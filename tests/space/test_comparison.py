@@ -10,6 +10,7 @@ import torch
 from scipy.stats import t as student
 
 import riemvae_core as rc
+from riemvae_core.laws import between
 from riemvae_core.laws.law import Parts
 from riemvae_core.models import zoo
 from riemvae_core.space import LawRow, LawTable, compare_laws, comparison, law_table, verdict
@@ -248,6 +249,40 @@ def test_features_may_be_any_function_and_are_chosen_by_the_images(digits):
         compare_laws(space, test, lambda images: None, "gaussian")
 
 
+@pytest.mark.parametrize("asked", ["module", "method", "closure"])
+def test_features_that_would_draw_at_random_are_asked_at_rest(digits, asked):
+    """Dropout of a module, of the module that a method is of, and of one that a function calls."""
+    space, test = digits
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5))
+    features = {"module": net, "method": net.forward, "closure": lambda images: net(images)}[asked]
+    found, again, still = (
+        compare_laws(space, test[:60], f, "prior", repeats=2, folds=2) for f in (features, features, "pixels")
+    )
+    for row, other, expected in zip(found.rows, again.rows, still.rows, strict=True):
+        assert row[1:4] == other[1:4] == expected[1:4]
+    assert net.training
+    assert net[1].training
+
+
+def test_features_keep_each_modules_mode_also_after_an_error(digits):
+    space, test = digits
+    net = torch.nn.Sequential(torch.nn.Dropout(0.5).eval(), torch.nn.Linear(3, 2))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        compare_laws(space, test, net, "prior")
+    assert [part.training for part in net.modules()] == [True, False, True]
+
+
+def test_a_fold_with_fewer_codes_takes_fewer_neighbors(digits, monkeypatch):
+    """Of 16 codes a law may have 10 neighbors, of the 10 of a fold's law 9; nobody chose them."""
+    space, test = digits
+    few = replace(space, mu=space.mu[:16], log_var=space.log_var[:16])
+    monkeypatch.setattr(between, "LINES", (10,))
+    found = compare_laws(few, test[:40], "pixels", ("prior", "interpolation"), repeats=2, folds=3)
+    assert found.laws["interpolation"].widths["neighbors"] == 10
+    assert math.isfinite(found.row("interpolation").memorization)
+    assert "left out" not in found.reason
+
+
 def test_the_models_own_decoder_is_pulled_back(digits):
     test = digits[1]
     some = rc.latent_space(zoo.load("digits-vae-2d"), rc.load_images("digits").images[:80])
@@ -256,6 +291,7 @@ def test_the_models_own_decoder_is_pulled_back(digits):
     assert found.row("pullback").memorization is not None
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_what_cannot_be_compared_is_refused(digits):
     space, test = digits
     with pytest.raises(ValueError, match="held_out_images must hold at least 40 images, got 12"):
@@ -264,6 +300,9 @@ def test_what_cannot_be_compared_is_refused(digits):
         compare_laws(space, test, "pixels", ("prior", "kde"))
     with pytest.raises(ValueError, match="got none"):
         compare_laws(space, test, "pixels", ())
+    for wrong, told in ((None, "None"), (5, "5"), ([["kernel"]], r"\['kernel'\]"), ([None], "None")):
+        with pytest.raises(ValueError, match=rf"kinds must be some of prior, .* got {told}$"):
+            compare_laws(space, test, "pixels", wrong)
     with pytest.raises(ValueError, match="repeats must be a whole number of at least 2, got 1"):
         compare_laws(space, test, "pixels", repeats=1)
     with pytest.raises(ValueError, match=r"folds must be at most the number of codes \(600\), got 601"):
