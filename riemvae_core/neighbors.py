@@ -18,6 +18,8 @@ FOLD = 32
 LARGEST = 1e150
 # of how many roundings of a point's own square its distances must be clear to be believed
 ROUNDINGS = 32
+# from which share of doubtful pairs on differences of all pairs cost less than picking these out
+MANY = 0.1
 # how many times the median square the largest may be for single precision to keep the others' digits
 FAR = 64
 
@@ -198,8 +200,12 @@ def _on_surface(
     doubtful: Bool[Tensor, "n m"],
 ) -> Int[Tensor, " n"]:
     """In how many balls of the doubtful pairs each point lies, as differences decide."""
-    at, of = doubtful.nonzero(as_tuple=True)
     counts = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    if int(doubtful.sum()) > MANY * doubtful.numel():
+        for rows, apart in _by_differences(points, others):
+            counts[rows] = (doubtful[rows] & (apart.to(radii.dtype) <= radii)).sum(1)
+        return counts
+    at, of = doubtful.nonzero(as_tuple=True)
     for part in chunks(len(at), 16 * points.shape[1], BLOCK_BYTES):
         i, j = at[part], of[part]
         apart = _apart(points[i, None], others[j, None]).flatten().to(radii.dtype)

@@ -55,6 +55,17 @@ def test_balls_are_closed_where_distances_tie_with_radii(monkeypatch, block_byte
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("many", [0.1, 1.0])
+def test_where_all_distances_tie_each_ball_holds_all_points(monkeypatch, dtype, many):
+    """Rows of zeros and a single one: doubtful pairs one by one, or all pairs of a block at once."""
+    monkeypatch.setattr(neighbors, "MANY", many)
+    y = 0.3 * torch.eye(40, dtype=dtype, device="cpu")
+    radii = nearest(y, y, 2).distances[:, 1]
+    assert count_containing(y, y, radii).tolist() == [40] * 40
+    assert count_containing(y, y, 0.999 * radii).tolist() == [1] * 40
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("unit", [1e-20, 1.0, 1e14])
 def test_a_ball_that_reaches_to_a_neighbor_holds_it(dtype, unit):
     """A row far out, or one set alone beyond single precision, leaves the other's radii as they are."""
