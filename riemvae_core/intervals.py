@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite
+from riemvae_core.numerics import check_finite, check_number
 
 _MINUS_ZERO = re.compile(r"-(?=0(\.0*)?%?$)")  # a small negative number, rounded
 
@@ -42,16 +42,20 @@ def confidence_interval(values: Float[Tensor, " n"] | Sequence[float], level: fl
 
     $\bar y \pm Y\,\text{std}/\sqrt n$, with std the sample's standard deviation and Y the quantile (1 +
     level)/2 of Student's law with n - 1 degrees of freedom. Used in chapter 9. Raises ValueError for fewer
-    than two values, for one that isn't finite, or a level outside of 0 to 1.
+    than two values, for one that isn't a finite number, or a level outside of 0 to 1.
 
     Example:
         >>> f"{rc.confidence_interval([1.0, 2.0, 3.0]):.2f}"
         '2.00 [-0.48, 4.48]'
     """
-    v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
+    try:
+        v = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"values must be numbers, one a repetition, got {values!r:.60}") from error
     if v.numel() < 2:
         raise ValueError(f"values must hold at least 2 repetitions, got {v.numel()}")
     check_finite(values=v)
+    check_number(level=level)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
     from scipy.special import stdtrit  # scipy is slow to import, so only when asked for

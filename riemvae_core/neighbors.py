@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +18,8 @@ FOLD = 32
 LARGEST = 1e150
 # of how many roundings of a point's own square its distances must be clear to be believed
 ROUNDINGS = 32
+# from which share of doubtful pairs on differences of all pairs cost less than picking these out
+MANY = 0.1
 # how many times the median square the largest may be for single precision to keep the others' digits
 FAR = 64
 
@@ -87,10 +89,20 @@ def _doubtful(squares: Float[Tensor, " n"], of_points: Float[Tensor, " n"]) -> T
     return ((squares > 0) & (squares <= rounding)).nonzero()[:, 0]
 
 
+def _apart(points: Float[Tensor, "*b n f"], others: Float[Tensor, "*b m f"]) -> Float[Tensor, "*b n m"]:
+    """Distances by differences, in double precision: no digit is lost, many times as slow as by a product.
+
+    A pair has the same bits wherever it is asked for and whichever of the two comes first. So a neighbor
+    lies on the ball that reaches to it, and not on either side of its surface.
+    """
+    wide = torch.float32 if points.device.type == "mps" else torch.float64
+    return torch.cdist(points.to(wide), others.to(wide), compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def _by_differences(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of rows of all distances, pair by pair: no digit is lost, many times as slow as by a product."""
-    for rows in chunks(len(points), others.element_size() * max(len(others), 1), BLOCK_BYTES):
-        yield rows, torch.cdist(points[rows], others, compute_mode="donot_use_mm_for_euclid_dist")
+    """Blocks of rows of all distances, pair by pair."""
+    for rows in chunks(len(points), 8 * max(len(others), 1), BLOCK_BYTES):
+        yield rows, _apart(points[rows], others)
 
 
 def middle(others: Tensor) -> Tensor:
@@ -119,7 +131,8 @@ def _search(points: Tensor, others: Tensor, k: int) -> Neighbors:
     if single and _lost(y):
         found = _search(points.double(), others.double(), k)
         return found._replace(distances=found.distances.float())
-    fold = FOLD if len(y) >= FOLD * k else 1
+    more = min(k + 1, len(y))  # by rounding the last may change places with the next
+    fold = FOLD if len(y) >= FOLD * more else 1
     padding = -len(y) % fold
     offset = functional.pad(_squares(y), (0, padding), value=torch.inf)
     y = functional.pad(y, (0, 0, 0, padding)) if padding else y
@@ -127,11 +140,11 @@ def _search(points: Tensor, others: Tensor, k: int) -> Neighbors:
         points.new_empty(len(x), k),
         torch.empty(len(x), k, dtype=torch.long, device=x.device),
     )
-    for rows, block in _less_own_square(x, y, offset, width=2 * k * x.shape[1]):
-        found = _smallest(block, k, fold)
-        exact = (points[rows, None] - others[found]).norm(dim=2)
-        distances[rows], order = exact.sort(dim=1, stable=True)
-        indices[rows] = found.gather(1, order)
+    for rows, block in _less_own_square(x, y, offset, width=4 * more * x.shape[1]):
+        found = _smallest(block, more, fold)
+        exact = _apart(points[rows, None], others[found]).squeeze(1)
+        exact, order = exact.sort(dim=1, stable=True)
+        distances[rows], indices[rows] = exact[:, :k], found.gather(1, order)[:, :k]
     again = _doubtful(distances[:, -1].square(), _squares(x))
     if single and len(again):
         better = _search(points[again].double(), others.double(), k)
@@ -180,16 +193,37 @@ def first_rows(rows: Float[Tensor, "n f"]) -> Int[Tensor, " n"]:
     return torch.full_like(place, len(rows)).scatter_reduce(0, place, numbers, "amin")[place]
 
 
+def _on_surface(
+    points: Float[Tensor, "n f"],
+    others: Float[Tensor, "m f"],
+    radii: Float[Tensor, " m"],
+    doubtful: Bool[Tensor, "n m"],
+) -> Int[Tensor, " n"]:
+    """In how many balls of the doubtful pairs each point lies, as differences decide."""
+    counts = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    if int(doubtful.sum()) > MANY * doubtful.numel():
+        for rows, apart in _by_differences(points, others):
+            counts[rows] = (doubtful[rows] & (apart.to(radii.dtype) <= radii)).sum(1)
+        return counts
+    at, of = doubtful.nonzero(as_tuple=True)
+    for part in chunks(len(at), 16 * points.shape[1], BLOCK_BYTES):
+        i, j = at[part], of[part]
+        apart = _apart(points[i, None], others[j, None]).flatten().to(radii.dtype)
+        counts += i[apart <= radii[j]].bincount(minlength=len(points))
+    return counts
+
+
 @torch.no_grad()
 def count_containing(
     points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], radii: Float[Tensor, " m"]
 ) -> Int[Tensor, " n"]:
     r"""In how many of the balls $\|y-y_j\|\le\mathrm{radius}_j$ each point lies.
 
-    Squares are expanded around the others' middle: a point within about $10^{-6}$ (float32) or $10^{-15}$
-    (float64) of the squared size of the set from a surface may fall on either side. Where the set has rows
-    far out, float64 is worked in around its median. A ball of radius 0 holds exact copies of its center.
-    Raises ValueError for shapes, dtypes, rows that aren't finite and negative radii.
+    Squares are expanded around the others' middle, float64's around its median where the set has rows far
+    out. Pairs whose expanded square is within rounding of the squared radius are decided by differences, as
+    ``nearest`` takes them: the balls are closed, and one whose radius is the distance to a neighbor holds
+    that neighbor and what ties with it. A ball of radius 0 holds exact copies of its center. Raises
+    ValueError for shapes, dtypes, rows that aren't finite and negative radii.
 
     Example:
         >>> from riemvae_core.neighbors import count_containing
@@ -209,16 +243,27 @@ def count_containing(
     if len(copies := others[radii == 0]):
         _, same = torch.cat([copies, points]).unique(dim=0, return_inverse=True)
         counts += same[: len(copies)].bincount(minlength=len(same))[same[len(copies) :]]
-    others, radii = others[radii > 0], radii[radii > 0].to(others.dtype)
+    others, radii = others[radii > 0], radii[radii > 0]
     if not len(others):
         return counts
+    radii = radii if radii.dtype == torch.float64 else radii.float()  # the precision that distances come in
     center = middle(others)
     x, y = points - center, others - center
     if _lost(y):
-        points, others, radii = points.double(), others.double(), radii.double()
-        center = others.median(0).values
-        x, y = points - center, others - center
-    limit = -_squares(x)[:, None]
-    for rows, block in _less_own_square(x, y, _squares(y) - radii.square()):
-        counts[rows] += block.le_(limit[rows]).sum(1).long()  # ones and zeros in block's own dtype
+        center = others.double().median(0).values
+        x, y = points.double() - center, others.double() - center
+    numbers = torch.finfo(y.dtype)
+    squared = radii.to(y.dtype).square().clamp(max=0.1 * numbers.max)
+    own, far, rounding = -_squares(x)[:, None], _squares(y), ROUNDINGS * numbers.eps
+    spare, spare_of_balls = -rounding * own, rounding * (far + squared)
+    if radii.dtype != y.dtype:  # radii of single precision stay rounded where squares need double
+        spare_of_balls += 2.0 * torch.finfo(radii.dtype).eps * squared
+    for rows, block in _less_own_square(x, y, far - squared + spare_of_balls):
+        inside = torch.le(block, own[rows] - spare[rows], out=torch.empty_like(block))  # ones and zeros in
+        perhaps = block.sub_(2.0 * spare_of_balls).le_(own[rows] + spare[rows])  # block's own dtype
+        surely = inside.sum(1)
+        counts[rows] += surely.long()
+        if len(some := (perhaps.sum(1) > surely).nonzero()[:, 0]):
+            doubtful = perhaps[some] > inside[some]
+            counts[rows][some] += _on_surface(points[rows][some], others, radii, doubtful)
     return counts

@@ -42,9 +42,16 @@ def test_interval_takes_tensors_and_writes_itself():
     assert f"{interval}" == "2 [-0.484, 4.48]"
 
 
+@pytest.mark.usefixtures("no_hook")
 @pytest.mark.parametrize(
     ("values", "level", "words"),
-    [([1.0], 0.95, ("values", "2", "got 1")), ([1.0, 2.0], 1.0, ("level", "between 0 and 1", "1.0"))],
+    [
+        ([1.0], 0.95, ("values", "2", "got 1")),
+        ([1.0, 2.0], 1.0, ("level", "between 0 and 1", "1.0")),
+        ([1.0, 2.0], "a", ("level", "finite number", "'a'")),
+        ("ab", 0.95, ("values", "numbers, one a repetition", "'ab'")),
+        ([1.0, None], 0.95, ("values", "[1.0, None]")),
+    ],
 )
 def test_interval_names_what_is_wrong(values, level, words):
     with pytest.raises(ValueError, match="must") as caught:

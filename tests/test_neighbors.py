@@ -39,6 +39,61 @@ def test_counts_are_those_of_all_pairs(monkeypatch, block_bytes):
     assert torch.equal(count_containing(x, y, radii), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("block_bytes", [5000, 2**24])
+def test_balls_are_closed_where_distances_tie_with_radii(monkeypatch, block_bytes, dtype):
+    """Bits and whole numbers, whose squares are exact, against all pairs."""
+    monkeypatch.setattr(neighbors, "BLOCK_BYTES", block_bytes)
+    for high, f in ((2, 12), (5, 3)):
+        generator = torch.Generator().manual_seed(f)
+        x, y = torch.randint(high, (190, f), generator=generator).to(dtype).split([100, 90])
+        radii = nearest(y, y, 4).distances[:, 3]
+        squares = (x[:, None] - y).square().sum(2)
+        inside = squares <= radii.square().round()
+        assert (squares == radii.square().round()).sum() > 100
+        assert torch.equal(count_containing(x, y, radii), inside.sum(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("many", [0.1, 1.0])
+def test_where_all_distances_tie_each_ball_holds_all_points(monkeypatch, dtype, many):
+    """Rows of zeros and a single one: doubtful pairs one by one, or all pairs of a block at once."""
+    monkeypatch.setattr(neighbors, "MANY", many)
+    y = 0.3 * torch.eye(40, dtype=dtype, device="cpu")
+    radii = nearest(y, y, 2).distances[:, 1]
+    assert count_containing(y, y, radii).tolist() == [40] * 40
+    assert count_containing(y, y, 0.999 * radii).tolist() == [1] * 40
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e14])
+def test_a_ball_that_reaches_to_a_neighbor_holds_it(dtype, unit):
+    """A row far out, or one set alone beyond single precision, leaves the other's radii as they are."""
+    y = unit * (clouds()[1].to(dtype) - 100.0)
+    y[0] *= 1e5
+    radii = nearest(y, y, 4).distances[:, 3]
+    assert count_containing(y, y, radii).sum() == 4 * len(y)
+    more = torch.cat([y, y.new_full((1, y.shape[1]), 1e20 * unit)])
+    assert torch.equal(count_containing(more, y, radii)[:-1], count_containing(y, y, radii))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_ball_whose_squared_radius_is_beyond_all_numbers_holds_all_points(dtype):
+    x, y = clouds(dtype=dtype)
+    radii = torch.full((90,), torch.finfo(dtype).max / 2, dtype=dtype, device="cpu")
+    assert (count_containing(x, y, radii) == 90).all()
+
+
+def test_a_distance_has_the_same_bits_wherever_it_is_asked_for():
+    for f in (1, 3, 64, 40_000):
+        x, y = clouds(4, 5, f, torch.float32)
+        whole = neighbors._apart(x, y)
+        assert torch.equal(whole, neighbors._apart(y, x).T)
+        alone = [[neighbors._apart(a[None, None], b[None, None]).item() for b in y] for a in x]
+        assert whole.tolist() == alone
+        assert torch.equal(nearest(x, y, 5).distances, whole.sort(1).values.float())
+
+
 def test_single_precision_far_from_the_origin_keeps_its_digits():
     x, y = clouds(dtype=torch.float32)
     found, exact = nearest(x, y, 3), nearest(x.double(), y.double(), 3)

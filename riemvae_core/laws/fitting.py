@@ -58,7 +58,8 @@ def fit_law(
     ``uniform``: the uniform law of the balls' metric, $\rho=h\sqrt d$ (h = 1 where importance sampling never
     knows its volume); ``power``: $(\det G)^{1/d}$ with $\rho=h\sqrt2$, in which balls on one spot count as
     often as they come; ``averaged``: $q^{1-\alpha}(\sqrt{\det\bar G})^\alpha$ with q the swelled balls,
-    cut off where q is below all codes held out, and $\bar G$ the mean precision of the balls about z.
+    cut off where q is below all codes held out, and $\bar G$ the mean precision of the balls about z; a few
+    new codes lie beyond the cut and have no density, so don't choose it by its ``held_out_log_prob``.
     ``flow``: a neural spline flow (Durkan et al., 2019) of fixed size; ``flow matching``: straight lines from
     noise to codes (Lipman et al., 2023), its density by the flow's own divergence. Epochs are chosen. Both
     need zuko (``pip install 'riemvae-core[flows]'``).
@@ -114,7 +115,7 @@ def fit_law(
 
 
 def _family(kind: str) -> Family:
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ValueError(f"kind must be one of {', '.join(FAMILIES)}, got {kind!r}")
     return FAMILIES[kind]
 

@@ -1,12 +1,14 @@
 """How much more likely a law finds a code for having seen it: the K-fold memorization score."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite, check_number
+from riemvae_core.numerics import check_finite, check_floats, check_number
 
 
 def memorization(
@@ -23,8 +25,12 @@ def memorization(
     minus that of the code's own fold. It is 0 for a law that learns nothing from a single code; codes of
     large score are those that its draws may give away. Van den Burg and Williams (2021), section 3.
 
+    A law may give no density to a code, minus infinity: the score is infinite where that is so of the one law
+    that didn't see the code and of none that did, minus infinity where it is so of one that did alone, and 0
+    where it is so on both sides, since seeing the code was then no use.
+
     Of more than ``most`` codes so many are asked, by chance; laws are made of all. Returns their scores.
-    Raises ValueError for fewer than 2 folds or fewer codes than folds.
+    Raises ValueError for fewer than 2 folds, fewer codes than folds, and a ``fit`` that returns no such law.
 
     Example:
         >>> from riemvae_core.scores import memorization
@@ -34,6 +40,8 @@ def memorization(
         >>> memorization(copier, codes).median().item() > 3.0
         True
     """
+    if not callable(fit):
+        raise ValueError(f"fit must be a function from rows to a log density, got {type(fit).__name__}")
     check_number(2, whole=True, folds=folds)
     check_number(1, whole=True, most=most)
     check_finite(codes=codes)
@@ -45,7 +53,25 @@ def memorization(
     fold = torch.empty(n, dtype=torch.long, device=codes.device)
     fold[order] = torch.arange(n, device=codes.device) % folds
     asked = order[:most]
-    logs = torch.stack([fit((fold != k).nonzero()[:, 0])(codes[asked]) for k in range(folds)]).double()
+    laws = (fit((fold != k).nonzero()[:, 0]) for k in range(folds))
+    logs = torch.stack([_log_densities(law, codes[asked]) for law in laws]).double()
     own = fold[asked][None]
     unseen = logs.gather(0, own)[0]
-    return (logs.sum(0) - unseen) / (folds - 1) - unseen
+    seen = logs.scatter(0, own, 0.0).sum(0) / (folds - 1)  # a sum less its own part is inf - inf where it is
+    return torch.where(seen == unseen, 0.0, seen - unseen)
+
+
+def _log_densities(law: Any, codes: Float[Tensor, "k d"]) -> Float[Tensor, " k"]:
+    """A law's log densities of codes, once it is seen to be one."""
+    if not callable(law):
+        raise ValueError(f"fit must return a function from codes to log densities, got {type(law).__name__}")
+    logs = law(codes)
+    check_floats(**{"what fit's function returns": logs})
+    if logs.shape != codes.shape[:1]:
+        raise ValueError(f"fit's function must return [{len(codes)}], one a code, got {list(logs.shape)}")
+    if len(bad := (~(logs < math.inf)).nonzero()):
+        raise ValueError(
+            f"fit's function must return log densities that are numbers or -inf, got {logs[bad[0]].item()} "
+            f"at code {codes[bad[0, 0]].tolist()}"
+        )
+    return logs

@@ -154,9 +154,9 @@ def density_coverage(real: Float[Tensor, "n f"], fake: Float[Tensor, "m f"], k: 
 
     A ball reaches from each real image to its k-th real neighbor: density is the mean number of balls that
     hold a fake over k (1 for the same law, and above 1 where fakes crowd), coverage the share of balls that
-    hold at least one (near ``1 - 2**-k`` for the same law and as many fakes). Naeem et al. (2020), eq. (3)
-    and (4). Raises ValueError for shapes, k below 1, fewer than k + 1 rows of ``real`` or rows that aren't
-    finite.
+    hold at least one (near ``1 - 2**-k`` for the same law and as many fakes). The balls are closed, so that a
+    copier of ``real`` has density 1 + 1/k, more where distances tie. Naeem et al. (2020), eq. (3) and (4).
+    Raises ValueError for shapes, k below 1, fewer than k + 1 rows of ``real`` or rows that aren't finite.
 
     Example:
         >>> real = torch.randn(100, 2, generator=rc.make_generator(0))

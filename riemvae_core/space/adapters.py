@@ -1,8 +1,8 @@
 """Any trained model as two functions: a batch of items to balls, a batch of codes to images."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,23 +43,9 @@ class Adapter:
     radius: float | None
     further: tuple[Inputs, Inputs]
 
-    @contextmanager
-    def at_rest(self) -> Iterator[None]:
-        """Eval mode within, so no dropout and no new BatchNorm statistics; afterwards, also after an error,
-        each submodule has its own mode again and torch's global generators are where they were."""
-        modes = [(m, m.training) for module in self.modules for m in module.modules()]
-        if self.home is None and torch.cuda.is_initialized():  # a model unseen may be on any of them
-            cuda = list(range(torch.cuda.device_count()))
-        else:
-            cuda = [self.home.device] if self.home is not None and self.home.is_cuda else []
-        with torch.random.fork_rng(devices=cuda):
-            try:
-                for module, _ in modes:
-                    module.training = False  # not eval(), which a model may have given side effects
-                yield
-            finally:
-                for module, training in modes:
-                    module.training = training
+    def at_rest(self) -> AbstractContextManager[None]:
+        """Eval mode within, as ``at_rest`` has it."""
+        return at_rest(self.modules, self.home)
 
     def check_condition(self, condition: Condition | None) -> None:
         """Raise ValueError unless the model takes the condition, and needs no other."""
@@ -224,19 +210,54 @@ def _unwrapped(model: nn.Module) -> nn.Module:
         model = inner
 
 
+@contextmanager
+def at_rest(modules: Sequence[nn.Module], home: Tensor | None) -> Iterator[None]:
+    """Eval mode within, so no dropout and no new BatchNorm statistics; afterwards, also after an error,
+    each submodule has its own mode again and torch's global generators are where they were."""
+    modes = [(m, m.training) for module in modules for m in module.modules()]
+    if home is None and torch.cuda.is_initialized():  # a model unseen may be on any of them
+        cuda = list(range(torch.cuda.device_count()))
+    else:
+        cuda = [home.device] if home is not None and home.is_cuda else []
+    with torch.random.fork_rng(devices=cuda):
+        try:
+            for module, _ in modes:
+                module.training = False  # not eval(), which a model may have given side effects
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def resting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with the modules that it is of or calls by name in eval mode while it is asked."""
+    modules = [part for part in (_owner(function), *_held(function)) if isinstance(part, nn.Module)]
+    home = next((parameter for module in modules for parameter in module.parameters()), None)
+
+    def asked(*args: Any) -> Any:
+        with at_rest(modules, home):
+            return function(*args)
+
+    return asked
+
+
 def _owner(function: Any) -> Any:
     while isinstance(function, partial):
         function = function.func
     return function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
 
 
+def _held(function: Any) -> list[Any]:
+    """What a function has in its closure, and of the globals that it names."""
+    code = getattr(function, "__code__", None)
+    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return held + [function.__globals__.get(name) for name in (code.co_names if code else ())]
+
+
 def _warn_of_training(functions: list[Any], known: tuple[nn.Module, ...]) -> None:
     """Warn where a function calls a module whose dropout or batch norm is in training mode."""
     for function in functions:
-        code = getattr(function, "__code__", None)
-        held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-        held += [function.__globals__.get(name) for name in (code.co_names if code else ())]
-        for module in (part for part in held if isinstance(part, nn.Module) and part not in known):
+        for module in (part for part in _held(function) if isinstance(part, nn.Module) and part not in known):
             if any(part.training and isinstance(part, MOVING) for part in module.modules()):
                 warnings.warn(
                     f"a function of the pair calls {say(module)} in training mode, where a ball depends on "

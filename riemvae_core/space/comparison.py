@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from riemvae_core.laws import KINDS, LEAST_CODES, Law, SamplingWarning, fit_law
 from riemvae_core.numerics import check_finite, check_number, make_generator, source_of
 from riemvae_core.scores import image_features, memorization, novelty, sampler_distance
+from riemvae_core.space.adapters import resting
 from riemvae_core.space.crowds import known
 from riemvae_core.space.health import ACTIVE_VARIANCE, DEAD_NATS, _kl_by_axis
 from riemvae_core.space.law_table import COPIES, HELD_OUT, LawTable
@@ -45,7 +46,8 @@ def compare_laws(
     is the reference, and each law gives as many new draws: their Frechet distance and coverage against the
     reference, and their novelty (``sampler_distance``, ``novelty``). The other half gives the row of the
     held-out images, what a perfect law would get, and copies of training codes theirs. Intervals are at 95%
-    for the score of all held-out images. ``memorization`` is the median K-fold score over ``folds``.
+    for the score of all held-out images. ``memorization`` is the median K-fold score over ``folds``, at the
+    widths of the law of all codes, but with no more neighbors than the codes of a fold have.
 
     ``best`` is the law with the least distance among those whose novelty reaches 1/4; where these images
     can't tell laws from it, the one of them whose novelty is nearest to 1/2, that of unseen images.
@@ -56,9 +58,9 @@ def compare_laws(
     space: a ``LatentSpace`` with its model. held_out_images: at least 40 that it was not trained on, so not
     its own: a few of those are left out, and more are refused, since nothing is new beside itself.
     features: a function from images to rows ``[n, f]``, or ``classifier``, ``random``, ``pixels`` (see
-    ``image_features``); None takes the classifier for images of its shape, else the random net. kinds: of
-    ``fit_law``. condition: of images and codes alike, one row for all. Raises ValueError for what
-    doesn't fit.
+    ``image_features``); None takes the classifier for images of its shape, else the random net. A module, or
+    one that a function calls, is in eval mode while it is asked. kinds: of ``fit_law``. condition: of images
+    and codes alike, one row for all. Raises ValueError for what doesn't fit.
 
     Example:
         >>> from riemvae_core.models import zoo
@@ -71,10 +73,7 @@ def compare_laws(
     """
     check_number(2, whole=True, repeats=repeats)
     check_number(2, whole=True, folds=folds)
-    kinds = list(dict.fromkeys([kinds] if isinstance(kinds, str) else kinds))
-    wrong = [kind for kind in kinds if kind not in KINDS]
-    if wrong or not kinds:
-        raise ValueError(f"kinds must be some of {', '.join(KINDS)}, got {', '.join(wrong) or 'none'}")
+    kinds = _checked_kinds(kinds)
     source_of(generator)
     generator = make_generator(0) if generator is None else generator
     _check_codes(space.mu, folds)
@@ -111,6 +110,15 @@ def compare_laws(
     notes += [f"{kind} is left out: {str(error).rstrip('.')}." for kind, error in failed.items()]
     dead = bool((_kl_by_axis(space.mu, space.log_var) < DEAD_NATS).all())
     return table_of(scores, seconds, kept, laws, name, DEAD if dead else FLAT if flat else None, notes)
+
+
+def _checked_kinds(kinds: Any) -> list[str]:
+    """The kinds, each once. Raises ValueError for what isn't one."""
+    listed = [kinds] if isinstance(kinds, str) or not isinstance(kinds, Iterable) else list(kinds)
+    wrong = [str(kind) for kind in listed if not isinstance(kind, str) or kind not in KINDS]
+    if wrong or not listed:
+        raise ValueError(f"kinds must be some of {', '.join(KINDS)}, got {', '.join(wrong) or 'none'}")
+    return list(dict.fromkeys(listed))
 
 
 def _check_codes(mu: Float[Tensor, "n d"], folds: int) -> None:
@@ -182,7 +190,7 @@ class _Judge:
 
 def _features(features: Any, space: Any) -> tuple[Callable[[Tensor], Tensor], str]:
     if callable(features):
-        return features, getattr(features, "__name__", type(features).__name__)
+        return resting(features), getattr(features, "__name__", type(features).__name__)
     if features is None:
         fits = tuple(space.image_shape) == (1, 28, 28)
         features = "classifier" if fits else "random" if len(space.image_shape) == 3 else "pixels"
@@ -205,7 +213,9 @@ def _memorization(
         return None
 
     def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
-        balls = space.mu[rows], space.log_var[rows]
-        return fit_law(*balls, law.kind, widths=law.widths, decode=decode).log_prob
+        balls, widths = (space.mu[rows], space.log_var[rows]), dict(law.widths)
+        if "neighbors" in widths:  # chosen of all codes, of which a fold has fewer
+            widths["neighbors"] = min(widths["neighbors"], len(balls[0].unique(dim=0)) - 1)
+        return fit_law(*balls, law.kind, widths=widths, decode=decode).log_prob
 
     return memorization(fit, space.mu, folds, generator).median().item()

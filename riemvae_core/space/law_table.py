@@ -18,8 +18,10 @@ class LawRow(NamedTuple):
     """One law's scores: distance and coverage against held-out images, novelty, memorization, seconds.
 
     ``distance`` in squared units of the features, ``memorization`` in nats (None without a density): the
-    median over codes of their K-fold score; ``held_out_log_prob`` in nats a code; ``seconds`` to fit and to
-    draw once. ``gap`` is the distance less that of the nearest law, over the same repetitions.
+    median over codes of their K-fold score; ``held_out_log_prob`` in nats a code (None without a density, and
+    for ``averaged``, whose floor is put below the codes held out, so that new ones would get less);
+    ``seconds`` to fit and to draw once. ``gap`` is the distance less that of the nearest law, over the same
+    repetitions.
 
     Example:
         >>> from riemvae_core.space import LawRow

@@ -42,6 +42,12 @@ def _within(values: Float[Tensor, " n"], most: float) -> Interval:
     return interval._replace(low=max(0.0, interval.low), high=min(most, interval.high))
 
 
+def _held_out(law: Law) -> float | None:
+    """The log density of codes held out, None without one or where it is none to be compared."""
+    cut = law.widths.get("floor", -math.inf) > -math.inf  # below these codes, if not below all that may come
+    return None if cut or math.isnan(law.held_out_log_prob) else law.held_out_log_prob
+
+
 def table_of(
     scores: dict[str, Tensor],
     seconds: dict[str, float],
@@ -64,9 +70,7 @@ def table_of(
             name,
             *found[name],
             kept.get(name),
-            laws[name].held_out_log_prob
-            if name in laws and not math.isnan(laws[name].held_out_log_prob)
-            else None,
+            _held_out(laws[name]) if name in laws else None,
             seconds[name],
             gaps.get(name),
         )

@@ -140,6 +140,24 @@ def test_an_axis_on_which_no_code_varies_leaves_numbers_finite(kind):
     assert torch.isfinite(one.log_prob(one.sample(9, rc.make_generator(0)))).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_points_beyond_all_squares_have_no_density_and_the_others_theirs(dtype):
+    """Of all kinds alike: squares of some laws left the dtype and were an error, of others -inf."""
+    mu = some_codes(40, 2).mu.to(dtype)
+    far = torch.finfo(dtype).max ** 0.7 * mu.new_tensor([[1.0, 0.0], [-1.0, 2.0]])
+    z = torch.cat([mu[:3], far, mu[3:4]])
+    for kind, widths in {
+        "prior": {}, "gaussian": {"share": 0.0}, "mixture": {"components": 2}, "isotropic": {"h": 0.5},
+        "axes": {"h": [0.5, 0.5]}, "ball": {"h": 0.5}, "aggregate posterior": {}, "power": {"h": 1.0},
+        "kernel": {"shrinkage": 0.1, "neighbors": 9, "target": "axes", "h": 0.5}, "uniform": {"h": 1.0},
+        "averaged": {"h": 1.0, "alpha": 0.1, "floor": -90.0}, "interpolation": {"neighbors": 2, "h": 0.5},
+    }.items():  # fmt: skip
+        one = fit_law(mu, torch.zeros_like(mu), kind, widths=widths)
+        found = one.log_prob(z)
+        assert found[3:5].tolist() == [-math.inf] * 2, kind
+        properties.close(found[[0, 1, 2, 5]], one.log_prob(mu[:4]), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["power", "averaged", "uniform", "kernel", "ball", "gaussian"])
 def test_points_may_be_finer_than_codes(kind):
     mu = some_codes(60, 2).mu

@@ -269,6 +269,7 @@ def test_errors_say_what_came():
         "log_var must have mu's shape (40, 2), got (40, 1)": lambda: fit_law(mu, log_var[:, :1]),
         "exp(|log_var|) must be finite, got inf in row 3": lambda: fit_law(mu, far),
         "kind must be one of prior, gaussian": lambda: fit_law(mu, kind="kde"),
+        ", flow matching, got ['kernel']": lambda: fit_law(mu, kind=["kernel"]),
         "log_var must be given for a law of kind 'ball'": lambda: fit_law(mu, kind="ball"),
         "held_out must be [m, 2], got [40, 3]": lambda: fit_law(mu, held_out=mu.new_zeros(40, 3)),
         "mu must be [n, d] with n and d at least 1, got [40]": lambda: fit_law(mu[:, 0]),

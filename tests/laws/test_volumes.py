@@ -146,6 +146,15 @@ def test_the_share_of_the_averaged_metric_is_the_likeliest():
     assert torch.isfinite(one.log_prob(held)).all()
 
 
+def test_new_codes_may_lie_beyond_the_averaged_laws_cut_and_what_was_held_out_never_does():
+    """So its number is no estimate of what new codes get."""
+    (mu, log_var), (held, _), (new, _) = balls(100, 3), balls(40, 3, seed=1), balls(4000, 3, seed=2)
+    one = fit_law(mu, log_var, "averaged", held_out=held)
+    assert math.isfinite(one.held_out_log_prob)
+    beyond = one.log_prob(new) == -math.inf
+    assert 0 < beyond.sum() < 0.1 * len(new)
+
+
 def test_a_volume_that_no_sampler_knows_gives_draws_and_no_density(monkeypatch):
     found = volumes.sample_by_importance
     monkeypatch.setattr(volumes, "sample_by_importance", lambda *a: found(*a)._replace(converged=False))

@@ -79,6 +79,49 @@ def test_each_fold_leaves_its_codes_out_and_many_codes_are_asked_by_chance():
     assert (torch.cat(seen).bincount(minlength=50) == 4).all()
 
 
+def test_a_code_that_only_laws_that_saw_it_know_is_remembered_without_end():
+    """Laws on intervals: the first and the last code lie outside of the one that was made without them."""
+    codes = torch.arange(6.0, device="cpu")[:, None]
+
+    def interval(rows, outside=-math.inf):
+        low, high = codes[rows].aminmax()
+        return lambda z: torch.where((z[:, 0] >= low) & (z[:, 0] <= high), 0.0, outside)
+
+    scores = memorization(interval, codes, 3, rc.make_generator(0))
+    finite = memorization(lambda rows: interval(rows, -7.0), codes, 3, rc.make_generator(0))
+    assert (finite == 7.0).sum() == 2
+    assert scores.tolist() == [math.inf if score == 7.0 else 0.0 for score in finite]
+
+
+def test_a_code_without_density_seen_or_not_is_not_remembered_and_one_that_seeing_costs_less_so():
+    codes = torch.arange(6.0, device="cpu")[:, None]
+
+    def nowhere(rows):
+        return lambda z: torch.full((len(z),), -math.inf)
+
+    def elsewhere(rows):
+        return lambda z: torch.where(torch.isin(z[:, 0], codes[rows, 0]), -math.inf, 0.0)
+
+    assert memorization(nowhere, codes, 3).tolist() == [0.0] * 6
+    assert memorization(elsewhere, codes, 3).tolist() == [-math.inf] * 6
+
+
+@pytest.mark.usefixtures("no_hook")
+@pytest.mark.parametrize(
+    ("fit", "told"),
+    [
+        (None, "fit must be a function from rows to a log density, got NoneType"),
+        (lambda rows: None, "fit must return a function from codes to log densities, got NoneType"),
+        (lambda rows: lambda z: None, "what fit's function returns must be a tensor of .* got NoneType"),
+        (lambda rows: lambda z: z, r"fit's function must return \[9\], one a code, got \[9, 2\]"),
+        (lambda rows: lambda z: z[:, 0] * math.nan, r"numbers or -inf, got nan at code \[0.0, 0.0\]"),
+    ],
+)
+def test_a_fit_that_makes_no_law_is_named(fit, told):
+    with pytest.raises(ValueError, match=told):
+        memorization(fit, torch.zeros(9, 2, device="cpu"), 3)
+
+
 def test_what_cannot_be_dealt_is_refused():
     codes = torch.zeros(3, 2, device="cpu")
     with pytest.raises(ValueError, match="folds must be a whole number of at least 2, got 1"):

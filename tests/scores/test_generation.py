@@ -130,6 +130,39 @@ def test_a_copier_wins_and_a_far_sample_loses():
     assert scores.density_coverage(real, real + 100.0) == DensityCoverage(0.0, 0.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_copiers_density_is_one_and_the_kth_neighbors_share(k, dtype):
+    """Each ball holds its center, and its k nearest, the last of them on the surface."""
+    for seed in range(5):
+        real = properties.random_tensors(1, (300, 8), seed, dtype)[0] + seed
+        assert scores.density_coverage(real, real, k).density == pytest.approx(1 + 1 / k, rel=1e-12)
+        assert scores.sampler_distance(real, real, k).density == pytest.approx(1 + 1 / k, rel=1e-12)
+
+
+def test_the_corners_of_a_square_lie_on_each_others_balls():
+    square = tensor([0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0])
+    assert scores.density_coverage(square, square, 1) == DensityCoverage(3.0, 1.0)
+    assert scores.precision_recall(square, square + tensor([1.0, 0.0]), 1) == PrecisionRecall(1.0, 1.0)
+
+
+def test_features_that_are_bits_are_counted_exactly():
+    """Squared distances of bits are whole numbers, in which all four are defined without rounding."""
+    generator = torch.Generator().manual_seed(0)
+    real, fake = torch.randint(2, (400, 20), generator=generator).float().split(200)
+
+    def squares(a, b):
+        return (a[:, None] - b).square().sum(2)
+
+    own, other, apart = (squares(a, b) for a, b in ((real, real), (fake, fake), (fake, real)))
+    for k in (1, 3):
+        inside, among = apart <= own.sort(1).values[:, k], other.sort(1).values[:, k] >= apart.T
+        expected = [x.any(1).double().mean().item() for x in (inside, among)]
+        assert scores.precision_recall(real, fake, k) == pytest.approx(expected)
+        expected = inside.sum().item() / 200 / k, inside.any(0).double().mean().item()
+        assert scores.density_coverage(real, fake, k) == pytest.approx(expected)
+
+
 def test_one_image_over_and_over_is_precise_and_covers_nothing():
     real, _ = two_sets()
     fake = real[:1].repeat(50, 1)

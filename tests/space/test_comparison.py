@@ -220,25 +220,6 @@ def test_half_samples_tell_the_whole_samples_error():
     assert interval.mean - interval.low == pytest.approx(interval.high - interval.mean)
 
 
-def test_features_may_be_any_function_and_are_chosen_by_the_images(digits):
-    space, test = digits
-
-    def brightness(images):
-        return torch.stack([images.mean((1, 2, 3)), images.std((1, 2, 3))], 1)
-
-    found = compare_laws(space, test, brightness, "gaussian", repeats=2)
-    assert found.features == "brightness"
-    assert space.compare_laws(test[:60], kinds=("gaussian",), repeats=2, folds=2).features == "random"
-    with pytest.raises(
-        ValueError, match=r"features must return one row an image, \[360, f\], got \[360, 8, 8\]"
-    ):
-        compare_laws(space, test, lambda images: images[:, 0], "gaussian")
-    with pytest.raises(ValueError, match="features must be finite, got nan in row 0"):
-        compare_laws(space, test, lambda images: images.flatten(1) * math.nan, "gaussian")
-    with pytest.raises(ValueError, match=r"features must return one row an image, .* got NoneType"):
-        compare_laws(space, test, lambda images: None, "gaussian")
-
-
 def test_the_models_own_decoder_is_pulled_back(digits):
     test = digits[1]
     some = rc.latent_space(zoo.load("digits-vae-2d"), rc.load_images("digits").images[:80])
@@ -247,6 +228,7 @@ def test_the_models_own_decoder_is_pulled_back(digits):
     assert found.row("pullback").memorization is not None
 
 
+@pytest.mark.usefixtures("no_hook")
 def test_what_cannot_be_compared_is_refused(digits):
     space, test = digits
     with pytest.raises(ValueError, match="held_out_images must hold at least 40 images, got 12"):
@@ -255,6 +237,9 @@ def test_what_cannot_be_compared_is_refused(digits):
         compare_laws(space, test, "pixels", ("prior", "kde"))
     with pytest.raises(ValueError, match="got none"):
         compare_laws(space, test, "pixels", ())
+    for wrong, told in ((None, "None"), (5, "5"), ([["kernel"]], r"\['kernel'\]"), ([None], "None")):
+        with pytest.raises(ValueError, match=rf"kinds must be some of prior, .* got {told}$"):
+            compare_laws(space, test, "pixels", wrong)
     with pytest.raises(ValueError, match="repeats must be a whole number of at least 2, got 1"):
         compare_laws(space, test, "pixels", repeats=1)
     with pytest.raises(ValueError, match=r"folds must be at most the number of codes \(600\), got 601"):
@@ -265,27 +250,6 @@ def test_what_cannot_be_compared_is_refused(digits):
 def test_what_is_no_generator_is_named(digits):
     with pytest.raises(ValueError, match=r"generator must be a torch.Generator, .* got int"):
         compare_laws(*digits, "pixels", generator=3)
-
-
-@pytest.mark.parametrize(
-    ("n", "folds", "told"),
-    [
-        (10, 5, "at least 13 different codes for folds=5, got 10: encode more images$"),
-        (12, 5, "at least 13 different codes for folds=5, got 12: encode more images, or raise folds to 6$"),
-        (11, 2, "at least 20 different codes for folds=2, got 11: encode more images, or raise folds to 11$"),
-        (13, 5, None), (12, 6, None), (20, 2, None), (11, 11, None),
-    ],
-)  # fmt: skip
-def test_codes_too_few_for_the_folds_are_named_before_anything_is_fitted(digits, n, folds, told):
-    """What is asked for is what the laws of all folds but one need, no more and no less."""
-    space, test = digits
-    few = replace(space, mu=space.mu[:n], log_var=space.log_var[:n])
-    if told is None:
-        found = compare_laws(few, test[:40], "pixels", "gaussian", repeats=2, folds=folds)
-        assert found.row("gaussian").memorization is not None
-        return
-    with pytest.raises(ValueError, match=f"space must hold {told}"):
-        compare_laws(few, test[:40], "pixels", "gaussian", repeats=2, folds=folds)
 
 
 def test_the_plot_has_a_point_a_row(table):
