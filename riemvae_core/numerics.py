@@ -96,6 +96,17 @@ def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Genera
     return torch.rand(tuple(shape), generator=generator, device=source, dtype=like.dtype).to(like.device)
 
 
+def at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """float32 in place of half precision, in which sums of many lose digits or leave its range (65,504).
+
+    Example:
+        >>> from riemvae_core.numerics import at_least_single
+        >>> at_least_single(torch.bfloat16), at_least_single(torch.float64)
+        (torch.float32, torch.float64)
+    """
+    return torch.promote_types(dtype, torch.float32)
+
+
 def check_floats(**tensors: object) -> None:
     """Raise ValueError unless each is a tensor of floating numbers, and say how to make one of what came.
 
@@ -133,6 +144,23 @@ def check_finite(**tensors: object) -> None:
         if x.is_meta or math.isfinite(x.detach().sum().item()):  # no sum is finite with one that is not
             continue
         _name_bad_row(x, ~x.isfinite(), f"{name} must be finite", "leave them out, or mend what made them")
+
+
+def check_held(dtype: torch.dtype, **tensors: Tensor) -> None:
+    """Raise ValueError where a dtype has no finite number for one of the finite tensors; the row is named.
+
+    Example:
+        >>> from riemvae_core.numerics import check_held
+        >>> check_held(torch.float16, z=torch.tensor([[0.0], [1e5]]))
+        Traceback (most recent call last):
+        ...
+        ValueError: z must be within the range of torch.float16, 65504, got 100000 in row 1 (1 of 2 rows ...
+    """
+    for name, x in tensors.items():
+        if x.is_meta or math.isfinite(x.detach().to(dtype).sum().item()):
+            continue
+        expected = f"{name} must be within the range of {dtype}, {torch.finfo(dtype).max:g}"
+        _name_bad_row(x, ~x.to(dtype).isfinite(), expected, f"leave them out, or take all in {x.dtype}")
 
 
 def check_unit_range(why: str, **tensors: Tensor) -> None:
