@@ -96,17 +96,6 @@ def standard_uniform(shape: Sequence[int], like: Tensor, generator: torch.Genera
     return torch.rand(tuple(shape), generator=generator, device=source, dtype=like.dtype).to(like.device)
 
 
-def at_least_single(dtype: torch.dtype) -> torch.dtype:
-    """float32 in place of half precision, in which sums of many lose digits or leave its range (65,504).
-
-    Example:
-        >>> from riemvae_core.numerics import at_least_single
-        >>> at_least_single(torch.bfloat16), at_least_single(torch.float64)
-        (torch.float32, torch.float64)
-    """
-    return torch.promote_types(dtype, torch.float32)
-
-
 def check_floats(**tensors: object) -> None:
     """Raise ValueError unless each is a tensor of floating numbers, and say how to make one of what came.
 
@@ -159,8 +148,8 @@ def check_held(dtype: torch.dtype, **tensors: Tensor) -> None:
     for name, x in tensors.items():
         if x.is_meta or math.isfinite(x.detach().to(dtype).sum().item()):
             continue
-        expected = f"{name} must be within the range of {dtype}, {torch.finfo(dtype).max:g}"
-        _name_bad_row(x, ~x.to(dtype).isfinite(), expected, f"leave them out, or take all in {x.dtype}")
+        most = f"{name} must be within the range of {dtype}, {torch.finfo(dtype).max:g}"
+        _name_bad_row(x, ~x.to(dtype).isfinite(), most, f"leave them out, or take all in {x.dtype}")
 
 
 def check_unit_range(why: str, **tensors: Tensor) -> None:

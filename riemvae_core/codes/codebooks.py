@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from riemvae_core.codes.quantizer import check_codebook, count_codes, nearest_code
+from riemvae_core.codes.quantizer import at_least_single, check_codebook, count_codes, nearest_code
 from riemvae_core.numerics import (
-    at_least_single,
     check_finite,
     check_floats,
     check_held,

@@ -17,12 +17,13 @@ from torch import Tensor
 from riemvae_core.codes.quantizer import (
     MOST_CODES,
     Quantized,
+    at_least_single,
     check_codes,
     count_codes,
     perplexity,
     straight_through,
 )
-from riemvae_core.numerics import at_least_single, check_finite, check_points
+from riemvae_core.numerics import check_finite, check_points
 
 MARGIN = 1e-3
 

@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from riemvae_core.neighbors import FAR, middle
 from riemvae_core.numerics import (
-    at_least_single,
     check_finite,
     check_floats,
     check_number,
@@ -23,6 +22,11 @@ BUDGET = {"cpu": 2**20}
 WHOLE = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 # so many codes are counted at most: their counts take 2 GB
 MOST_CODES = 2**28
+
+
+def at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """float32 in place of half precision, in which sums of many lose digits or leave its range (65,504)."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 class Quantized(NamedTuple):

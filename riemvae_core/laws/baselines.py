@@ -11,7 +11,6 @@ from riemvae_core.balls import LOG_2PI, kl_to_standard_normal, reparameterize
 from riemvae_core.laws.law import held_log_var
 from riemvae_core.models import VAE, ModelConfig, fit, make_model
 from riemvae_core.numerics import (
-    at_least_single,
     check_finite,
     check_floats,
     check_number,
@@ -127,7 +126,9 @@ def sample_aggregate_posterior(
 
 
 def _indices(m: int, n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    single = like.new_empty(0, dtype=at_least_single(like.dtype))  # half precision tells 2,048 balls apart
+    single = like.new_empty(
+        0, dtype=torch.promote_types(like.dtype, torch.float32)
+    )  # half precision tells 2,048 balls apart
     return (standard_uniform((n,), single, generator) * m).long().clamp(max=m - 1)
 
 
@@ -165,7 +166,7 @@ def sample_mixture(
     weights, means, covariances = fitted_mixture(codes, components, seed)
     # in double precision: a component of few codes is flat but for scikit-learn's floor
     roots = torch.linalg.cholesky(covariances).to(mu)
-    weights, means = weights.to(mu.device, at_least_single(mu.dtype)), means.to(mu)
+    weights, means = weights.to(mu.device, torch.promote_types(mu.dtype, torch.float32)), means.to(mu)
     marks = standard_uniform((n,), weights, generator) * weights.sum()
     index = torch.searchsorted(weights.cumsum(0), marks).clamp(max=components - 1)
     eps = standard_normal((n, mu.shape[1]), mu, generator)
@@ -265,7 +266,7 @@ def trained_second_stage(
     """What draws n codes with a generator, once a second VAE is trained on a draw from each ball."""
     d = mu.shape[1]
     codes = reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator)).detach()
-    codes = codes.to(at_least_single(mu.dtype))
+    codes = codes.to(torch.promote_types(mu.dtype, torch.float32))
     center, spread = codes.mean(0), codes.std(0).clamp_min(1e-12)
     config = ModelConfig((d, 1, 1), latent_dim=d, width=width, linear_output=True)
     model = SecondStage(make_model("vae", config, seed)).to(mu.device)
