@@ -3,12 +3,15 @@
 import functools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from numbers import Integral, Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+_Returned = TypeVar("_Returned")
 
 
 def default_device() -> torch.device:
@@ -230,6 +233,33 @@ def check_images(images: Tensor) -> None:
     if images.ndim != 4 or images.numel() == 0:
         raise ValueError(f"images must be [n, c, h, w] with n at least 1, got {list(images.shape)}")
     check_finite(images=images)
+
+
+def with_own_gradients(function: Callable[..., _Returned]) -> Callable[..., _Returned]:
+    """Let a function that needs gradients of its own work within ``torch.inference_mode``, too.
+
+    Autograd follows nothing there, and no tensor that was made there, so such arguments are copied. A warning
+    of the function counts one frame more on its way to the caller.
+
+    Example:
+        >>> from riemvae_core.numerics import with_own_gradients
+        >>> with torch.inference_mode():
+        ...     torch.is_grad_enabled(), with_own_gradients(torch.is_grad_enabled)()
+        (False, True)
+    """
+
+    @functools.wraps(function)
+    def run(*args: object, **named: object) -> _Returned:
+        leave = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+        with leave:
+            args = tuple(_followed(one) for one in args)
+            return function(*args, **{name: _followed(one) for name, one in named.items()})
+
+    return run
+
+
+def _followed(one: object) -> object:
+    return one.clone() if isinstance(one, Tensor) and one.is_inference() else one
 
 
 @functools.cache

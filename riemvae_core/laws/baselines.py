@@ -16,6 +16,7 @@ from riemvae_core.numerics import (
     check_number,
     standard_normal,
     standard_uniform,
+    with_own_gradients,
 )
 
 
@@ -227,6 +228,7 @@ class SecondStage(nn.Module):
         return codes + torch.exp(self.log_std) * standard_normal(codes.shape, like, generator)
 
 
+@with_own_gradients
 def sample_two_stage(
     mu: Float[Tensor, "m d"],
     log_var: Float[Tensor, "m d"],

@@ -17,7 +17,14 @@ from riemvae_core.laws.parametric import PARAMETRIC
 from riemvae_core.laws.volumes import VOLUMES
 from riemvae_core.laws.widths import checked_widths
 from riemvae_core.neighbors import first_rows
-from riemvae_core.numerics import check_finite, check_floats, check_held, make_generator, source_of
+from riemvae_core.numerics import (
+    check_finite,
+    check_floats,
+    check_held,
+    make_generator,
+    source_of,
+    with_own_gradients,
+)
 
 FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | BETWEEN | FLOWS
 #: the kinds of law that ``fit_law`` knows
@@ -26,6 +33,7 @@ KINDS = tuple(FAMILIES)
 SHARE, LEAST_CODES = 0.2, 10
 
 
+@with_own_gradients
 def fit_law(
     mu: Float[Tensor, "n d"],
     log_var: Float[Tensor, "n d"] | None = None,

@@ -1,7 +1,7 @@
 """Hamiltonian Monte Carlo on many chains at once, for any log density that comes with its gradient."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -91,6 +91,52 @@ class StepSize(NamedTuple):
         return StepSize(
             log_step, share * log_step + (1.0 - share) * self.log_mean, self.center, missed, count
         )
+
+
+def target_of(metric) -> Target:
+    r"""$z\mapsto(\log\sqrt{\det G},\ \nabla\log\sqrt{\det G})$: the metric's own gradient, else autograd's.
+
+    A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space. The
+    target raises ValueError for answers of a wrong shape and where the volume has no gradient.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from riemvae_core.laws import hmc
+        >>> hill = SimpleNamespace(log_volume=lambda z: -0.5 * z.square().sum(-1))
+        >>> hmc.target_of(hill)(torch.tensor([[3.0, 4.0]]))
+        (tensor([-12.5]), tensor([[-3., -4.]]))
+    """
+    if hasattr(metric, "log_volume_and_grad"):
+        return metric.log_volume_and_grad
+
+    def log_volume(z: Tensor) -> Tensor:
+        if hasattr(metric, "log_volume"):
+            return _shaped("metric's log_volume", metric.log_volume(z), z.shape[:-1])
+        return 0.5 * torch.logdet(_shaped("metric", metric(z), (*z.shape, z.shape[-1])))
+
+    def value_and_grad(z: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            value = log_volume(z)
+            gradient = None
+            if value.requires_grad:
+                (gradient,) = torch.autograd.grad(value.sum(), z, allow_unused=True)
+        if gradient is None:
+            raise ValueError(
+                "metric must vary and be followed by autograd, got a volume without a gradient: a constant "
+                "metric has infinite volume, and no uniform law"
+            )
+        return value.detach(), gradient
+
+    return value_and_grad
+
+
+def _shaped(name: str, answer: object, shape: Sequence[int]) -> Tensor:
+    """The answer; ValueError unless it is a tensor of that shape: another would spread over all chains."""
+    if not isinstance(answer, Tensor) or answer.shape != shape:
+        got = list(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise ValueError(f"{name} must return a tensor of shape {list(shape)} for z [n, d], got {got}")
+    return answer
 
 
 def evaluate_target(
@@ -228,7 +274,7 @@ def run_chains(
     check_floats(start=start)
     if start.ndim != 2 or len(start) == 0:
         raise ValueError(f"start must be [chains, d], got {list(start.shape)}")
-    state = evaluate_target(target, start, name)
+    state = evaluate_target(target, start.detach(), name)
     size = StepSize.start(0.5 * start.shape[1] ** -0.25)
     for _ in range(warm_up):
         state, accepted = hmc_step(target, state, math.exp(size.log_step), n_steps, scale, generator, name)

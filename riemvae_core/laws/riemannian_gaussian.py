@@ -11,7 +11,7 @@ from torch import Tensor
 from riemvae_core.laws.diagnostics import importance_ess, pareto_k
 from riemvae_core.laws.samplers import PARETO_LIMIT, resample
 from riemvae_core.laws.uniform import SamplingWarning
-from riemvae_core.numerics import check_finite, check_number, standard_normal
+from riemvae_core.numerics import check_finite, check_number, standard_normal, with_own_gradients
 from riemvae_core.paths import Metric, PathWarning, exponential_map, geodesic
 
 
@@ -38,6 +38,7 @@ class RiemannianDraws(NamedTuple):
     log_normalizer_error: float
 
 
+@with_own_gradients
 def sample_riemannian_gaussian(
     metric: Metric,
     center: Float[Tensor, " d"],
@@ -94,7 +95,7 @@ def sample_riemannian_gaussian(
         warnings.warn(
             f"sample_riemannian_gaussian did not converge: ess {ess:.0f} of {count} proposals",
             SamplingWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return RiemannianDraws(
         z=z[resample(torch.softmax(log_w, 0), n, generator).to(z.device)],

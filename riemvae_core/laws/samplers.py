@@ -15,7 +15,7 @@ from riemvae_core.laws.diagnostics import (
     pareto_k,
     split_r_hat,
 )
-from riemvae_core.laws.hmc import REMEDY, Target, evaluate_target, run_chains
+from riemvae_core.laws.hmc import REMEDY, evaluate_target, run_chains, target_of
 from riemvae_core.laws.mixture import BallMixture
 from riemvae_core.numerics import check_finite, check_number, standard_uniform
 
@@ -61,35 +61,6 @@ class UniformDraws(NamedTuple):
     converged: bool
     method: str
     log_volume_error: float
-
-
-def target_of(metric) -> Target:
-    r"""$z\mapsto(\log\sqrt{\det G},\ \nabla\log\sqrt{\det G})$: the metric's own gradient, else autograd's.
-
-    A metric without ``log_volume`` is asked for its matrix, whose determinant is taken in log space. The
-    target raises ValueError where the volume has no gradient.
-    """
-    if hasattr(metric, "log_volume_and_grad"):
-        return metric.log_volume_and_grad
-
-    def log_volume(z: Tensor) -> Tensor:
-        return metric.log_volume(z) if hasattr(metric, "log_volume") else 0.5 * torch.logdet(metric(z))
-
-    def value_and_grad(z: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            value = log_volume(z)
-            gradient = None
-            if value.requires_grad:
-                (gradient,) = torch.autograd.grad(value.sum(), z, allow_unused=True)
-        if gradient is None:
-            raise ValueError(
-                "metric must vary and be followed by autograd, got a volume without a gradient: a constant "
-                "metric has infinite volume, and no uniform law"
-            )
-        return value.detach(), gradient
-
-    return value_and_grad
 
 
 def resample(

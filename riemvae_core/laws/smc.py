@@ -8,7 +8,7 @@ from torch import Tensor
 
 from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.diagnostics import importance_ess, split_r_hat
-from riemvae_core.laws.hmc import Target, evaluate_target, hmc_step
+from riemvae_core.laws.hmc import Target, evaluate_target, hmc_step, target_of
 from riemvae_core.laws.mixture import BallMixture
 from riemvae_core.laws.samplers import (
     LEAST_ESS,
@@ -19,7 +19,6 @@ from riemvae_core.laws.samplers import (
     contradicted,
     local_scale,
     resample,
-    target_of,
 )
 from riemvae_core.numerics import check_number
 

@@ -12,7 +12,7 @@ from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.laws.groups import proposal_by_groups
 from riemvae_core.laws.samplers import UniformDraws, same_means, sample_by_hmc, sample_by_importance
 from riemvae_core.laws.smc import sample_by_smc
-from riemvae_core.numerics import check_number, source_of
+from riemvae_core.numerics import check_number, source_of, with_own_gradients
 
 # from so many balls on, importance proposes from groups of them first
 MANY = 2000
@@ -55,6 +55,7 @@ def coarse_share(metric) -> float:
     return (spread <= rounding).double().mean().item()
 
 
+@with_own_gradients
 def sample_uniform(
     metric,
     n: int,
@@ -111,7 +112,7 @@ def sample_uniform(
             f"{draws.r_hat:.3f}, acceptance {draws.acceptance:.2f}, error of log_volume "
             f"{draws.log_volume_error:.2f}; do not trust these draws as they are",
             SamplingWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     if balls and (coarse := coarse_share(metric)) > BELOW:
         warnings.warn(
@@ -119,7 +120,7 @@ def sample_uniform(
             f"spreads are below the digits of {metric.mu.dtype} at their centers; take the balls in float64, "
             "or subtract their mean",
             SamplingWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
         draws = draws._replace(converged=False)
     return draws

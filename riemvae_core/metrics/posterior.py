@@ -18,7 +18,7 @@ from riemvae_core.metrics.centroids import choose_medoids, matched_rho, nearest_
 from riemvae_core.metrics.known import ConstantMetric, HalfPlaneMetric, SphereMetric
 from riemvae_core.metrics.places import check_places, check_values
 from riemvae_core.metrics.pullback import PullbackMetric
-from riemvae_core.numerics import check_finite, check_floats
+from riemvae_core.numerics import check_finite, check_floats, with_own_gradients
 
 __all__ = ["ConstantMetric", "HalfPlaneMetric", "PosteriorMetric", "PullbackMetric", "SphereMetric"]
 
@@ -108,6 +108,7 @@ class PosteriorMetric:
         tensor([1.00, 4.00])
     """
 
+    @with_own_gradients
     def __init__(
         self, mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"], rho: float, lam: float, tau: float
     ) -> None:

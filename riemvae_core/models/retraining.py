@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.models.training import History, fit
-from riemvae_core.numerics import seeded_weights
+from riemvae_core.numerics import seeded_weights, with_own_gradients
 
 
 def fresh_decoder(model: nn.Module, seed: int) -> nn.Module:
@@ -24,6 +24,7 @@ def fresh_decoder(model: nn.Module, seed: int) -> nn.Module:
     return copied
 
 
+@with_own_gradients
 def retrain_decoder(
     model: nn.Module, images: Float[Tensor, "n c h w"], *, seed: int, **settings: Any
 ) -> tuple[nn.Module, History]:

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from riemvae_core.models.checkpoints import Plan, check_weights, fingerprint, resume, save_run
 from riemvae_core.models.checks import check_labels, check_losses, check_trainable, ready_images
-from riemvae_core.numerics import check_number, chunks, make_generator, standard_normal
+from riemvae_core.numerics import check_number, chunks, make_generator, standard_normal, with_own_gradients
 
 
 class History(NamedTuple):
@@ -40,6 +40,7 @@ class History(NamedTuple):
 Callback = Callable[[int, nn.Module, dict[str, float]], bool | None]
 
 
+@with_own_gradients
 def fit(
     model: nn.Module,
     images: Float[Tensor, "n c h w"],

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite, check_number
+from riemvae_core.numerics import check_finite, check_number, with_own_gradients
 from riemvae_core.paths.curves import Metric
 from riemvae_core.paths.forms import applied, form_of
 
@@ -20,6 +20,7 @@ STAGES = (
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
 
+@with_own_gradients
 def exponential_map(
     metric: Metric,
     z: Float[Tensor, "*batch d"],
@@ -37,9 +38,9 @@ def exponential_map(
     length.
 
     ``metric`` is any callable that autograd can differentiate. Raises ValueError for v of another shape or
-    dtype than z, numbers that aren't finite, or a metric of a wrong shape; FloatingPointError where G stops
-    being finite and positive definite or ``max_steps`` steps don't reach time 1 (as where a geodesic leaves
-    the space). Derived in chapter 8, after do Carmo (1992).
+    dtype than z, numbers that aren't finite, or a metric of a wrong shape or that autograd can't follow;
+    FloatingPointError where G stops being finite and positive definite or ``max_steps`` steps don't reach
+    time 1 (as where a geodesic leaves the space). Derived in chapter 8, after do Carmo (1992).
 
     Example:
         >>> from riemvae_core.metrics import HalfPlaneMetric
@@ -59,9 +60,19 @@ def exponential_map(
     with torch.no_grad():
         start, velocity = (part.detach().reshape(-1, z.shape[-1]) for part in (z, v))
         metric = form_of(metric)
+        _check_followed(metric, start, velocity)
         p = applied(metric.at(start), velocity)
         end = _travel(metric, start, torch.cat([start, p], -1), velocity.norm(dim=-1), tol, max_steps)
     return end.reshape(z.shape)
+
+
+def _check_followed(metric, start: Tensor, velocity: Tensor) -> None:
+    """Raise ValueError where autograd loses a metric that isn't constant: there is no force to be had."""
+    with torch.enable_grad():
+        followed = metric.at(start.clone().requires_grad_()).requires_grad
+    if not followed:
+        aside = start + velocity.norm(dim=-1, keepdim=True)  # on every axis: some metrics vary on one alone
+        metric.parts(torch.cat([start, aside]), torch.cat([velocity, velocity]))
 
 
 def _travel(metric, start: Tensor, y: Tensor, speed: Tensor, tol: float, max_steps: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite, check_number
+from riemvae_core.numerics import check_finite, check_number, with_own_gradients
 from riemvae_core.paths.curves import Metric, curve_energy, curve_length, straight_line
 from riemvae_core.paths.descent import minimize_energy
 from riemvae_core.paths.flow import exponential_map
@@ -19,6 +19,7 @@ __all__ = ["Geodesic", "curve_energy", "curve_length", "exponential_map", "geode
 LIMIT = {torch.float64: 300.0, torch.float32: 35.0}  # logs of costs, from the middle of their range
 
 
+@with_own_gradients
 def geodesic(
     metric: Metric,
     a: Float[Tensor, "*batch d"],
@@ -148,6 +149,7 @@ def _shaped(found: Geodesic, like: Tensor) -> Geodesic:
     return Geodesic(*(part.reshape(like.shape[:-1] + part.shape[1:]) for part in parts))
 
 
+@with_own_gradients
 def low_cost_path(
     metric: Metric,
     a: Float[Tensor, "*batch d"],

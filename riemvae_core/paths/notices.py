@@ -88,7 +88,7 @@ class Clock:
                 f"{self.what}: up to {self.evaluations} evaluations of energy and gradient, at most about "
                 f"{seconds / 60:.0f} minutes; max_steps bounds it",
                 PathWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
@@ -104,5 +104,5 @@ def tell(name: str, converged: Tensor, spent: Tensor, advice: str) -> None:
             f"{name}: {len(missed)} of {of} pairs did not converge ({rows}), {cut} of them cut short. "
             f"{advice}",
             PathWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

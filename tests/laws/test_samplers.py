@@ -1,6 +1,7 @@
 """The three samplers of the uniform law against each other, and their parts."""
 
 import math
+from types import SimpleNamespace
 
 import properties
 import pytest
@@ -9,7 +10,7 @@ from scipy.stats import kstest
 from scipy.stats import t as student
 from uniform_cases import METHODS, metric_of, random_metric
 
-from riemvae_core.laws import samplers, smc, uniform
+from riemvae_core.laws import hmc, samplers, smc, uniform
 from riemvae_core.laws.crowds import proposal_of_metric
 from riemvae_core.metrics import ConstantMetric, PosteriorMetric
 from riemvae_core.numerics import make_generator
@@ -148,7 +149,7 @@ def test_any_metric_of_finite_volume_can_be_sampled_by_chains():
 def test_a_metric_without_a_gradient_of_its_own_gets_autograds():
     metric = random_metric(4, 3, 1.0)
     (z,) = properties.random_tensors(1, (6, 3), seed=2)
-    value, gradient = samplers.target_of(metric.__call__)(z)
+    value, gradient = hmc.target_of(metric.__call__)(z)
     expected, slope = metric.log_volume_and_grad(z)
     properties.close(value, expected)
     properties.close(gradient, slope)
@@ -193,3 +194,21 @@ def test_a_few_spreads_below_the_digits_and_wide_balls_are_let_pass():
     assert uniform.coarse_share(PosteriorMetric(mu, low, 2**0.5, 0.0, 0.0)) == 1.0
     assert uniform.coarse_share(PosteriorMetric(mu, low, 100.0, 0.0, 0.0)) == 0.0  # rho widens each ball
     assert uniform.coarse_share(PosteriorMetric(mu - mu.mean(0), low, 2**0.5, 0.0, 0.0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (
+            SimpleNamespace(log_volume=lambda z: -0.5 * z**2),
+            r"metric's log_volume .*\[8\].*got \[8, 1\]",
+        ),
+        (lambda z: torch.ones_like(z), r"metric must return .*\[8, 1, 1\].*got \[8, 1\]"),
+        (lambda z: z.detach()[..., None].numpy(), r"metric must return a tensor .*got ndarray"),
+    ],
+)
+def test_a_metric_of_a_wrong_shape_is_named(metric, message):
+    """An axis that was kept would spread one chain's volume over all others, and memory with it."""
+    start = torch.linspace(-3, 3, 8, dtype=torch.float64, device="cpu")[:, None]
+    with pytest.raises(ValueError, match=message):
+        uniform.sample_uniform(metric, 5, make_generator(0), start=start)
