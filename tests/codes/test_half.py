@@ -22,7 +22,7 @@ from riemvae_core.codes import (
     quantize,
     reset_dead_codes,
     start_state,
-)
+)from riemvae_core.codes.quantizer import at_least_single, check_codes
 
 HALVES = (torch.float16, torch.bfloat16)
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
@@ -42,6 +42,7 @@ def two_crowds(dtype, n=35_000):
 def test_usage_of_many_points(dtype):
     z, codebook = two_crowds(dtype)
     q = quantize(z, codebook)
+    assert [at_least_single(t) for t in (dtype, torch.float64)] == [torch.float32, torch.float64]
     assert q.counts.tolist() == [35_000, 35_000]
     assert q.z_q.dtype == dtype
     for found in (

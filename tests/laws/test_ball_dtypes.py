@@ -8,6 +8,7 @@ import torch
 
 import riemvae_core as rc
 from riemvae_core.laws import baselines
+from riemvae_core.laws.law import held_log_var
 
 MU = properties.random_tensors(1, (80, 2), dtype=torch.float32)[0]
 KINDS = ("aggregate posterior", "ball", "uniform", "power", "averaged", "gaussian", "kernel", "two-stage")
@@ -65,6 +66,15 @@ def test_samplers_draw_in_the_dtype_of_the_centers(name):
             ValueError, match=f"log_var must be at most {limit}, .* {dtype} .*, got {came} in row 7"
         ):
             sample(MU.to(dtype), log_var, rc.make_generator(0))
+
+
+def test_precisions_ask_for_more_than_variances():
+    low = torch.full_like(MU, -100.0).double()
+    assert torch.equal(held_log_var(MU, low), low.float())
+    with pytest.raises(
+        ValueError, match="log_var must be within 88.7 of 0, .*got -100 in row 0 .80 of 80 rows"
+    ):
+        held_log_var(MU, low, precise=True)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
