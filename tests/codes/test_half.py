@@ -22,7 +22,8 @@ from riemvae_core.codes import (
     quantize,
     reset_dead_codes,
     start_state,
-)from riemvae_core.codes.quantizer import at_least_single, check_codes
+)
+from riemvae_core.codes.quantizer import at_least_single, check_codes
 
 HALVES = (torch.float16, torch.bfloat16)
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
