@@ -155,6 +155,12 @@ def test_more_codes_than_can_be_counted():
         count_codes(torch.tensor([0]), 2**40)
 
 
+def test_codes_are_checked_without_a_count():
+    check_codes(torch.tensor([0, 2**40 - 1]), 2**40)
+    with pytest.raises(ValueError, match="codes must lie in 0 to 1, got 0 to 2"):
+        check_codes(torch.tensor([0, 2]), 2)
+
+
 # --- laws of codes of any whole dtype
 
 
