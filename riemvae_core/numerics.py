@@ -138,6 +138,23 @@ def check_finite(**tensors: object) -> None:
         _name_bad_row(x, ~x.isfinite(), f"{name} must be finite", "leave them out, or mend what made them")
 
 
+def check_held(dtype: torch.dtype, **tensors: Tensor) -> None:
+    """Raise ValueError where a dtype has no finite number for one of the finite tensors; the row is named.
+
+    Example:
+        >>> from riemvae_core.numerics import check_held
+        >>> check_held(torch.float16, z=torch.tensor([[0.0], [1e5]]))
+        Traceback (most recent call last):
+        ...
+        ValueError: z must be within the range of torch.float16, 65504, got 100000 in row 1 (1 of 2 rows ...
+    """
+    for name, x in tensors.items():
+        if x.is_meta or math.isfinite(x.detach().to(dtype).sum().item()):
+            continue
+        most = f"{name} must be within the range of {dtype}, {torch.finfo(dtype).max:g}"
+        _name_bad_row(x, ~x.to(dtype).isfinite(), most, f"leave them out, or take all in {x.dtype}")
+
+
 def check_unit_range(why: str, **tensors: Tensor) -> None:
     """Raise ValueError unless each lies in [0, 1] up to a millionth, because of ``why``. NaN passes.
 

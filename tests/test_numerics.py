@@ -108,3 +108,14 @@ def test_images_of_a_wrong_shape_are_named():
     for wrong in (torch.zeros(0, 1, 4, 5), torch.zeros(1, 4, 5)):
         with pytest.raises(ValueError, match=r"images must be \[n, c, h, w\] with n at least 1, got \["):
             numerics.check_images(wrong)
+
+
+def test_numbers_that_a_dtype_cannot_hold_are_named():
+    x = torch.tensor([[0.0, 1.0], [2.0, -7e4], [7e4, 0.0]])
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        numerics.check_held(dtype, x=x)
+    numerics.check_held(torch.float16, sum_alone_overflows=torch.full((9,), 6e4), empty=x[:0])
+    with pytest.raises(
+        ValueError, match=r"x must be within the range of torch.float16, 65504, got -70000 in row 1"
+    ):
+        numerics.check_held(torch.float16, x=x)

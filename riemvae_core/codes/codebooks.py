@@ -6,14 +6,22 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from riemvae_core.codes.quantizer import check_codebook, count_codes, nearest_code
-from riemvae_core.numerics import check_finite, check_floats, check_number, check_points, source_of
+from riemvae_core.codes.quantizer import at_least_single, check_codebook, count_codes, nearest_code
+from riemvae_core.numerics import (
+    check_finite,
+    check_floats,
+    check_held,
+    check_number,
+    check_points,
+    source_of,
+)
 
 
 class CodebookState(NamedTuple):
     """A codebook and the running number of points that each code gets in a batch.
 
-    ``start_state`` makes one, ``ema_update`` and ``reset_dead_codes`` take one to the next.
+    ``start_state`` makes one, its counts in single precision at least, ``ema_update`` and
+    ``reset_dead_codes`` take one to the next.
 
     Example:
         >>> rc.CodebookState(torch.tensor([[0.0], [8.0]]), counts=torch.ones(2)).counts
@@ -44,38 +52,41 @@ class KMeans(NamedTuple):
 def start_state(codebook: Float[Tensor, "k d"]) -> CodebookState:
     """A codebook from which moving averages start, every code with the weight of one point.
 
-    Raises ValueError unless the codebook is ``[k, d]`` with at least one code.
+    Counts of a codebook in half precision are in single. Raises ValueError unless the codebook is ``[k, d]``
+    with at least one code.
 
     Example:
         >>> rc.start_state(torch.tensor([[0.0], [8.0]])).counts
         tensor([1.00, 1.00])
     """
     check_codebook(codebook)
-    return CodebookState(codebook, torch.ones_like(codebook[:, 0]))
+    return CodebookState(codebook, torch.ones_like(codebook[:, 0], dtype=at_least_single(codebook.dtype)))
 
 
 def _check_state(state: CodebookState) -> None:
     check_codebook(state.codebook)
     check_finite(counts=state.counts)
     (k, _), counts, dtype = state.codebook.shape, state.counts, state.codebook.dtype
-    if counts.shape != (k,) or counts.dtype != dtype or bool((counts < 0).any()):
+    known = dtype, at_least_single(dtype)
+    if counts.shape != (k,) or counts.dtype not in known or bool((counts < 0).any()):
         came = f"{list(counts.shape)} {counts.dtype}, {int((counts < 0).sum())} of them negative"
-        raise ValueError(f"counts must be [{k}] of {dtype}, one a code and at least 0, got {came}")
+        raise ValueError(f"counts must be [{k}] of {known[1]}, one a code and at least 0, got {came}")
 
 
 def sum_by_code(z: Float[Tensor, "*batch d"], codes: Int[Tensor, "*batch"], k: int) -> Float[Tensor, "k d"]:
-    """The sum of the points of each code; zero for a code without any."""
+    """The sum of the points of each code, in single precision at least; zero for a code without any."""
     check_finite(z=z)
     if codes.shape != z.shape[:-1]:
         raise ValueError(f"codes must have z's leading shape {tuple(z.shape[:-1])}, got {tuple(codes.shape)}")
-    return z.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten().long(), z.reshape(-1, z.shape[-1]))
+    points = z.reshape(-1, z.shape[-1]).to(at_least_single(z.dtype))
+    return points.new_zeros(k, z.shape[-1]).index_add_(0, codes.flatten().long(), points)
 
 
 def kmeans_step(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
     r"""One step of Lloyd's k-means: every code moves to the mean of the points that are nearest to it.
 
-    A code without points stays. The sum of squared distances never grows. Lloyd (1982); derived in chapter 4.
-    Raises ValueError for shapes that don't fit.
+    A code without points stays. The sum of squared distances never grows. Half precision is summed in single.
+    Lloyd (1982); derived in chapter 4. Raises ValueError for shapes that don't fit.
 
     Example:
         >>> rc.kmeans_step(torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([[0.0], [8.0]]))
@@ -83,8 +94,9 @@ def kmeans_step(z: Float[Tensor, "*batch d"], codebook: Float[Tensor, "k d"]) ->
                 [9.00]])
     """
     codes = nearest_code(z, codebook)
-    counts = count_codes(codes, len(codebook)).to(z.dtype)[:, None]
-    return torch.where(counts > 0, sum_by_code(z, codes, len(codebook)) / counts.clamp(min=1.0), codebook)
+    sums, counts = sum_by_code(z, codes, len(codebook)), count_codes(codes, len(codebook))[:, None]
+    means = sums / counts.to(sums.dtype).clamp(min=1.0)
+    return torch.where(counts > 0, means.to(codebook.dtype), codebook)
 
 
 @torch.no_grad()
@@ -118,7 +130,7 @@ def kmeans_codebook(
     seed = int(torch.randint(2**31, (), generator=generator, device=source_of(generator)))
     with threadpool_limits(1):  # small products: threads that wait for each other cost more than they save
         seeds, _ = kmeans_plusplus(points.cpu().double().numpy(), k, random_state=seed)
-    points = points.to(torch.promote_types(z.dtype, torch.float32))  # sums of many leave half precision
+    points = points.to(at_least_single(z.dtype))  # sums of many leave half precision
     codebook = torch.as_tensor(seeds, dtype=points.dtype, device=z.device)
     steps, converged = 0, False
     while steps < max_steps and not converged:
@@ -151,8 +163,10 @@ def ema_update(
     z$ with the ``decay`` $\alpha$, then $e_k = S_k/\tilde N_k$ with ``smooth_counts``; van den Oord et al.
     (2017), appendix A.1. The state needs no $S_k$, since $S_k = \tilde N_k e_k$. With decay 0 and no
     smoothing this is ``kmeans_step``. A code that gets no points stays until $N_k$ is as small as the
-    smoothing, which then draws it to the origin: reset it before. Raises ValueError for shapes that don't
-    fit, numbers that aren't finite and a decay outside of 0 to 1.
+    smoothing, which then draws it to the origin: reset it before. Of a codebook in half precision sums and
+    counts are in single; codes are rounded to half, in which a step of less than a thousandth (a hundredth
+    in bfloat16) is lost: train a codebook in single. Raises ValueError for shapes that don't fit, numbers
+    that aren't finite, or that the codebook's dtype can't hold, and a decay outside of 0 to 1.
 
     Example:
         >>> z, codebook = torch.tensor([[0.0], [2.0], [9.0]]), torch.tensor([[0.0], [8.0]])
@@ -164,15 +178,18 @@ def ema_update(
     _check_state(state)
     check_points(z, state.codebook.shape[-1])
     check_finite(z=z)
+    check_held(state.codebook.dtype, z=z)
     check_number(decay=decay, smoothing=smoothing)
     if not 0.0 <= decay < 1.0 or not 0.0 <= smoothing <= 1e30:
         raise ValueError(f"decay must be in [0, 1) and smoothing at least 0, got {decay} and {smoothing}")
     k, z = len(state.codebook), z.to(state.codebook.dtype)
-    sums = state.codebook * smooth_counts(state.counts, smoothing)[:, None]
-    counts = torch.lerp(count_codes(codes, k).to(z.dtype), state.counts, decay)
+    before = state.counts.to(at_least_single(z.dtype))
+    sums = state.codebook * smooth_counts(before, smoothing)[:, None]
+    counts = torch.lerp(count_codes(codes, k).to(before.dtype), before, decay)
     sums = torch.lerp(sum_by_code(z, codes, k), sums, decay)
     smoothed = smooth_counts(counts, smoothing)[:, None]
-    return CodebookState(torch.where(smoothed > 0, sums / smoothed, state.codebook), counts)
+    means = (sums / smoothed).to(state.codebook.dtype)
+    return CodebookState(torch.where(smoothed > 0, means, state.codebook), counts)
 
 
 def dead_codes(counts: Float[Tensor, " k"], threshold: float) -> Bool[Tensor, " k"]:
@@ -201,7 +218,7 @@ def reset_dead_codes(
     points with the largest are taken, so chance comes from the caller. Where there are more dead codes than
     points, the rest has to wait for another batch. A revived code that wins no point in the next batch is
     dead again, and tries its luck elsewhere. Dhariwal et al. (2020) (random restarts). Raises
-    ValueError for shapes that don't fit and numbers that aren't finite.
+    ValueError for shapes that don't fit and numbers that aren't finite, or that the codebook can't hold.
 
     Example:
         >>> state = rc.CodebookState(torch.tensor([[0.0], [99.0]]), torch.tensor([5.0, 0.0]))
@@ -213,12 +230,13 @@ def reset_dead_codes(
     _check_state(state)
     check_points(z, state.codebook.shape[-1])
     check_finite(z=z, noise=noise)
+    check_held(state.codebook.dtype, z=z)
     if z.ndim != 2 or noise.shape != z.shape[:1]:
         raise ValueError(
             f"z must be [n, d] and noise [n], got {list(z.shape)} and {list(noise.shape)}: one value a point"
         )
     dead = dead_codes(state.counts, threshold).nonzero().flatten()[: len(z)]
-    codebook, counts = state.codebook.clone(), state.counts.clone()
+    codebook, counts = state.codebook.clone(), state.counts.clone().to(at_least_single(state.counts.dtype))
     codebook[dead] = z[noise.topk(len(dead)).indices].to(codebook)
     counts[dead] = threshold
     return CodebookState(codebook, counts)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from riemvae_core.codes.quantizer import check_whole, count_codes
+from riemvae_core.codes.quantizer import check_codes, check_whole, count_codes
 from riemvae_core.numerics import check_number, seeded_weights, standard_uniform
 
 
@@ -33,7 +33,7 @@ class HistogramPrior(NamedTuple):
         """The log probability of each image's codes, in nats."""
         _check_codes(codes, tuple(self.log_share.shape[:-1]), self.log_share.shape[-1])
         rows = self.log_share.expand(*codes.shape, -1)
-        return rows.gather(-1, codes[..., None]).reshape(len(codes), -1).sum(-1)
+        return rows.gather(-1, codes.long()[..., None]).reshape(len(codes), -1).sum(-1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Int[Tensor, "n *places"]:
         """Codes of n images."""
@@ -130,7 +130,7 @@ class CodePrior(nn.Module):
     def logits(self, codes: Int[Tensor, "n *places"]) -> Float[Tensor, "n m k"]:
         """Unnormalized log probabilities of the code at each place, given the codes before it."""
         _check_codes(codes, self.config.grid, self.config.n_codes)
-        flat = codes.reshape(len(codes), self.places)
+        flat = codes.long().reshape(len(codes), self.places)
         row = self.config.grid[-1] if self.config.grid else 1
         before, above = (self._shifted(flat, by) for by in (1, row))
         inputs = self.before(before) + self.above(above) + self.place
@@ -142,7 +142,7 @@ class CodePrior(nn.Module):
     def log_prob(self, codes: Int[Tensor, "n *places"]) -> Float[Tensor, " n"]:
         """The log probability of each image's codes, in nats. Raises ValueError for codes that don't fit."""
         log_p = self.logits(codes).log_softmax(-1)
-        return log_p.gather(-1, codes.reshape(len(codes), self.places, 1)).sum((-2, -1))
+        return log_p.gather(-1, codes.long().reshape(len(codes), self.places, 1)).sum((-2, -1))
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Int[Tensor, "n *places"]:
@@ -216,4 +216,4 @@ def _check_codes(codes: Tensor, grid: tuple[int, ...], k: int) -> None:
     check_whole(codes)
     if codes.ndim == 0 or tuple(codes.shape[1:]) != grid:
         raise ValueError(f"codes must be [n, {', '.join(map(str, grid))}], got {list(codes.shape)}")
-    count_codes(codes, k)
+    check_codes(codes, k)

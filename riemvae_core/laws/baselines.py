@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from riemvae_core.balls import LOG_2PI, kl_to_standard_normal, reparameterize
+from riemvae_core.laws.law import held_log_var
 from riemvae_core.models import VAE, ModelConfig, fit, make_model
 from riemvae_core.numerics import (
     check_finite,
@@ -19,17 +20,14 @@ from riemvae_core.numerics import (
 )
 
 
-def _check(mu: Tensor, n: int, log_var: Tensor | None = None, least: int = 1) -> None:
+def _check(mu: Tensor, n: int, log_var: Tensor | None = None, least: int = 1) -> Tensor | None:
+    """The log variances in mu's dtype, in which draws are made. ValueError for what isn't balls."""
     check_floats(mu=mu)
     if mu.ndim != 2 or len(mu) < least or mu.shape[1] < 1:
         raise ValueError(f"mu must be [m, d] with m at least {least}, got {list(mu.shape)}")
-    if log_var is not None and log_var.shape != mu.shape:
-        raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
     check_number(1, whole=True, n=n)
     check_finite(mu=mu)
-    if log_var is not None:
-        check_finite(log_var=log_var)
-        check_finite(**{"exp(log_var)": torch.exp(log_var)})
+    return None if log_var is None else held_log_var(mu, log_var)
 
 
 def sample_prior(
@@ -69,7 +67,7 @@ def sample_gaussian(
         >>> rc.sample_gaussian(mu, 20_000, generator=rc.make_generator(0)).var(0)
         tensor([0.5, 2.0])
     """
-    _check(mu, n, log_var, least=2)
+    log_var = _check(mu, n, log_var, least=2)
     root = covariance_root(mu, log_var).to(mu)
     return mu.mean(0) + standard_normal((n, mu.shape[1]), mu, generator) @ root.T
 
@@ -113,8 +111,9 @@ def sample_aggregate_posterior(
 ) -> Float[Tensor, "n d"]:
     r"""n draws from $q(z)$, the mean density of all balls $q_i(z)$: a ball at random, a point of it.
 
-    ``mu`` and ``log_var`` hold the balls, a row each. Its second moment is derived in chapter 2. Raises
-    ValueError for shapes, numbers that are not finite and n below 1.
+    ``mu`` and ``log_var`` hold the balls, a row each; draws have mu's dtype. Its second moment is derived in
+    chapter 2. Raises ValueError for shapes, numbers that are not finite, variances that mu's dtype can't hold
+    and n below 1.
 
     Example:
         >>> mu, log_var = torch.tensor([[-1.0], [1.0]]), torch.zeros(2, 1)
@@ -122,13 +121,16 @@ def sample_aggregate_posterior(
         >>> z.square().mean().item()  # E mu^2 + E sigma^2
         2.0
     """
-    _check(mu, n, log_var)
+    log_var = _check(mu, n, log_var)
     index = _indices(len(mu), n, mu, generator)
     return reparameterize(mu[index], log_var[index], standard_normal((n, mu.shape[1]), mu, generator))
 
 
 def _indices(m: int, n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return (standard_uniform((n,), like, generator) * m).long().clamp(max=m - 1)
+    single = like.new_empty(
+        0, dtype=torch.promote_types(like.dtype, torch.float32)
+    )  # half precision tells 2,048 balls apart
+    return (standard_uniform((n,), single, generator) * m).long().clamp(max=m - 1)
 
 
 def sample_mixture(
@@ -151,7 +153,7 @@ def sample_mixture(
         >>> (z.sum(1).abs() > 2.0).all().item()  # nothing between the two clouds
         True
     """
-    _check(mu, n, log_var, least=2)
+    log_var = _check(mu, n, log_var, least=2)
     check_number(whole=True, components=components)
     if not 1 <= components <= len(mu):
         raise ValueError(f"components must be from 1 to the number of codes, {len(mu)}, got {components}")
@@ -165,8 +167,8 @@ def sample_mixture(
     weights, means, covariances = fitted_mixture(codes, components, seed)
     # in double precision: a component of few codes is flat but for scikit-learn's floor
     roots = torch.linalg.cholesky(covariances).to(mu)
-    weights, means = weights.to(mu), means.to(mu)
-    marks = standard_uniform((n,), mu, generator) * weights.sum()
+    weights, means = weights.to(mu.device, torch.promote_types(mu.dtype, torch.float32)), means.to(mu)
+    marks = standard_uniform((n,), weights, generator) * weights.sum()
     index = torch.searchsorted(weights.cumsum(0), marks).clamp(max=components - 1)
     eps = standard_normal((n, mu.shape[1]), mu, generator)
     return means[index] + torch.einsum("nij,nj->ni", roots[index], eps)
@@ -250,7 +252,7 @@ def sample_two_stage(
         >>> z.mean(0)  # in the units of the codes
         tensor([7.0, 7.0])
     """
-    _check(mu, n, log_var, least=2)
+    log_var = _check(mu, n, log_var, least=2)
     return trained_second_stage(mu, log_var, generator, epochs, width, seed, **settings)(n, generator)
 
 
@@ -266,6 +268,7 @@ def trained_second_stage(
     """What draws n codes with a generator, once a second VAE is trained on a draw from each ball."""
     d = mu.shape[1]
     codes = reparameterize(mu, log_var, standard_normal(mu.shape, mu, generator)).detach()
+    codes = codes.to(torch.promote_types(mu.dtype, torch.float32))
     center, spread = codes.mean(0), codes.std(0).clamp_min(1e-12)
     config = ModelConfig((d, 1, 1), latent_dim=d, width=width, linear_output=True)
     model = SecondStage(make_model("vae", config, seed)).to(mu.device)
@@ -274,6 +277,6 @@ def trained_second_stage(
     fit(model, data, epochs=epochs, seed=seed, **settings)
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
-        return center + spread * model.sample(n, generator).to(mu)
+        return (center + spread * model.sample(n, generator).to(center)).to(mu)
 
     return draw

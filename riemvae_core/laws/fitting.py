@@ -11,13 +11,20 @@ from torch import Tensor
 from riemvae_core.laws.between import BETWEEN
 from riemvae_core.laws.flows import FLOWS
 from riemvae_core.laws.kernels import KERNELS
-from riemvae_core.laws.law import Codes, Family, Law, score
+from riemvae_core.laws.law import Codes, Family, Law, held_log_var, score
 from riemvae_core.laws.local import LOCAL
 from riemvae_core.laws.parametric import PARAMETRIC
 from riemvae_core.laws.volumes import VOLUMES
 from riemvae_core.laws.widths import checked_widths
 from riemvae_core.neighbors import first_rows
-from riemvae_core.numerics import check_finite, check_floats, make_generator, source_of, with_own_gradients
+from riemvae_core.numerics import (
+    check_finite,
+    check_floats,
+    check_held,
+    make_generator,
+    source_of,
+    with_own_gradients,
+)
 
 FAMILIES: dict[str, Family] = PARAMETRIC | KERNELS | LOCAL | VOLUMES | BETWEEN | FLOWS
 #: the kinds of law that ``fit_law`` knows
@@ -66,7 +73,8 @@ def fit_law(
     ``prior``: N(0, I). ``two-stage``: Dai and Wipf's second VAE, of 50 epochs and width 256 by rule, since it
     has no density.
 
-    log_var: the balls' log variances; all kinds made of balls and ``two-stage`` need them.
+    log_var: the balls' log variances; all kinds made of balls and ``two-stage`` need them. They are taken in
+    mu's dtype, which must hold variances and precisions.
     held_out: codes ``[m, d]`` of other images, from the same encoder. decode: from codes to images, such that
     torch can differentiate it (``PullbackMetric``).
     widths: all the widths of the kind, as ``Law.widths`` has them: nothing is chosen then. h is above 0 (d of
@@ -88,7 +96,7 @@ def fit_law(
     """
     family = _family(kind)
     source_of(generator)
-    _check(mu, log_var, held_out)
+    log_var, held_out = _checked(mu, log_var, held_out)
     for name, thing in (("log_var", log_var), ("decode", decode)):
         if thing is None and name in family.needs:
             raise ValueError(f"{name} must be given for a law of kind {kind!r}, got None")
@@ -98,14 +106,14 @@ def fit_law(
     if len(rows) < LEAST_CODES:
         came = f"{len(rows)} of {len(mu)} rows"
         raise ValueError(f"mu must hold at least {LEAST_CODES} different codes, got {came}")
-    log_var = None if log_var is None else log_var.detach().to(mu)[rows]
+    log_var = None if log_var is None else log_var[rows]
     every = Codes(mu[rows], log_var, decode, generator)
     if widths is not None:
         plain = checked_widths(kind, family.names, widths, every)
         parts = family.make(every, plain)
         seen = math.nan
         if held_out is not None and parts.log_prob is not None:
-            seen = score(parts, _unseen(held_out.detach().to(mu), every.mu))
+            seen = score(parts, _unseen(held_out, every.mu))
         return Law(kind, plain, seen, (), mu.shape[1], parts)
     train, held = _split(every, held_out)
     choice = family.choose(train, held)
@@ -120,7 +128,10 @@ def _family(kind: str) -> Family:
     return FAMILIES[kind]
 
 
-def _check(mu: Tensor, log_var: Tensor | None, held_out: Tensor | None) -> None:
+def _checked(
+    mu: Tensor, log_var: Tensor | None, held_out: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Log variances and codes held out in mu's dtype, in which the law is made: that is what is checked."""
     check_floats(mu=mu)
     if mu.ndim != 2 or 0 in mu.shape:
         raise ValueError(f"mu must be [n, d] with n and d at least 1, got {list(mu.shape)}")
@@ -128,16 +139,15 @@ def _check(mu: Tensor, log_var: Tensor | None, held_out: Tensor | None) -> None:
     if mu.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"mu must be float32 or float64, got {mu.dtype}: take mu.float()")
     if log_var is not None:
-        check_floats(log_var=log_var)
-        if log_var.shape != mu.shape:
-            raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
-        check_finite(log_var=log_var)
-        check_finite(**{"exp(|log_var|)": torch.exp(log_var.abs())})
+        log_var = held_log_var(mu, log_var.detach(), precise=True)
     if held_out is not None:
         check_floats(held_out=held_out)
         if held_out.ndim != 2 or len(held_out) == 0 or held_out.shape[1] != mu.shape[1]:
             raise ValueError(f"held_out must be [m, {mu.shape[1]}], got {list(held_out.shape)}")
         check_finite(held_out=held_out)
+        check_held(mu.dtype, held_out=held_out)
+        held_out = held_out.detach().to(mu)
+    return log_var, held_out
 
 
 def _different(mu: Float[Tensor, "n d"]) -> Tensor:
@@ -158,7 +168,7 @@ def _unseen(held_out: Float[Tensor, "m d"], mu: Float[Tensor, "n d"]) -> Float[T
 
 def _split(every: Codes, held_out: Tensor | None) -> tuple[Codes, Tensor]:
     if held_out is not None:
-        return every, _unseen(held_out.detach().to(every.mu), every.mu)
+        return every, _unseen(held_out, every.mu)
     order = torch.randperm(len(every.mu), generator=every.generator, device=every.generator.device)
     order, m = order.to(every.mu.device), max(1, round(SHARE * len(every.mu)))
     rest = order[m:].sort().values

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from riemvae_core.numerics import check_finite, check_number, check_points
+from riemvae_core.numerics import check_finite, check_floats, check_number, check_points
 
 Draw = Callable[[int, torch.Generator | None], Tensor]
 Density = Callable[[Tensor], Tensor]
@@ -140,6 +140,28 @@ def _of_near_and_far(log_prob: Density, z: Float[Tensor, "m d"]) -> Float[Tensor
         if len(z) < 2:
             return z.new_full((len(z),), -math.inf)
         return torch.cat([_of_near_and_far(log_prob, half) for half in z.tensor_split(2)])
+
+
+def held_log_var(mu: Float[Tensor, "n d"], log_var: Tensor, precise: bool = False) -> Float[Tensor, "n d"]:
+    """The log variances in mu's dtype and on its device; ``precise`` where precisions are taken too.
+
+    Raises ValueError, with the row and what came, where that dtype can't hold the variances.
+    """
+    check_floats(log_var=log_var)
+    if log_var.shape != mu.shape:
+        raise ValueError(f"log_var must have mu's shape {tuple(mu.shape)}, got {tuple(log_var.shape)}")
+    check_finite(log_var=log_var)
+    held, most = log_var.to(mu), math.log(torch.finfo(mu.dtype).max)
+    beyond = torch.exp(held.detach().abs() if precise else held.detach()).isinf()
+    if bool(beyond.any()):
+        row, count = int(beyond.any(1).nonzero()[0]), int(beyond.any(1).sum())
+        limit = f"within {most:.1f} of 0" if precise else f"at most {most:.1f}"
+        raise ValueError(
+            f"log_var must be {limit}, so that mu's {mu.dtype} holds its exp, got "
+            f"{log_var[row][beyond[row]][0].item():.6g} in row {row} ({count} of {len(mu)} rows hold such): "
+            "leave them out" + ("" if mu.dtype == torch.float64 else ", or take mu.double()")
+        )
+    return held
 
 
 def deviations(mu: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:

@@ -69,6 +69,8 @@ def sample_riemannian_gaussian(
     check_finite(center=center)
     if center.ndim != 1 or len(center) == 0:
         raise ValueError(f"center must be [d] with d at least 1, got {list(center.shape)}")
+    if center.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"center must be float32 or float64, got {center.dtype}: take center.float()")
     check_number(positive=True, sigma=sigma)
     check_number(1, whole=True, n=n)
     d, count = len(center), max(4 * n, 400)

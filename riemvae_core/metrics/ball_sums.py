@@ -79,7 +79,8 @@ class BallSums:
 
     def _features(self, z: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
         rows = (z - self._center) / self.rho
-        last = torch.full_like(rows[:, :1], -1.0 / self.rho**2)
+        most = torch.finfo(rows.dtype).max  # beyond it sums are no numbers, which their caller names
+        last = torch.full_like(rows[:, :1], -min(1.0 / self.rho**2, most))
         return torch.cat([-rows.square(), rows * (2.0 / self.rho), last], dim=1)
 
     def _expanded(

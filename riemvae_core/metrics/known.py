@@ -23,6 +23,8 @@ class ConstantMetric:
 
     def __init__(self, matrix: Float[Tensor, "d d"]) -> None:
         check_finite(matrix=matrix)
+        if matrix.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"matrix must be float32 or float64, got {matrix.dtype}: take matrix.float()")
         square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 0
         if not square or not torch.allclose(matrix, matrix.T):
             raise ValueError(

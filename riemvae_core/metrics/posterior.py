@@ -40,6 +40,13 @@ def _check_number(name: str, value: float, positive: bool) -> float:
     return number
 
 
+def _check_rho(rho: float) -> float:
+    number = _check_number("rho", rho, positive=True)
+    if not 1e-150 <= number <= 1e150:
+        raise ValueError(f"rho must be from 1e-150 to 1e150, so that its square is a number, got {number:g}")
+    return number
+
+
 def _check_balls(mu: Tensor, log_var: Tensor) -> None:
     check_floats(mu=mu, log_var=log_var)
     if mu.ndim != 2 or 0 in mu.shape:
@@ -61,9 +68,9 @@ def _check_balls(mu: Tensor, log_var: Tensor) -> None:
 
 
 def _mean_sum(function: Callable[[Tensor], Tensor], values: Float[Tensor, "n d"]) -> float:
-    """Mean over rows of a function's sums over axes, in double precision where one row would overflow it."""
+    """Mean over rows of a function's sums over axes, in double precision where single's range is left."""
     mean = function(values).sum(1).mean().item()
-    return mean if math.isfinite(mean) else function(values.cpu().double()).sum(1).mean().item()
+    return mean if 0.0 < mean < math.inf else function(values.cpu().double()).sum(1).mean().item()
 
 
 class PosteriorMetric:
@@ -107,7 +114,7 @@ class PosteriorMetric:
     ) -> None:
         _check_balls(mu, log_var)
         self.mu, self.log_var = mu.detach(), log_var.detach()
-        self.rho = _check_number("rho", rho, positive=True)
+        self.rho = _check_rho(rho)
         self.lam = _check_number("lam", lam, positive=False)
         self.tau = _check_number("tau", tau, positive=False)
         self._log_lam = math.log(self.lam) if self.lam > 0.0 else -math.inf
@@ -266,7 +273,7 @@ class PosteriorMetric:
             rho = nearest_neighbor_rho(mu[keep])
         elif isinstance(rho, str):
             raise ValueError(f"rho must be a number, 'matched' or 'paper', got {rho!r}")
-        rho = _check_number("rho", rho, positive=True)
+        rho = _check_rho(rho)
         spread = (background * len(keep)) ** (2.0 / mu.shape[1]) * rho**2  # lam / tau
         if lam is None:
             var, second = _mean_sum(torch.exp, log_var), _mean_sum(torch.square, mu)

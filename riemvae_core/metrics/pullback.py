@@ -122,4 +122,6 @@ class PullbackMetric:
 
     def log_volume(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         r"""Log of the volume element, $\tfrac12\log\det G(z)$; minus infinity where J loses rank."""
-        return 0.5 * torch.linalg.slogdet(self(z)).logabsdet
+        matrices = self(z)
+        wide = torch.promote_types(matrices.dtype, torch.float32)  # half precision has no determinants
+        return (0.5 * torch.linalg.slogdet(matrices.to(wide)).logabsdet).to(matrices.dtype)

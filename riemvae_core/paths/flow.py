@@ -51,8 +51,8 @@ def exponential_map(
     check_finite(z=z, v=v)
     if v.shape != z.shape or z.ndim < 1 or z.shape[-1] < 1:
         raise ValueError(f"v must have z's shape [*batch, d], {tuple(z.shape)}, got {tuple(v.shape)}")
-    if v.dtype != z.dtype or not z.is_floating_point():
-        raise ValueError(f"z and v must have the same floating dtype, got {z.dtype} and {v.dtype}")
+    if v.dtype != z.dtype or z.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"z and v must have the same dtype, float32 or float64, got {z.dtype} and {v.dtype}")
     check_number(1, whole=True, max_steps=max_steps)
     if tol is not None:
         check_number(positive=True, tol=tol)

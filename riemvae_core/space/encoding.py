@@ -42,15 +42,16 @@ def encode_all(
     item_shape: tuple[int, ...] | None = None,
     spare: Condition | None = None,
     twice: bool = False,
+    plain: bool = False,
 ) -> Encoded:
-    """The balls of all items; see ``batches`` for data, condition, key and spare.
+    """The balls of all items; see ``batches`` for data, condition, key, spare and plain.
 
     ``twice``: the first batch is encoded again, to see whether chance has a part in its balls.
 
     Raises ValueError for items of another shape than ``item_shape``, or than the first ones, and for none.
     """
     found, brought, start, some, strays = [], [], 0, None, False
-    inputs = batches(data, batch_size, condition, key, adapter.needs, adapter.may_need, spare)
+    inputs = batches(data, batch_size, condition, key, adapter.needs, adapter.may_need, spare, plain)
     with adapter.at_rest():
         for x, c in inputs:
             item_shape = item_shape or tuple(x.shape[1:])
@@ -91,7 +92,9 @@ def encode_more(space: Any, x: Data, condition: Any) -> Balls:
             alike(own, None, None, "an item")
     elif not any(isinstance(part, str) for part in parts(given).values()):
         given = alike(own, condition, None, "an item")
-    found = encode_all(adapter, x, space.batch_size, given, space.key, space.image_shape, spare)
+    # a key says where items lie in batches with entries; only a tuple may be one such batch, or several
+    plain = not isinstance(x, tuple) or isinstance(space.key, str)
+    found = encode_all(adapter, x, space.batch_size, given, space.key, space.image_shape, spare, plain=plain)
     left = slice(None) if space.axes is None else space.axes
     return Balls(found.mu.flatten(1)[:, left], found.log_var.flatten(1)[:, left])
 

@@ -37,6 +37,7 @@ def batches(
     needs: tuple[str, ...] = (),
     may: str = "",
     spare: Condition | None = None,
+    plain: bool = False,
 ) -> Iterator[tuple[Tensor, Condition | None]]:
     """Items in batches of at most ``batch_size``, in their order, each with its rows of the condition.
 
@@ -46,7 +47,7 @@ def batches(
     it, with the name of an entry in place of a tensor where each batch brings its own; where it is None and
     ``needs`` are the inputs that the model can't do without, these are what follows in a batch's tuple; where
     it may take labels, as the input ``may``, a tuple that seems to hold them is refused. ``spare`` is one row
-    for all, for batches that bring none.
+    for all, for batches that bring none. ``plain``: a batch without entries is the items, whatever the key.
 
     Raises ValueError for anything else, and for a condition of another number of rows.
     """
@@ -54,7 +55,7 @@ def batches(
     own = {k: v for k, v in parts(condition).items() if isinstance(v, Tensor)}
     start = 0
     for batch in _raw(data, batch_size, _most(own)):
-        x = _checked(_entry(batch, key), batch)
+        x = _checked(batch if plain and not _has_entries(batch) else _entry(batch, key), batch)
         if isinstance(data, IterableDataset) and x.ndim == 3:
             raise ValueError(
                 f"data must say whether these are items or batches, got {say(data)} of {list(x.shape)}: pass "
@@ -155,10 +156,17 @@ def _is_array(thing: Any) -> bool:
     return isinstance(thing, Tensor | np.ndarray)
 
 
+def _has_entries(batch: Any) -> bool:
+    """Whether a key can name a part of a batch: not of a tensor, an array or what numpy reads as one."""
+    return isinstance(batch, Mapping | np.recarray) or not hasattr(batch, "__array__")
+
+
 def _entry(batch: Any, key: str | int | None, name: str = "key") -> Any:
     """The part of a batch that a key names; without one a tuple's first, and what is no tuple itself."""
     if isinstance(key, str):
-        found = batch.get(key) if isinstance(batch, Mapping) else getattr(batch, key, None)
+        found = batch.get(key) if isinstance(batch, Mapping) else None
+        if not isinstance(batch, Mapping) and (not _is_array(batch) or isinstance(batch, np.recarray)):
+            found = getattr(batch, key, None)  # of an array these are no entries: shape, T, data
         if found is None:
             raise ValueError(f"{name} must name an entry of the batches, got {key!r} for {say(batch)}")
         return found

@@ -41,7 +41,7 @@ class LatentSpace:
     ``[product of code_shape]`` holds the values that the others keep. ``adapter`` is the model, None in a
     space loaded without it; ``made_by`` its fingerprint at the time when it made the balls. ``condition`` is
     what the model got beside the items, as tensors of n rows or of one row for all; ``key`` the entry of
-    batches that held them.
+    batches that held them, which tensors, the items themselves, don't need.
 
     Where a model takes a condition, methods take one too: one row for all, or one for each image, code or
     curve; left out, it is the space's own where that is the same for all items. The metric knows the balls

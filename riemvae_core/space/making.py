@@ -40,7 +40,7 @@ def latent_space(
     tensor is their second input, a tuple holds more, a dict gives them by their names; one of the two may
     take none. A text names the entry of dict batches. Where the model can't do without, batches ``(x, y)``
     bring their own.
-    key: which entry of dict batches holds the items.
+    key: which entry of dict or tuple batches holds the items. The space then takes such batches, and tensors.
     batch_size: at most so many items or codes go through the model at once.
     radius: for a model without variances (an autoencoder) the radius of every ball, in units of z; the metric
     is then this choice's as much as the model's.

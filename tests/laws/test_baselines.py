@@ -193,7 +193,7 @@ def test_bad_input_is_named():
             function(bad, log_var)
         with pytest.raises(ValueError, match="log_var must be finite, got nan in row 7"):
             function(mu, bad)
-        with pytest.raises(ValueError, match=r"exp\(log_var\) must be finite, got inf in row 9"):
+        with pytest.raises(ValueError, match=r"log_var must be at most 709.8, .* got 800 in row 9"):
             function(mu, wide)
     with pytest.raises(ValueError, match=r"log_var must have mu's shape \(400, 3\), got \(400, 2\)"):
         baselines.sample_aggregate_posterior(mu, log_var[:, :2], 3)

@@ -105,3 +105,11 @@ def test_draws_live_where_the_center_does(dtype):
     assert draws.z.device.type == "cpu"
     assert draws.z.dtype == dtype
     assert torch.isfinite(draws.z).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused_by_name(dtype):
+    with pytest.raises(
+        ValueError, match=f"center must be float32 or float64, got {dtype}: take center.float"
+    ):
+        sample_riemannian_gaussian(ConstantMetric(torch.eye(2)), torch.zeros(2).to(dtype), 1.0, 3)

@@ -98,3 +98,11 @@ def test_nothing_is_made_on_a_default_device():
         z = torch.full((3, 2), 0.5, dtype=torch.float64, device="cpu")
         assert torch.isfinite(metric(z)).all()
         assert metric.log_volume(z).device.type == "cpu"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_matrix_of_half_precision_is_refused_by_name(dtype):
+    with pytest.raises(
+        ValueError, match=f"matrix must be float32 or float64, got {dtype}: take matrix.float"
+    ):
+        ConstantMetric(torch.eye(2).to(dtype))

@@ -177,3 +177,11 @@ def test_what_torch_can_not_follow_is_no_metric_of_zeros(mode):
             ValueError, match=r"decode must return what torch can differentiate by z, .* detach"
         ):
             PullbackMetric(decode, mode)(z)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_volume_in_half_precision_is_that_of_its_matrix(dtype):
+    metric, z = PullbackMetric(lambda z: torch.cat([z, z.square()], -1)), torch.tensor([[1.0, 2.0]]).to(dtype)
+    found = metric.log_volume(z)
+    assert found.dtype == dtype
+    assert found.item() == pytest.approx(0.5 * math.log((1 + 4) * (1 + 16)), rel=0.01)

@@ -65,3 +65,12 @@ def test_a_geodesic_that_leaves_the_space_is_an_error():
 
     with pytest.raises(FloatingPointError, match=r"point 1 got to time 0\.393 of 1"):
         flow.exponential_map(disk, points((0.0, 0.0), (0.0, 0.0)), points((0.1, 0.0), (2.0, 0.0)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused_by_name(dtype):
+    z = torch.ones(2).to(dtype)
+    with pytest.raises(
+        ValueError, match=f"z and v must have the same dtype, float32 or float64, got {dtype}"
+    ):
+        flow.exponential_map(lambda z: torch.eye(2).to(z).expand(*z.shape, 2), z, z)
