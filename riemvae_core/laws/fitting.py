@@ -68,8 +68,9 @@ def fit_law(
     cut off where q is below all codes held out, and $\bar G$ the mean precision of the balls about z; a few
     new codes lie beyond the cut and have no density, so don't choose it by its ``held_out_log_prob``.
     ``flow``: a neural spline flow (Durkan et al., 2019) of fixed size; ``flow matching``: straight lines from
-    noise to codes (Lipman et al., 2023), its density by the flow's own divergence. Epochs are chosen. Both
-    need zuko (``pip install 'riemvae-core[flows]'``).
+    noise to codes (Lipman et al., 2023), its density by the flow's own divergence. Epochs are chosen (a
+    flow's up to 300, too few for a few hundred codes of one axis: take another kind there). Both need
+    zuko (``pip install 'riemvae-core[flows]'``).
     ``prior``: N(0, I). ``two-stage``: Dai and Wipf's second VAE, of 50 epochs and width 256 by rule, since it
     has no density.
 
