@@ -3,7 +3,7 @@
 import properties
 import pytest
 import torch
-from strangers import LabelVAE, seeded
+from strangers import LabelVAE, encode_pixels, seeded
 from torch.utils.data import DataLoader, TensorDataset
 
 import riemvae_core as rc
@@ -13,16 +13,11 @@ X, Y = DIGITS.images[:60].double(), DIGITS.labels[:60]
 pytestmark = pytest.mark.usefixtures("no_hook")
 
 
-def encode(x):
-    flat = x.flatten(1)
-    return flat[:, 20:23] - 0.5, flat[:, 30:33] - 3
-
-
 def decode(z):
     return (z @ torch.ones(3, 64).to(z)).reshape(-1, 1, 8, 8)
 
 
-PAIR = (encode, decode)
+PAIR = (encode_pixels, decode)
 PARTS = (0, 20, 40)
 # "T" and "shape" are attributes of any tensor, and no entries of one
 KEYED = {
@@ -55,20 +50,20 @@ ITEMS = (
 @pytest.mark.parametrize("key", KEYED)
 def test_items_without_entries_need_no_key(key, tmp_path):
     space = rc.latent_space(PAIR, KEYED[key], key=key)
-    properties.close(space.mu, encode(X)[0])
+    properties.close(space.mu, encode_pixels(X)[0])
     space.save(tmp_path / "space")
     for same in (space, rc.load_space(tmp_path / "space", PAIR), space.on_axes([0, 1, 2])):
         assert same.key == key
         properties.close(same.encode(KEYED[key]).mu, space.mu)
         for items in ITEMS:
-            properties.close(same.encode(items).mu, encode(X[:4])[0])
+            properties.close(same.encode(items).mu, encode_pixels(X[:4])[0])
 
 
 @pytest.mark.parametrize("key", ["im", 0])
 def test_paths_and_laws_of_a_space_with_a_key_take_images(key):
     space = rc.latent_space(PAIR, KEYED[key], key=key)
     for path in (space.geodesic, space.low_cost_path, space.shortest_decoded):
-        properties.close(path(X[0], X[1], 5).curve[[0, -1]], encode(X[:2])[0])
+        properties.close(path(X[0], X[1], 5).curve[[0, -1]], encode_pixels(X[:2])[0])
     held = X + properties.random_tensors(1, X.shape)[0] / 9
     entries = {"im": held} if key == "im" else (held, Y)
     tables = [

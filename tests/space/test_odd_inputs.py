@@ -6,7 +6,7 @@ import numpy as np
 import properties
 import pytest
 import torch
-from strangers import LabelVAE, seeded
+from strangers import LabelVAE, encode_pixels, seeded
 from torch.distributions import MultivariateNormal, Normal
 from torch.utils.data import DataLoader, IterableDataset, Sampler, TensorDataset
 
@@ -18,11 +18,6 @@ from riemvae_core.space.inputs import is_shuffled
 DIGITS = rc.load_images("digits")
 X, Y = DIGITS.images[:40].double(), DIGITS.labels[:40]
 pytestmark = pytest.mark.usefixtures("no_hook")
-
-
-def encode(x):
-    flat = x.flatten(1)
-    return flat[:, 20:23] - 0.5, flat[:, 30:33] - 3
 
 
 def decode(z):
@@ -67,13 +62,13 @@ def test_a_sampler_of_the_users_own_that_draws_is_noticed():
 )
 def test_what_may_be_items_or_batches_is_asked_for(data, words):
     with pytest.raises(ValueError, match="must") as caught:
-        rc.latent_space((encode, decode), data)
+        rc.latent_space((encode_pixels, decode), data)
     properties.message_names(caught.value, words)
 
 
 def test_keys_of_any_kind_name_the_items_and_what_follows_is_the_rest():
-    space = rc.latent_space((encode, decode), {0: X, 1: Y}, key=0)
-    properties.close(space.mu, encode(X)[0])
+    space = rc.latent_space((encode_pixels, decode), {0: X, 1: Y}, key=0)
+    properties.close(space.mu, encode_pixels(X)[0])
     swapped = rc.latent_space(seeded(LabelVAE), DataLoader(TensorDataset(Y, X), 16), key=1)
     properties.close(swapped.mu, rc.latent_space(seeded(LabelVAE), X, Y).mu)
 
@@ -88,7 +83,7 @@ def test_one_input_keeps_numbers_and_widens_whole_ones():
 def test_nan_in_a_condition_is_named_by_its_row_and_infinity_passes(tmp_path):
     c = torch.zeros(40, 1).double()
     c[5] = -math.inf
-    pair = (lambda x, c: encode(x), lambda z, c: decode(z))
+    pair = (lambda x, c: encode_pixels(x), lambda z, c: decode(z))
     space = rc.latent_space(pair, X, c)
     c[7] = math.nan
     for given in (c, (c,), {"c": c}, c.numpy()):
@@ -123,17 +118,20 @@ def test_labels_that_no_image_can_have_are_named_by_their_row():
 
 
 def law_of(x):
-    mu, log_var = encode(x)
+    mu, log_var = encode_pixels(x)
     return mu, (0.5 * log_var).exp()
 
 
 def test_a_law_under_any_name_is_read_and_no_radius_hides_one():
     for name in ("q", "z_dist", "something"):
         space = rc.latent_space((lambda x, n=name: {n: Normal(*law_of(x)), "kl": 0.0}, decode), X)
-        properties.close(space.log_var, encode(X)[1])
+        properties.close(space.log_var, encode_pixels(X)[1])
 
     def correlated(x):
-        return {"mu": encode(x)[0], "law": MultivariateNormal(encode(x)[0], torch.eye(3).double())}
+        return {
+            "mu": encode_pixels(x)[0],
+            "law": MultivariateNormal(encode_pixels(x)[0], torch.eye(3).double()),
+        }
 
     for radius in (None, 0.1):
         with pytest.raises(ValueError, match="got MultivariateNormal, whose axes may be correlated"):
@@ -143,8 +141,8 @@ def test_a_law_under_any_name_is_read_and_no_radius_hides_one():
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        (lambda x: tuple(part.numpy() for part in encode(x)), "torch.from_numpy(mu)"),
-        (lambda x: {"mu": encode(x)[0].numpy()}, "torch.from_numpy(mu)"),
+        (lambda x: tuple(part.numpy() for part in encode_pixels(x)), "torch.from_numpy(mu)"),
+        (lambda x: {"mu": encode_pixels(x)[0].numpy()}, "torch.from_numpy(mu)"),
     ],
 )
 def test_arrays_from_an_encoder_are_named(returned, words):
@@ -163,7 +161,7 @@ def test_arrays_from_an_encoder_are_named(returned, words):
 )
 def test_parts_arrays_and_nothing_from_a_decoder_are_named(returned, words):
     with pytest.raises(ValueError, match="decode must return one tensor") as caught:
-        rc.latent_space((encode, returned), X)
+        rc.latent_space((encode_pixels, returned), X)
     properties.message_names(caught.value, words)
 
 
@@ -182,7 +180,7 @@ def test_numbers_of_a_kind_the_model_does_not_take_bring_a_note(data, words):
 
 
 def test_paths_of_files_are_paths(tmp_path):
-    space = rc.latent_space((encode, decode), X)
+    space = rc.latent_space((encode_pixels, decode), X)
     for wrong in (None, 3, "", tmp_path.open):
         with pytest.raises(ValueError, match="path must be the path of a file, got"):
             space.save(wrong)
@@ -203,7 +201,7 @@ def test_another_model_is_named_before_its_condition(tmp_path):
 
 @pytest.mark.parametrize("seed", [0, "0", np.random.default_rng(0)])
 def test_a_seed_in_place_of_a_generator_is_named(seed):
-    space = rc.latent_space((encode, decode), X)
+    space = rc.latent_space((encode_pixels, decode), X)
     for call in (
         lambda: space.sample_uniform(5, seed),
         lambda: space.health(seed),
@@ -217,14 +215,14 @@ def test_a_seed_in_place_of_a_generator_is_named(seed):
 
 
 def test_counts_may_come_from_numpy_but_are_whole():
-    space = rc.latent_space((encode, decode), X, batch_size=np.int64(16), n_centroids=np.int64(30))
+    space = rc.latent_space((encode_pixels, decode), X, batch_size=np.int64(16), n_centroids=np.int64(30))
     assert len(space.sample_uniform(np.int64(3), rc.make_generator(0)).z) == 3
     for wrong in (True, 2.0, 0):
         with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
             space.sample_uniform(wrong)
         with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
-            rc.latent_space((encode, decode), X, batch_size=wrong)
+            rc.latent_space((encode_pixels, decode), X, batch_size=wrong)
         with pytest.raises(ValueError, match="n_centroids must be None or an integer from 1 to 40"):
-            rc.latent_space((encode, decode), X, n_centroids=wrong)
+            rc.latent_space((encode_pixels, decode), X, n_centroids=wrong)
     with pytest.raises(ValueError, match=r"metric must map points .* got NoneType"):
         rc.sample_uniform(None, 3)
